@@ -1,0 +1,119 @@
+"""The ``keyart`` command and the entry of every job: arguments, configuration, session, one call, an exit status.
+
+0 done; 1 the job failed; 2 bad arguments, configuration or input, with one line that says what to mend.
+"""
+
+import argparse
+import importlib
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+
+from keyart import __version__
+from keyart.config import load, with_values
+from keyart.errors import KeyartError
+
+__all__ = ["JOBS", "main", "run_job"]
+
+JOBS: dict[str, str] = {
+    "ingest-catalog": "read a folder or manifest of films into titles and videos",
+    "scan-videos": "decode every frame once: signals, shots, candidate frames",
+    "select-artwork": "look closely at the candidates and choose a small diverse set per title",
+    "ingest-events": "read logs into events, impressions, decisions and artwork_stats",
+    "train-taste": "learn member and title factors (ALS)",
+    "train-response": "learn what an image does, by region and by member",
+    "assign-artwork": "write which artwork each region and each user gets",
+    "evaluate-policy": "tell from the logs what a policy would have been worth",
+    "build-report": "write the page people look at",
+    "run-pipeline": "all of the above in order",
+}
+
+# Shorthands that read better than --set; which job knows which.
+SHORTHANDS: dict[str, dict[str, tuple[str, str]]] = {
+    "ingest-catalog": {
+        "videos": ("catalog.videos", "folder of films (mp4, mkv, mov, webm, gif)"),
+        "manifest": ("catalog.manifest", "CSV or JSON lines that names the films"),
+    },
+    "ingest-events": {"events": ("events.events", "log file or folder")},
+    "build-report": {"report": ("report.folder", "folder that the site is written to")},
+}
+SHORTHANDS["run-pipeline"] = {
+    key: value for job in ("ingest-catalog", "ingest-events", "build-report") for key, value in SHORTHANDS[job].items()
+}
+
+
+def run_job(job: str, arguments: Sequence[str] | None = None) -> int:
+    """Run one job as its script or sub-command does and return the exit status."""
+    parser = argparse.ArgumentParser(prog=f"keyart {job}", description=JOBS[job])
+    _add_arguments(parser, job)
+    return _guard(lambda: _execute(job, parser.parse_args(arguments)))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The ``keyart`` command."""
+    parser = argparse.ArgumentParser(
+        prog="keyart",
+        description="Choose which artwork each viewer sees: scan films, select artwork, learn from logs, assign, prove.",
+        epilog="Start with: keyart run-pipeline --videos FOLDER --events LOGS --tables build/tables",
+    )
+    parser.add_argument("--version", action="version", version=f"keyart {__version__}")
+    jobs = parser.add_subparsers(dest="job", required=True, metavar="JOB", title="jobs, in the order they run")
+    for job, about in JOBS.items():
+        _add_arguments(jobs.add_parser(job, help=about, description=about), job)
+    parsed = parser.parse_args(arguments)
+    return _guard(lambda: _execute(parsed.job, parsed))
+
+
+def _add_arguments(parser: argparse.ArgumentParser, job: str) -> None:
+    parser.add_argument("--config", metavar="FILE", help="configuration, such as conf/local.yaml")
+    parser.add_argument(
+        "--tables", metavar="ROOT", help="where the Delta tables lie (folder, URL or catalog:NAME.SCHEMA)"
+    )
+    for name, (_, about) in SHORTHANDS.get(job, {}).items():
+        parser.add_argument(f"--{name}", metavar="PATH", help=about)
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="override one setting; may be repeated"
+    )
+    parser.add_argument("--verbose", action="store_true", help="log what is done, and stack traces of failures")
+
+
+def _execute(job: str, parsed: argparse.Namespace) -> int:
+    logging.basicConfig(level=logging.INFO if parsed.verbose else logging.WARNING, format="%(levelname)s %(message)s")
+    overrides = list(parsed.set)
+    given = vars(parsed)
+    settings = load(parsed.config, overrides)
+    # Paths are data, not YAML: a folder called 2001 stays text.
+    short = {target: given[name] for name, (target, _) in SHORTHANDS.get(job, {}).items() if given.get(name)}
+    if parsed.tables:
+        short["tables"] = parsed.tables
+    settings = with_values(settings, short)
+    module = importlib.import_module(f"keyart.jobs.{job.replace('-', '_')}")
+    from keyart.session import open_session  # after arguments are known to be good: importing pyspark takes seconds
+
+    with ExitStack() as stack:
+        spark = open_session(settings.session)
+        if settings.session.master:
+            stack.callback(spark.stop)
+        return int(module.run(spark, settings) or 0)
+
+
+def _guard(call) -> int:
+    try:
+        return call()
+    except KeyartError as error:
+        if logging.getLogger().isEnabledFor(logging.INFO):
+            logging.getLogger(__name__).info("details", exc_info=error)
+        print(f"keyart: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("keyart: stopped; run the same command again to go on", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,478 @@
+"""The tables of keyart: one StructType constant each, with its key, checked at every read and write.
+
+Times are UTC. ``pts`` counts the film's own time base; ``seconds`` are pts x time base. Shares and probabilities lie in
+[0, 1]. Image signals are on [0, 1] unless their comment gives another unit.
+"""
+
+from dataclasses import dataclass
+
+from pyspark.sql.types import (
+    ArrayType,
+    BinaryType,
+    BooleanType,
+    DataType,
+    DateType,
+    DoubleType,
+    FloatType,
+    IntegerType,
+    LongType,
+    StringType,
+    StructField,
+    StructType,
+    TimestampType,
+)
+
+from keyart.errors import SchemaError
+
+__all__ = ["TABLES", "TableSpec", "check_schema"]
+
+TEXT, LONG, INT, DOUBLE, FLAG = StringType(), LongType(), IntegerType(), DoubleType(), BooleanType()
+DAY, INSTANT, BYTES = DateType(), TimestampType(), BinaryType()
+TEXTS, DOUBLES, FLOATS = ArrayType(TEXT, False), ArrayType(DOUBLE, False), ArrayType(FloatType(), False)
+
+
+def _fields(*columns: tuple[str, DataType, str]) -> StructType:
+    """Columns as (name, type, comment); a name ending in "?" may be null."""
+    return StructType(
+        [StructField(name.rstrip("?"), kind, name.endswith("?"), {"comment": about}) for name, kind, about in columns]
+    )
+
+
+@dataclass(frozen=True)
+class TableSpec:
+    """What a table holds: its schema, the columns that identify a row, and those it is clustered by (4 at most)."""
+
+    about: str
+    schema: StructType
+    key: tuple[str, ...]
+    cluster: tuple[str, ...] = ()
+
+
+RIGHTS = StructType(
+    [StructField("region", TEXT, False), StructField("from_date", DAY, True), StructField("to_date", DAY, True)]
+)
+
+TITLES = _fields(
+    ("title_id", TEXT, "stable id from the manifest, or the file's stem"),
+    ("name", TEXT, "as shown to members"),
+    ("genres", TEXTS, "lower case; may be empty"),
+    ("maturity_rating?", TEXT, "as the manifest writes it"),
+    ("kids", FLAG, "shown on kids' profiles"),
+    ("regions", TEXTS, "where the title may be shown; empty means everywhere"),
+    ("rights", ArrayType(RIGHTS, False), "windows per region"),
+    ("cast_names", TEXTS, "main cast first, if known"),
+)
+
+VIDEOS = _fields(
+    ("video_id", TEXT, "hash of title_id and the file's address"),
+    ("title_id", TEXT, ""),
+    ("uri", TEXT, "local path or URL"),
+    ("fingerprint", TEXT, "hash of size and content samples: changes when the film does"),
+    ("size_bytes", LONG, ""),
+    ("codec", TEXT, ""),
+    ("width", INT, "coded pixels"),
+    ("height", INT, "coded pixels"),
+    ("rotation", INT, "degrees clockwise that a player turns the picture"),
+    ("time_base_num", INT, "seconds per pts, numerator"),
+    ("time_base_den", INT, "seconds per pts, denominator"),
+    ("duration_seconds?", DOUBLE, "as the container says; null where it does not"),
+    ("frame_rate?", DOUBLE, "average frames per second, as the container says"),
+    ("current_scan_id?", TEXT, "the scan whose rows are visible; null before the first"),
+    ("scanned_fingerprint?", TEXT, "fingerprint of what current_scan_id saw"),
+)
+
+FRAMES = _fields(
+    ("scan_id", TEXT, ""),
+    ("video_id", TEXT, ""),
+    ("segment", INT, "which segment of the plan decoded it"),
+    ("pts", LONG, "presentation time, time-base units"),
+    ("seconds", DOUBLE, "pts x time base"),
+    ("keyframe", FLAG, "decodable on its own"),
+    ("luma_mean", DOUBLE, "mean of Y over [0, 1]"),
+    ("luma_spread", DOUBLE, "standard deviation of Y over [0, 1]"),
+    ("shadows", DOUBLE, "share of pixels clipped to black"),
+    ("highlights", DOUBLE, "share of pixels clipped to white"),
+    ("contrast", DOUBLE, "95th minus 5th percentile of Y"),
+    ("colourfulness", DOUBLE, "Hasler and Suesstrunk 2003 on chroma planes, scaled to about [0, 1]"),
+    ("hue", DOUBLE, "degrees on the chroma plane, [0, 360): dominant direction, weighted by saturation"),
+    ("warmth", DOUBLE, "mean (Cr - Cb) / 2 over [-1, 1]; positive is warm"),
+    ("sharpness", DOUBLE, "variance of the Laplacian of Y, log-scaled to [0, 1]"),
+    ("motion_blur", DOUBLE, "1 - smallest over largest directional gradient energy"),
+    ("noise", DOUBLE, "Immerkaer 1996 standard deviation of Y noise"),
+    ("bar_top", DOUBLE, "share of the height that is black bar"),
+    ("bar_left", DOUBLE, "share of the width that is black bar"),
+    ("difference", DOUBLE, "mean absolute difference of Y to the previous frame; 0 for a film's first"),
+    ("camera_motion", DOUBLE, "global displacement to the previous frame, share of the width"),
+    ("subject_motion", DOUBLE, "mean absolute difference left after the global displacement"),
+)
+
+SHOTS = _fields(
+    ("scan_id", TEXT, ""),
+    ("video_id", TEXT, ""),
+    ("shot_id", INT, "0, 1, ... in order of time"),
+    ("start_pts", LONG, "first frame of the shot"),
+    ("end_pts", LONG, "first frame after it (half-open); one frame past the last for the final shot"),
+    ("start_seconds", DOUBLE, ""),
+    ("end_seconds", DOUBLE, ""),
+    ("start_frame", LONG, "index in presentation order"),
+    ("end_frame", LONG, "half-open"),
+    ("transition_in", TEXT, "start, cut, dissolve or fade"),
+    ("luma_mean", DOUBLE, "mean over the shot's frames"),
+    ("warmth", DOUBLE, "mean over the shot's frames"),
+    ("motion", DOUBLE, "mean difference between the shot's frames"),
+)
+
+FACE = StructType(
+    [
+        StructField("x", DOUBLE, False),  # left edge, share of the width
+        StructField("y", DOUBLE, False),  # top edge, share of the height
+        StructField("width", DOUBLE, False),  # share of the width
+        StructField("height", DOUBLE, False),  # share of the height
+        StructField("score", DOUBLE, False),  # detector's confidence
+        StructField("landmarks", DOUBLES, False),  # x, y pairs as shares: eyes, nose, mouth corners; may be empty
+    ]
+)
+
+CANDIDATES = _fields(
+    ("scan_id", TEXT, ""),
+    ("video_id", TEXT, ""),
+    ("title_id", TEXT, ""),
+    ("pts", LONG, "0, 1, ... for images that come from no film"),
+    ("seconds", DOUBLE, ""),
+    ("shot_id", INT, ""),
+    ("shot_share", DOUBLE, "share of the film's running time that the shot takes"),
+    ("position", DOUBLE, "where in the film: 0 first frame, 1 last"),
+    ("camera_motion", DOUBLE, "as in frames, at this moment"),
+    ("subject_motion", DOUBLE, "as in frames, at this moment"),
+    ("quality", DOUBLE, "technical: sharp, well exposed, still; comparable within a film"),
+    ("image_hash", TEXT, "into images"),
+    ("width", INT, "pixels of the stored image"),
+    ("height", INT, ""),
+    ("features?", DOUBLES, "the feature vector; null until select-artwork looked at it"),
+    ("feature_version?", TEXT, ""),
+    ("faces?", ArrayType(FACE, False), ""),
+    ("score?", DOUBLE, "what the ranking gave, comparable within a title"),
+    ("verdict?", TEXT, "selected, or why not, in words"),
+)
+
+IMAGES = _fields(
+    ("image_hash", TEXT, "sha256 of the bytes"),
+    ("mime", TEXT, ""),
+    ("width", INT, "pixels"),
+    ("height", INT, "pixels"),
+    ("content", BYTES, "the encoded image"),
+)
+
+CROP = StructType(
+    [
+        StructField("aspect", TEXT, False),  # 16:9, 2:3, 1:1, 4:1
+        StructField("x", DOUBLE, False),  # shares of the image's width and height
+        StructField("y", DOUBLE, False),
+        StructField("width", DOUBLE, False),
+        StructField("height", DOUBLE, False),
+    ]
+)
+
+ARTWORKS = _fields(
+    ("artwork_id", TEXT, "hash of title and image"),
+    ("title_id", TEXT, ""),
+    ("video_id?", TEXT, "null for uploads"),
+    ("scan_id?", TEXT, ""),
+    ("pts?", LONG, ""),
+    ("seconds?", DOUBLE, ""),
+    ("shot_id?", INT, ""),
+    ("image_hash", TEXT, "into images"),
+    ("parent_artwork_id?", TEXT, "what a variant was made from"),
+    ("variant", TEXT, "original, or the variant's name"),
+    ("features", DOUBLES, "the feature vector"),
+    ("feature_version", TEXT, ""),
+    ("faces", ArrayType(FACE, False), ""),
+    ("cast_clusters", ArrayType(INT, False), "which people of the title it shows"),
+    ("shot_type", TEXT, "extreme close-up, close-up, medium, full, wide or none"),
+    ("moods", TEXTS, "labels from visible signals"),
+    ("flags", TEXTS, "what an editor should know: title-card, spoiler, ..."),
+    ("crops", ArrayType(CROP, False), ""),
+    ("score", DOUBLE, "comparable within a title"),
+    ("rank", INT, "1 is the title's best single artwork before anyone saw it"),
+    ("reason", TEXT, "why it was chosen, in words"),
+    ("active", FLAG, "may be shown; artworks of older selections stay as rows, inactive"),
+)
+
+SCAN_FAILURES = _fields(
+    ("scan_id", TEXT, ""),
+    ("video_id", TEXT, ""),
+    ("uri", TEXT, ""),
+    ("segment", INT, "-1 for the whole film"),
+    ("reason", TEXT, "one line"),
+    ("frames_lost?", LONG, "if known"),
+)
+
+EVENTS = _fields(
+    ("event_id", TEXT, "from the log, else a hash of the row"),
+    ("event_type", TEXT, "impression, take, play, stop, pause, resume, rewind, search, ..."),
+    ("user_key", TEXT, "keyed hash of the member's id, hexadecimal"),
+    ("user_bucket", INT, "user_key's bucket, 0 to 63"),
+    ("title_id?", TEXT, "null for events that concern no title (search, browse)"),
+    ("artwork_id?", TEXT, "what was shown"),
+    ("ts", INSTANT, "when it happened"),
+    ("event_date", DAY, "of ts"),
+    ("session_id?", TEXT, ""),
+    ("region?", TEXT, ""),
+    ("device?", TEXT, ""),
+    ("local_hour?", INT, "0 to 23 where the member is"),
+    ("kids?", FLAG, "a kids' profile"),
+    ("surface?", TEXT, "home, search, title page, ..."),
+    ("row?", INT, "0 is the page's first row"),
+    ("position?", INT, "0 is the row's first title"),
+    ("policy_id?", TEXT, "what chose the artwork"),
+    ("propensity?", DOUBLE, "probability with which the served artwork was chosen, given the title was shown"),
+    ("candidate_set?", TEXTS, "artworks it was chosen from"),
+    ("candidate_propensities?", DOUBLES, "the whole distribution, in the order of candidate_set"),
+    ("already_started?", FLAG, "the member had started the title before this"),
+    ("ranker_score?", DOUBLE, "the recommender's score of member x title"),
+    ("source?", TEXT, "of a take or play: row, search, continue"),
+    ("position_seconds?", DOUBLE, "in the film"),
+    ("watched_seconds?", DOUBLE, "of a stop, complete or abandon: watched since the play"),
+    ("query?", TEXT, "of a search"),
+)
+
+QUARANTINE = _fields(
+    ("row_key", TEXT, "hash of file and row: the same bad row lands once"),
+    ("source", TEXT, "file it came from"),
+    ("reason", TEXT, "why it was set aside"),
+    ("payload", TEXT, "the row as JSON without the member's id"),
+    ("run_date", DAY, ""),
+)
+
+IMPRESSIONS = _fields(
+    ("impression_id", TEXT, "the event's id"),
+    ("decision_id", TEXT, ""),
+    ("user_key", TEXT, ""),
+    ("user_bucket", INT, ""),
+    ("title_id", TEXT, ""),
+    ("artwork_id", TEXT, ""),
+    ("ts", INSTANT, ""),
+    ("event_date", DAY, ""),
+    ("session_id?", TEXT, ""),
+    ("row?", INT, ""),
+    ("position?", INT, ""),
+)
+
+DECISIONS = _fields(
+    ("decision_id", TEXT, "hash of user_key, title and epoch"),
+    ("user_key", TEXT, ""),
+    ("user_bucket", INT, ""),
+    ("title_id", TEXT, ""),
+    ("epoch", DAY, "what is randomised: one member x title x day"),
+    ("artwork_id", TEXT, "served"),
+    ("candidate_set", TEXTS, ""),
+    ("candidate_propensities", DOUBLES, "in the order of candidate_set; sums to 1"),
+    ("propensity", DOUBLE, "of what was served"),
+    ("policy_id", TEXT, ""),
+    ("region", TEXT, "unknown where the log does not say"),
+    ("device", TEXT, ""),
+    ("day_part", TEXT, "night, morning, afternoon, evening"),
+    ("kids", FLAG, ""),
+    ("row?", INT, "of the first impression"),
+    ("position?", INT, "of the first impression"),
+    ("ranker_score?", DOUBLE, ""),
+    ("already_started", FLAG, "fixed before the decision; such rows are set apart"),
+    ("impressions", INT, "up to the first take"),
+    ("first_ts", INSTANT, ""),
+    ("take?", INT, "1 or 0; null while immature"),
+    ("quality?", DOUBLE, "of what was watched, [0, 1]; null without a take"),
+    ("minutes?", DOUBLE, "watched; null without a take"),
+    ("abandoned?", FLAG, "left within the first part of the film; null without a take"),
+    ("take_source?", TEXT, "row, search or continue"),
+    ("reward?", DOUBLE, "take x quality; null while immature"),
+    ("matured_at?", INSTANT, "when the outcome was final; null while immature"),
+)
+
+ARTWORK_STATS = _fields(
+    ("event_date", DAY, ""),
+    ("cell", TEXT, "region|device|day_part|artwork"),
+    ("region", TEXT, ""),
+    ("device", TEXT, ""),
+    ("day_part", TEXT, ""),
+    ("title_id", TEXT, ""),
+    ("artwork_id", TEXT, ""),
+    ("n", LONG, "matured decisions, already started titles apart"),
+    ("takes", LONG, ""),
+    ("w", DOUBLE, "sum of weights 1 / propensity"),
+    ("w2", DOUBLE, "sum of squared weights"),
+    ("wr", DOUBLE, "sum of weight x reward"),
+    ("w2r2", DOUBLE, "sum of (weight x reward) squared"),
+    ("reward", DOUBLE, "sum of rewards"),
+)
+
+DATA_QUALITY = _fields(
+    ("run_key", TEXT, "hash of what was read"),
+    ("measure", TEXT, ""),
+    ("value", DOUBLE, ""),
+    ("limit?", DOUBLE, "the run fails past it; null where none is set"),
+    ("run_date", DAY, ""),
+)
+
+TASTE = _fields(
+    ("user_key", TEXT, ""),
+    ("user_bucket", INT, ""),
+    ("as_of", DAY, "only events before this day were read"),
+    ("taste_version", TEXT, "of the title factors; vectors of different versions do not mix"),
+    ("factors", FLOATS, "ALS member factors"),
+    ("genre_mix", FLOATS, "share of engagement by genre, in the taste model's order of genres"),
+    ("history", INT, "titles engaged with"),
+    ("region?", TEXT, "most frequent"),
+    ("kids", FLAG, "a kids' profile: never personalised"),
+)
+
+REGION_ASSIGNMENTS = _fields(
+    ("policy_id", TEXT, ""),
+    ("level", TEXT, "region, parent or global"),
+    ("cell", TEXT, "name of the region or parent; * for global"),
+    ("context", TEXT, "device and day part, or *"),
+    ("title_id", TEXT, ""),
+    ("artwork_id", TEXT, ""),
+    ("probability", DOUBLE, "of being served at this level; sums to 1 over a title's artworks"),
+    ("mean", DOUBLE, "posterior mean of the log of expected reward against the title's average artwork"),
+    ("sd", DOUBLE, "posterior standard deviation"),
+    ("n", LONG, "decisions the cell saw itself"),
+    ("takes", LONG, ""),
+    ("is_default", FLAG, "the level's best"),
+    ("reason", TEXT, "what decided, in words"),
+)
+
+USER_ASSIGNMENTS = _fields(
+    ("policy_id", TEXT, ""),
+    ("user_key", TEXT, ""),
+    ("user_bucket", INT, ""),
+    ("version", LONG, "newest wins"),
+    ("region?", TEXT, "the level they are overrides of"),
+    ("title_ids", TEXTS, "only titles where the member's best differs from their level's default"),
+    ("artwork_ids", TEXTS, "in the order of title_ids"),
+    ("gains", FLOATS, "expected gain in log reward over the default"),
+    ("reasons", TEXTS, "the feature that decided, in words"),
+)
+
+POLICIES = _fields(
+    ("policy_id", TEXT, ""),
+    ("kind", TEXT, "uniform, best, epsilon-greedy, softmax or thompson"),
+    ("spec", TEXT, "JSON: exploration, limits, levels"),
+    ("salt", TEXT, "name of the salt, not its value"),
+    ("parent_policy_id?", TEXT, ""),
+    ("models", TEXT, "JSON: name, version and run of each model"),
+    ("data_versions", TEXT, "JSON: Delta version of every input"),
+    ("created_at", INSTANT, ""),
+)
+
+EVALUATIONS = _fields(
+    ("evaluation_id", TEXT, "hash of policy, window and data versions"),
+    ("policy_id", TEXT, ""),
+    ("target", TEXT, "which behaviour of the policy: uniform, global, region, user"),
+    ("estimator", TEXT, "ips, snips, dm, dr"),
+    ("metric", TEXT, "reward or take"),
+    ("slice", TEXT, "* or dimension=value"),
+    ("n", LONG, "decisions"),
+    ("members", LONG, ""),
+    ("estimate?", DOUBLE, "null where the verdict refuses"),
+    ("lower?", DOUBLE, "of the 95% interval"),
+    ("upper?", DOUBLE, ""),
+    ("baseline", TEXT, "the target that lift is relative to"),
+    ("lift?", DOUBLE, "relative to the baseline, from paired differences"),
+    ("lift_lower?", DOUBLE, "of the 95% interval"),
+    ("lift_upper?", DOUBLE, ""),
+    ("claim", FLAG, "the lift's interval at evaluate.claim_level lies above 0"),
+    ("ess", DOUBLE, "effective sample size of the weights"),
+    ("max_weight", DOUBLE, ""),
+    ("verdict", TEXT, "ok, or why nothing is said"),
+    ("from_day", DAY, ""),
+    ("to_day", DAY, "exclusive"),
+)
+
+EXPERIMENTS = _fields(
+    ("experiment_id", TEXT, ""),
+    ("name", TEXT, ""),
+    ("variants", TEXTS, "policy_ids; the first is control"),
+    ("shares", DOUBLES, "planned share of members of each"),
+    ("metric", TEXT, ""),
+    ("salt", TEXT, "name of the salt"),
+    ("from_day", DAY, ""),
+    ("to_day?", DAY, "exclusive"),
+)
+
+EXPERIMENT_RESULTS = _fields(
+    ("experiment_id", TEXT, ""),
+    ("variant", TEXT, ""),
+    ("metric", TEXT, ""),
+    ("members", LONG, ""),
+    ("mean", DOUBLE, "per member"),
+    ("difference?", DOUBLE, "to control, after CUPED where a covariate exists"),
+    ("lower?", DOUBLE, "of the 95% interval"),
+    ("upper?", DOUBLE, ""),
+    ("p_value?", DOUBLE, "two-sided"),
+    ("sample_ratio_p", DOUBLE, "of planned against seen shares"),
+    ("verdict", TEXT, "ship, don't ship, keep running or invalid, with the reason"),
+)
+
+ERASURES = _fields(
+    ("request_id", TEXT, ""),
+    ("suppression_key", TEXT, "hash of the member's id under a key of its own: keeps them out on re-delivery"),
+    ("requested_at", INSTANT, ""),
+    ("tables", TEXTS, "where rows were removed"),
+    ("rows", LONG, "removed"),
+    ("proven_at?", INSTANT, "when every file under the roots was decoded and nothing was found"),
+)
+
+TABLES: dict[str, TableSpec] = {
+    "titles": TableSpec("one title", TITLES, ("title_id",)),
+    "videos": TableSpec("one film file", VIDEOS, ("video_id",)),
+    "frames": TableSpec("one decoded frame's signals", FRAMES, ("scan_id", "video_id", "pts"), ("video_id", "pts")),
+    "shots": TableSpec("one shot", SHOTS, ("scan_id", "video_id", "shot_id"), ("video_id",)),
+    "candidates": TableSpec("one frame worth looking at", CANDIDATES, ("scan_id", "video_id", "pts"), ("title_id",)),
+    "images": TableSpec("one image's bytes, append-only", IMAGES, ("image_hash",)),
+    "artworks": TableSpec("one image that may be shown", ARTWORKS, ("artwork_id",), ("title_id",)),
+    "scan_failures": TableSpec("what could not be read", SCAN_FAILURES, ("scan_id", "video_id", "segment")),
+    "events": TableSpec("a thing a member did, once", EVENTS, ("event_id",), ("event_date", "user_bucket")),
+    "quarantine": TableSpec("log rows set aside", QUARANTINE, ("row_key",)),
+    "impressions": TableSpec("one exposure", IMPRESSIONS, ("impression_id",), ("event_date", "user_bucket")),
+    "decisions": TableSpec("what is randomised", DECISIONS, ("decision_id",), ("epoch", "user_bucket")),
+    "artwork_stats": TableSpec("additive cells", ARTWORK_STATS, ("event_date", "cell"), ("event_date", "title_id")),
+    "data_quality": TableSpec("figures of an ingest run", DATA_QUALITY, ("run_key", "measure")),
+    "taste": TableSpec("a member's vectors", TASTE, ("user_key", "as_of"), ("as_of", "user_bucket")),
+    "region_assignments": TableSpec(
+        "a level's distribution over a title's artworks",
+        REGION_ASSIGNMENTS,
+        ("policy_id", "level", "cell", "context", "title_id", "artwork_id"),
+        ("policy_id", "title_id"),
+    ),
+    "user_assignments": TableSpec(
+        "a member's overrides", USER_ASSIGNMENTS, ("policy_id", "user_key", "version"), ("policy_id", "user_bucket")
+    ),
+    "policies": TableSpec("one policy", POLICIES, ("policy_id",)),
+    "evaluations": TableSpec(
+        "what is known about a policy",
+        EVALUATIONS,
+        ("evaluation_id", "target", "baseline", "estimator", "metric", "slice"),
+    ),
+    "experiments": TableSpec("one test", EXPERIMENTS, ("experiment_id",)),
+    "experiment_results": TableSpec("a test's figures", EXPERIMENT_RESULTS, ("experiment_id", "variant", "metric")),
+    "erasures": TableSpec("an erasure and its proof", ERASURES, ("request_id",)),
+}
+
+
+def check_schema(table: str, found: StructType) -> None:
+    """Compare a frame's columns with the table's; SchemaError lists every missing, extra and mistyped column.
+
+    Nullability is not compared: Delta and Spark widen it on read, and the writer's ``NOT NULL`` columns are checked by
+    Delta itself.
+    """
+    expected = {field.name: field.dataType for field in TABLES[table].schema}
+    seen = {field.name: field.dataType for field in found}
+    wrong = [f"{name} is missing" for name in expected if name not in seen]
+    wrong += [f"{name} is not a column of it" for name in seen if name not in expected]
+    wrong += [
+        f"{name} is {seen[name].simpleString()}, expected {kind.simpleString()}"
+        for name, kind in expected.items()
+        if name in seen and seen[name].simpleString() != kind.simpleString()
+    ]
+    if wrong:
+        raise SchemaError(f"table {table}: " + "; ".join(wrong))

@@ -1,0 +1,275 @@
+"""What can be configured: one frozen dataclass a section of the YAML file. The docstring under a field is its manual.
+
+``Range`` marks the values that make sense; ``config`` checks types and ranges at start and names file and key.
+"""
+
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Annotated
+
+__all__ = [
+    "AssignSettings", "CatalogSettings", "DemoSettings", "EvaluateSettings", "EventsSettings", "OneOf", "PrivacySettings",
+    "Range", "ReportSettings", "ResponseSettings", "ScanSettings", "SelectSettings", "SessionSettings", "Settings",
+    "TasteSettings", "TimeSettings", "TrackingSettings",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Range:
+    """Lowest and highest value allowed, both included."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """The values allowed."""
+
+    choices: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SessionSettings:
+    """How Spark is reached."""
+
+    master: str = ""
+    """Spark master for a session of our own, such as local[2]; empty takes what spark-submit or the cluster gives."""
+    remote: str = ""
+    """Spark Connect address such as sc://host:15002; empty for a classic session."""
+    driver_memory: str = "3g"
+    """Heap of a local session; larger than the largest catalogue array times four."""
+    shuffle_partitions: Annotated[int, Range(1, 100_000)] = 4
+    """Local sessions only; clusters adapt by themselves."""
+    log_level: Annotated[str, OneOf(("ERROR", "WARN", "INFO", "DEBUG"))] = "ERROR"
+    """Of Spark's own log."""
+    options: dict[str, str] = field(default_factory=dict)
+    """Any further spark.* option."""
+
+
+@dataclass(frozen=True)
+class TrackingSettings:
+    """How MLflow is reached."""
+
+    uri: str = ""
+    """Tracking server; empty keeps a local database in mlflow/ beside the tables."""
+    registry_uri: str = ""
+    """Model registry where it differs, such as databricks-uc."""
+    experiment: str = "keyart"
+    """Name of the MLflow experiment."""
+    model_prefix: str = "keyart-"
+    """Put before each registered model's name; with Unity Catalog, catalog.schema.name."""
+
+
+@dataclass(frozen=True)
+class PrivacySettings:
+    """How members are kept pseudonymous."""
+
+    key_variable: str = "KEYART_USER_KEY"
+    """Environment variable that holds the secret for hashing member ids; its value is never written anywhere."""
+    smallest_cell: Annotated[int, Range(1, 1_000_000)] = 50
+    """Cells of fewer members are shown folded into their parent."""
+
+
+@dataclass(frozen=True)
+class TimeSettings:
+    """The order of time: taste is learned before t0, response on [t0, t1), tested from t1 on."""
+
+    t0: date | None = None
+    """First day of response rows; null: the day by which a quarter of the decisions' days have passed."""
+    t1: date | None = None
+    """First day of test rows; null: two thirds of the decisions' days."""
+    end: date | None = None
+    """Day after the last test row; null: after the last decision."""
+    holdout_share: Annotated[float, Range(0, 0.5)] = 0.0
+    """Share of members (by user bucket, lowest first) that no model trains on; they are folded in and assigned."""
+
+
+@dataclass(frozen=True)
+class CatalogSettings:
+    """ingest-catalog."""
+
+    videos: str = ""
+    """Folder of films; each file is a title of its own (--videos)."""
+    manifest: str = ""
+    """CSV or JSON lines with title_id, name, uri and more (--manifest); uris are relative to the manifest."""
+
+
+@dataclass(frozen=True)
+class ScanSettings:
+    """scan-videos."""
+
+    segment_seconds: Annotated[float, Range(0, 86_400)] = 60.0
+    """Aimed length of a segment; borders move to keyframes. 0 decodes each film whole."""
+    timeout_seconds: Annotated[float, Range(1, 86_400)] = 600.0
+    """A decoder that is silent for longer is killed and its segment counted as failed."""
+    candidates_per_shot: Annotated[int, Range(1, 20)] = 3
+    """Frames kept of each shot."""
+    image_quality: Annotated[int, Range(50, 100)] = 90
+    """JPEG quality of stored images."""
+
+
+@dataclass(frozen=True)
+class SelectSettings:
+    """select-artwork."""
+
+    artworks_per_title: Annotated[int, Range(1, 64)] = 8
+    """Most artworks chosen for a title; fewer where the film shows fewer different pictures."""
+    diversity: Annotated[float, Range(0, 1)] = 0.5
+    """0 takes the best scores, 1 the most different pictures."""
+    models_folder: str = "models"
+    """Where model files lie; relative to the working directory."""
+    yunet: str = "face_detection_yunet_2023mar.onnx"
+    """YuNet's file in models_folder; where it is absent OpenCV's cascade finds the faces and one line says so."""
+    spoiler_share: Annotated[float, Range(0, 0.5)] = 0.1
+    """The last share of a film, whose frames are marked spoiler and score less."""
+
+
+@dataclass(frozen=True)
+class EventsSettings:
+    """ingest-events."""
+
+    events: str = ""
+    """File or folder of logs (--events)."""
+    format: Annotated[str, OneOf(("json", "csv", "parquet", "delta"))] = "json"
+    """json means JSON lines."""
+    columns: dict[str, str] = field(default_factory=dict)
+    """Our column: theirs, where names differ."""
+    reward_window_hours: Annotated[float, Range(0, 2_400)] = 48.0
+    """After this long a decision's outcome is final."""
+    take_window_hours: Annotated[float, Range(0, 2_400)] = 24.0
+    """A take counts for a decision of the same member and title that began at most this long before."""
+    abandon_seconds: Annotated[float, Range(0, 3_600)] = 120.0
+    """Watching less than this, and less than a tenth of the film, is abandonment: the picture promised something else."""
+    max_quarantine_share: Annotated[float, Range(0, 1)] = 0.2
+    """More bad rows than this fail the run."""
+    default_duration_seconds: Annotated[float, Range(1, 86_400)] = 5_400.0
+    """Running time assumed for a title without a film of known duration."""
+    now: str = ""
+    """What counts as the present (ISO time, UTC), for replays; empty takes the newest event."""
+
+
+@dataclass(frozen=True)
+class TasteSettings:
+    """train-taste."""
+
+    rank: Annotated[int, Range(1, 256)] = 8
+    """Length of member and title factors."""
+    iterations: Annotated[int, Range(1, 100)] = 8
+    """Alternations of member half and title half."""
+    regularisation: Annotated[float, Range(1e-9, 1e6)] = 1.0
+    """L2 on both halves."""
+    alpha: Annotated[float, Range(0, 1e6)] = 10.0
+    """Confidence of an engagement of quality 1 is 1 + alpha."""
+    solver: Annotated[str, OneOf(("broadcast", "mllib"))] = "broadcast"
+    """broadcast streams members past the title factors; mllib is the reference."""
+    seed: int = 7
+    """Of the first title factors."""
+
+
+@dataclass(frozen=True)
+class ResponseSettings:
+    """train-response."""
+
+    l2: tuple[float, ...] = (10.0, 30.0, 100.0, 300.0, 1000.0)
+    """Strengths tried; a later time slice chooses."""
+    artwork_dimensions: Annotated[int, Range(2, 64)] = 12
+    """Principal directions of the feature vector that interact with members."""
+    iterations: Annotated[int, Range(1, 100)] = 12
+    """Most Newton steps."""
+    weight_clip: Annotated[float, Range(1, 1e6)] = 20.0
+    """Largest inverse-propensity weight."""
+
+
+@dataclass(frozen=True)
+class AssignSettings:
+    """assign-artwork."""
+
+    policy_id: str = ""
+    """Name of the policy; empty: derived from models and settings, so that the same inputs give the same name."""
+    exploration: Annotated[float, Range(0, 1)] = 0.05
+    """Share of decisions drawn uniformly (epsilon-greedy)."""
+    minimum_gain: Annotated[float, Range(0, 10)] = 0.02
+    """Expected gain in log reward below which a member keeps their level's default."""
+    salt: str = "artwork-1"
+    """Of the exploration draw; changing it redraws everyone."""
+
+
+@dataclass(frozen=True)
+class EvaluateSettings:
+    """evaluate-policy."""
+
+    policy_id: str = ""
+    """Policy to evaluate; empty: the newest."""
+    smallest_ess: Annotated[float, Range(1, 1e9)] = 200.0
+    """Below this effective sample size nothing is claimed."""
+    claim_level: Annotated[float, Range(0.5, 0.9999)] = 0.99
+    """A lift is claimed where its interval at this level lies above 0."""
+
+
+@dataclass(frozen=True)
+class ReportSettings:
+    """build-report."""
+
+    folder: str = ""
+    """Where the site goes; empty: report/ beside the tables."""
+    members: Annotated[int, Range(0, 1_000)] = 12
+    """How many members' pages are shown (pseudonymous)."""
+
+
+@dataclass(frozen=True)
+class DemoSettings:
+    """The demo's films and simulated audience."""
+
+    seed: int = 7
+    """Of films, audience and logs."""
+    world: Annotated[str, OneOf(("taste", "null", "homogeneous"))] = "taste"
+    """taste: members and regions differ; null: artwork does not matter; homogeneous: all members alike."""
+    titles: Annotated[int, Range(2, 64)] = 12
+    """Films made when none are given."""
+    members: Annotated[int, Range(100, 10_000_000)] = 20_000
+    """Simulated members."""
+    days: Annotated[int, Range(6, 365)] = 28
+    """Days with logged decisions; as many days of history lie before them."""
+    oracle_lift: Annotated[float, Range(0.05, 0.3)] = 0.25
+    """Lift over uniform of the best policy on observable context, to which the taste world is calibrated."""
+    take_rate: Annotated[float, Range(0.01, 0.05)] = 0.035
+    """Takes per decision under uniform artwork, to which the audience is calibrated."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All sections of a configuration file."""
+
+    tables: str = "build/tables"
+    """Where the Delta tables lie: a folder, a URL, or catalog:name.schema (--tables)."""
+    session: SessionSettings = SessionSettings()
+    """How Spark is reached."""
+    tracking: TrackingSettings = TrackingSettings()
+    """How MLflow is reached."""
+    privacy: PrivacySettings = PrivacySettings()
+    """How members are kept pseudonymous."""
+    time: TimeSettings = TimeSettings()
+    """The order of time."""
+    catalog: CatalogSettings = CatalogSettings()
+    """ingest-catalog."""
+    scan: ScanSettings = ScanSettings()
+    """scan-videos."""
+    select: SelectSettings = SelectSettings()
+    """select-artwork."""
+    events: EventsSettings = EventsSettings()
+    """ingest-events."""
+    taste: TasteSettings = TasteSettings()
+    """train-taste."""
+    response: ResponseSettings = ResponseSettings()
+    """train-response."""
+    assign: AssignSettings = AssignSettings()
+    """assign-artwork."""
+    evaluate: EvaluateSettings = EvaluateSettings()
+    """evaluate-policy."""
+    report: ReportSettings = ReportSettings()
+    """build-report."""
+    demo: DemoSettings = DemoSettings()
+    """The demo."""
+    regions: dict[str, str] = field(default_factory=dict)
+    """Region: its parent region. A region that is not named has the parent "other"."""

@@ -1,0 +1,180 @@
+"""The only place that touches Delta: open, check, append, merge, replace.
+
+A root is a folder or URL (tables lie at ROOT/<table>) or, written ``catalog:main.keyart``, a schema of a catalogue such as
+Unity Catalog. Writes go through the DataFrame API and SQL alone, so that they run on Spark Connect and serverless too.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame, SparkSession
+
+from keyart.errors import TableError
+from keyart.schemas import TABLES, TableSpec, check_schema
+
+__all__ = ["Tables"]
+
+log = logging.getLogger(__name__)
+
+ATTEMPTS = 6
+CONFLICTS = ("ConcurrentModification", "DELTA_CONCURRENT", "ConcurrentAppend", "ConcurrentDelete", "ProtocolChanged")
+PRIVATE = ("user_key", "content", "query")
+"""Columns whose minimum and maximum must not stand in the transaction log: keys of members, searches, pictures."""
+
+
+class Tables:
+    """The tables under one root. ``spark`` is handed in, never looked up; any SparkSession, classic or Connect."""
+
+    def __init__(self, spark: SparkSession, root: str) -> None:
+        self.spark = spark
+        self.root = root.rstrip("/")
+
+    def name(self, table: str) -> str:
+        """How SQL calls the table: delta.`ROOT/table`, or catalog.schema.table."""
+        self._spec(table)
+        if self.root.startswith("catalog:"):
+            return f"{self.root.removeprefix('catalog:')}.{table}"
+        return f"delta.`{self.root}/{table}`"
+
+    def exists(self, table: str) -> bool:
+        """Whether the table was ever written."""
+        return self.version(table) is not None
+
+    def version(self, table: str) -> int | None:
+        """The newest Delta version, or None where there is no table."""
+        try:
+            row = self.spark.sql(f"DESCRIBE HISTORY {self.name(table)} LIMIT 1").select("version").first()
+        except PySparkException as error:
+            if _is_missing(error):
+                return None
+            raise
+        return None if row is None else int(row["version"])
+
+    def read(self, table: str) -> DataFrame:
+        """The table's rows, columns in the schema's order; TableError where there is none, SchemaError where it differs."""
+        try:
+            frame = self.spark.read.table(self.name(table))
+            check_schema(table, frame.schema)
+        except PySparkException as error:
+            if _is_missing(error):
+                raise TableError(f"table {table} is not there under {self.root}; run the job that writes it") from error
+            raise
+        return frame.select(*TABLES[table].schema.names)
+
+    def read_or_empty(self, table: str) -> DataFrame:
+        """As ``read``, but a table nobody wrote yet has no rows."""
+        if self.exists(table):
+            return self.read(table)
+        return self.spark.createDataFrame([], TABLES[table].schema)
+
+    def append(self, table: str, frame: DataFrame) -> None:
+        """Add rows. Not idempotent by itself: for tables whose key holds the run (a scan in waves)."""
+        self._write(table, frame, lambda rows: rows.write.format("delta").mode("append"))
+
+    def overwrite(self, table: str, frame: DataFrame) -> None:
+        """Replace all rows."""
+        self._write(table, frame, lambda rows: rows.write.format("delta").mode("overwrite"))
+
+    def replace(self, table: str, frame: DataFrame, where: str) -> None:
+        """Replace the rows for which the SQL condition ``where`` holds; Delta refuses new rows for which it does not."""
+        self._write(
+            table, frame, lambda rows: rows.write.format("delta").mode("overwrite").option("replaceWhere", where)
+        )
+
+    def merge(self, table: str, frame: DataFrame, update: bool = True, columns: Sequence[str] | None = None) -> None:
+        """Insert rows whose key is new and, with ``update``, set the others: all of a row, or only ``columns``.
+
+        ``frame`` has one row a key (a doubled key would make the merge ambiguous and fails). Run twice, it changes
+        nothing the second time.
+        """
+        spec = self._spec(table)
+        check_schema(table, frame.schema)
+        same = " AND ".join(f"t.{column} = s.{column}" for column in spec.key)
+        change = "UPDATE SET " + (", ".join(f"t.{c} = s.{c}" for c in columns) if columns else "*")
+        matched = f"WHEN MATCHED THEN {change}" if update else ""
+        statement = (
+            f"MERGE INTO {self.name(table)} AS t USING {{source}} AS s ON {same} "
+            f"{matched} WHEN NOT MATCHED THEN INSERT *"
+        )
+        self._create(table)
+        self._retry(table, lambda: self.spark.sql(statement, source=frame.select(*spec.schema.names)))
+
+    def delete(self, table: str, where: str) -> None:
+        """Remove the rows for which the SQL condition holds; a table nobody wrote has none."""
+        if self.exists(table):
+            self._retry(table, lambda: self.spark.sql(f"DELETE FROM {self.name(table)} WHERE {where}"))
+
+    def _write(self, table: str, frame: DataFrame, writer: Callable) -> None:
+        spec = self._spec(table)
+        check_schema(table, frame.schema)
+        self._create(table)
+        rows = frame.select(*spec.schema.names)
+        if self.root.startswith("catalog:"):
+            self._retry(table, lambda: writer(rows).saveAsTable(self.name(table)))
+        else:
+            self._retry(table, lambda: writer(rows).save(f"{self.root}/{table}"))
+
+    def _create(self, table: str) -> None:
+        if self.exists(table):
+            return
+        spec = self._spec(table)
+        columns = ", ".join(
+            f"`{field.name}` {field.dataType.simpleString()}{'' if field.nullable else ' NOT NULL'}"
+            f" COMMENT {_quoted(field.metadata['comment'])}"
+            for field in spec.schema
+        )
+        flat = [field.name for field in spec.schema if field.name not in PRIVATE and _has_statistics(field)]
+        cluster = f"CLUSTER BY ({', '.join(spec.cluster)})" if spec.cluster else ""
+        self._retry(
+            table,
+            lambda: self.spark.sql(
+                f"CREATE TABLE IF NOT EXISTS {self.name(table)} ({columns}) USING delta {cluster}"
+                f" COMMENT {_quoted(spec.about)}"
+                f" TBLPROPERTIES ('delta.dataSkippingStatsColumns' = '{','.join(flat)}')"
+            ),
+        )
+
+    def _retry(self, table: str, write: Callable[[], object]) -> None:
+        for attempt in range(ATTEMPTS):
+            try:
+                write()
+                return
+            except PySparkException as error:
+                if not any(word in str(error) for word in CONFLICTS):
+                    raise
+                if attempt == ATTEMPTS - 1:
+                    raise TableError(
+                        f"table {table}: another writer won {ATTEMPTS} times in a row; run the job again"
+                    ) from error
+                log.info("table %s changed while it was written; trying again", table)
+                time.sleep(0.2 * 2**attempt)
+
+    def _spec(self, table: str) -> TableSpec:
+        if table not in TABLES:
+            raise TableError(f"there is no table {table}; known are {', '.join(TABLES)}")
+        return TABLES[table]
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def _has_statistics(field) -> bool:
+    return field.dataType.typeName() in {"string", "integer", "long", "double", "date", "timestamp"}
+
+
+def _is_missing(error: PySparkException) -> bool:
+    text = str(error)
+    return any(
+        word in text
+        for word in (
+            "PATH_NOT_FOUND",
+            "TABLE_OR_VIEW_NOT_FOUND",
+            "DELTA_MISSING_DELTA_TABLE",
+            "DELTA_TABLE_NOT_FOUND",
+            "is not a Delta table",
+            "DELTA_PATH_DOES_NOT_EXIST",
+        )
+    )

@@ -1,0 +1,138 @@
+"""The only place that touches MLflow: runs, models as code and arrays, and the aliases that say which model serves.
+
+A model is a folder of ``.npy`` arrays and one ``model.json``; it is logged as a numpy pyfunc whose code is keyart's own
+(models from code), so nothing is pickled and loading it needs no Spark.
+"""
+
+import json
+import logging
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from keyart.errors import ModelError
+from keyart.settings import TrackingSettings
+
+__all__ = ["LoadedModel", "ModelArrays", "Tracking"]
+
+
+@dataclass(frozen=True)
+class ModelArrays:
+    """What a model is: named arrays and a small JSON-able description (names, versions, options)."""
+
+    kind: str
+    arrays: Mapping[str, np.ndarray]
+    about: Mapping[str, object]
+
+    def save(self, folder: Path) -> None:
+        """Write ``model.json`` and one ``.npy`` an array; no pickle."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, array in self.arrays.items():
+            np.save(folder / f"{name}.npy", array, allow_pickle=False)
+        (folder / "model.json").write_text(json.dumps({"kind": self.kind, "about": dict(self.about)}, sort_keys=True))
+
+    @classmethod
+    def load(cls, folder: Path) -> "ModelArrays":
+        """Read what ``save`` wrote; arrays are memory-mapped. ModelError where the folder holds no model."""
+        try:
+            said = json.loads((folder / "model.json").read_text())
+        except (OSError, ValueError) as error:
+            raise ModelError(f"{folder} holds no keyart model: {error}") from error
+        arrays = {path.stem: np.load(path, mmap_mode="r", allow_pickle=False) for path in sorted(folder.glob("*.npy"))}
+        return cls(said["kind"], arrays, said["about"])
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A registered model's arrays and where they came from."""
+
+    model: ModelArrays
+    name: str
+    version: str
+    run_id: str
+
+
+class Tracking:
+    """One MLflow server or local database."""
+
+    def __init__(self, settings: TrackingSettings, tables_root: str) -> None:
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        os.environ.setdefault("DO_NOT_TRACK", "true")
+        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+        os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
+        warnings.filterwarnings("ignore", module="mlflow")
+        import mlflow  # slow to import: only the jobs that train or read models pay for it
+
+        for noisy in ("mlflow", "alembic"):
+            logging.getLogger(noisy).setLevel(logging.ERROR)
+        self._mlflow = mlflow
+        home = Path(tables_root.removeprefix("file:")).absolute().parent / "mlflow"
+        uri = settings.uri
+        if not uri:
+            home.mkdir(parents=True, exist_ok=True)
+            uri = f"sqlite:///{home}/mlflow.db"
+        mlflow.set_tracking_uri(uri)
+        mlflow.set_registry_uri(settings.registry_uri or uri)
+        self._client = mlflow.MlflowClient()
+        if self._client.get_experiment_by_name(settings.experiment) is None:
+            where = None if settings.uri else f"file://{home}/artifacts"
+            self._client.create_experiment(settings.experiment, artifact_location=where)
+        mlflow.set_experiment(settings.experiment)
+        self._prefix = settings.model_prefix
+
+    @contextmanager
+    def run(self, name: str, parameters: Mapping[str, object]) -> Iterator[str]:
+        """A training run; yields its id. A failure inside marks the run failed and is raised on."""
+        with self._mlflow.start_run(run_name=name) as active:
+            self._mlflow.log_params({key: str(value)[:500] for key, value in parameters.items()})
+            yield active.info.run_id
+
+    def metrics(self, values: Mapping[str, float], step: int | None = None) -> None:
+        """Add figures to the running run."""
+        self._mlflow.log_metrics({key: float(value) for key, value in values.items()}, step=step)
+
+    def register(
+        self, name: str, model: ModelArrays, example: np.ndarray, output: np.ndarray, alias: str | None = "champion"
+    ) -> str:
+        """Log the model in the running run, register it and point ``alias`` at it; returns the version.
+
+        ``example`` and ``output`` give the signature: rows in, rows out.
+        """
+        from mlflow.models import infer_signature
+
+        full = self._prefix + name
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = Path(scratch) / "arrays"
+            model.save(folder)
+            info = self._mlflow.pyfunc.log_model(
+                name=name,
+                python_model=str(Path(__file__).with_name("pyfunc.py")),
+                artifacts={"arrays": str(folder)},
+                signature=infer_signature(example, output),
+                registered_model_name=full,
+                pip_requirements=[f"numpy=={np.__version__}"],
+            )
+        version = str(info.registered_model_version)
+        if alias:
+            self._client.set_registered_model_alias(full, alias, version)
+        return version
+
+    def load(self, name: str, alias: str = "champion") -> LoadedModel:
+        """The model behind an alias; ModelError where no job registered one."""
+        from mlflow.exceptions import MlflowException
+
+        full = self._prefix + name
+        try:
+            found = self._client.get_model_version_by_alias(full, alias)
+            folder = self._mlflow.artifacts.download_artifacts(f"models:/{full}@{alias}")
+        except MlflowException as error:
+            raise ModelError(f"no model {full}@{alias}; run the job that trains it") from error
+        return LoadedModel(
+            ModelArrays.load(Path(folder) / "artifacts" / "arrays"), full, str(found.version), str(found.run_id)
+        )

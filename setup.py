@@ -1,0 +1,43 @@
+"""keyart's package: lib/keyart, with the job scripts of jobs/ as keyart.jobs."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+VERSION = next(
+    line.split('"')[1] for line in (HERE / "lib/keyart/__init__.py").read_text().splitlines() if "__version__" in line
+)
+
+# pyspark and delta-spark belong to an extra, so that a wheel never replaces Databricks' own.
+LOCAL = ["pyspark[connect]>=4.2,<4.3", "delta-spark>=4.4,<4.5,!=4.4.1"]
+DEMO = ["scikit-image>=0.25", "scikit-learn>=1.6", "matplotlib>=3.10"]  # the photographs the demo films are made of
+TEST = ["pytest>=8", "hypothesis>=6", "playwright>=1.60", "ruff>=0.14", "mypy>=1.18", "types-PyYAML", "pandas-stubs"]
+
+setup(
+    name="keyart",
+    version=VERSION,
+    description="Personalised artwork for a video catalogue, on Spark and Delta",
+    long_description=(HERE / "README.md").read_text(),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.11,<3.13",
+    package_dir={"": "lib", "keyart.jobs": "jobs"},
+    packages=[*find_packages("lib"), "keyart.jobs"],
+    package_data={"keyart": ["py.typed"], "keyart.report": ["templates/*", "assets/*"]},
+    install_requires=[
+        "numpy>=2.2,<3",
+        "opencv-python-headless>=4.12,<5",
+        "av>=16",
+        "numba>=0.62",
+        "scipy>=1.15",
+        "pandas>=2.2,<3",
+        "pyarrow>=20",
+        "mlflow>=3.5,<4",
+        "PyYAML>=6",
+        "jinja2>=3.1",
+        "tqdm>=4.66",
+    ],
+    extras_require={"local": LOCAL, "demo": DEMO, "test": [*LOCAL, *DEMO, *TEST]},
+    entry_points={"console_scripts": ["keyart=keyart.cli:main"]},
+)

@@ -1,0 +1,51 @@
+"""One SparkSession for the whole run: it takes seconds to start, and every test gets a fresh root of tables."""
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED = ROOT.parent / "shared"
+
+os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+os.environ.setdefault("KEYART_USER_KEY", "only-for-tests")
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real films and logs beside the project; tests that need it skip where it is absent."""
+    if not (SHARED / "media").is_dir():
+        pytest.skip("../shared is not there: no real films to run on")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def spark():
+    """A local session as conf/local.yaml has it, with two shuffle partitions; closed when the run ends."""
+    from keyart.config import load
+    from keyart.session import open_session
+
+    settings = load(ROOT / "conf" / "local.yaml", ["session.shuffle_partitions=2"])
+    session = open_session(settings.session)
+    yield session
+    session.stop()
+
+
+@pytest.fixture
+def tables(spark, tmp_path):
+    """An empty root of Delta tables."""
+    from keyart.tables import Tables
+
+    return Tables(spark, str(tmp_path / "tables"))
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Debian's browser by path."""
+    path = shutil.which("chromium")
+    if path is None:
+        pytest.skip("chromium is not installed: apt-get install chromium")
+    return path
