@@ -8,14 +8,14 @@ import importlib
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
 from keyart import __version__
 from keyart.config import load, with_values
 from keyart.errors import KeyartError
 
-__all__ = ["JOBS", "main", "run_job"]
+__all__ = ["JOBS", "guard", "main", "run_job"]
 
 JOBS: dict[str, str] = {
     "ingest-catalog": "read a folder or manifest of films into titles and videos",
@@ -48,14 +48,14 @@ def run_job(job: str, arguments: Sequence[str] | None = None) -> int:
     """Run one job as its script or sub-command does and return the exit status."""
     parser = argparse.ArgumentParser(prog=f"keyart {job}", description=JOBS[job])
     _add_arguments(parser, job)
-    return _guard(lambda: _execute(job, parser.parse_args(arguments)))
+    return guard(lambda: _execute(job, parser.parse_args(arguments)))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The ``keyart`` command."""
     parser = argparse.ArgumentParser(
         prog="keyart",
-        description="Choose which artwork each viewer sees: scan films, select artwork, learn from logs, assign, prove.",
+        description="Choose which artwork each viewer sees: scan films, select artwork, learn from logs, assign.",
         epilog="Start with: keyart run-pipeline --videos FOLDER --events LOGS --tables build/tables",
     )
     parser.add_argument("--version", action="version", version=f"keyart {__version__}")
@@ -63,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for job, about in JOBS.items():
         _add_arguments(jobs.add_parser(job, help=about, description=about), job)
     parsed = parser.parse_args(arguments)
-    return _guard(lambda: _execute(parsed.job, parsed))
+    return guard(lambda: _execute(parsed.job, parsed))
 
 
 def _add_arguments(parser: argparse.ArgumentParser, job: str) -> None:
@@ -90,16 +90,19 @@ def _execute(job: str, parsed: argparse.Namespace) -> int:
         short["tables"] = parsed.tables
     settings = with_values(settings, short)
     module = importlib.import_module(f"keyart.jobs.{job.replace('-', '_')}")
-    from keyart.session import open_session  # after arguments are known to be good: importing pyspark takes seconds
+    # Only now that the arguments are known to be good: importing pyspark takes seconds.
+    from keyart.session import is_running, open_session
 
+    ours = not is_running()
     with ExitStack() as stack:
         spark = open_session(settings.session)
-        if settings.session.master:
+        if ours:
             stack.callback(spark.stop)
         return int(module.run(spark, settings) or 0)
 
 
-def _guard(call) -> int:
+def guard(call: Callable[[], int]) -> int:
+    """Call, and turn what keyart raises on purpose into one line on stderr and an exit status."""
     try:
         return call()
     except KeyartError as error:

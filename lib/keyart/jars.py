@@ -18,15 +18,15 @@ __all__ = ["JARS", "install", "jars_folder"]
 
 MAVEN = "https://repo1.maven.org/maven2"
 
-# Maven path -> sha256. The seven that Delta 4.4.0 needs beyond what pyspark 4.2.0 carries.
+# Maven path without the file's name -> sha256 of the jar. The seven that Delta 4.4.0 needs beyond pyspark 4.2.0's own.
 JARS: dict[str, str] = {
-    "io/delta/delta-spark_4.2_2.13/4.4.0/delta-spark_4.2_2.13-4.4.0.jar": "27d4fd8b1f879535c573ed1c718177d6a27f24d3e626ba02e216369725721ead",
-    "io/delta/delta-storage/4.4.0/delta-storage-4.4.0.jar": "c46735481fa8e326b0957be02b4420cbcab4b325bb08009b7f2045a95133f1cc",
-    "io/delta/delta-kernel-api/4.4.0/delta-kernel-api-4.4.0.jar": "ee9b5a14ac3b7efdff4d61a58478fe8eb0e5a3fbca43889dca7290795fe79a11",
-    "io/delta/delta-kernel-defaults/4.4.0/delta-kernel-defaults-4.4.0.jar": "225c975199e4718b38ee5b7e6da7f19e9585024262b2cec2656b32151a856b0b",
-    "io/delta/delta-kernel-unitycatalog/4.4.0/delta-kernel-unitycatalog-4.4.0.jar": "cea22dfb4ac562b3cd27bf652697750e8336009d73fb06631363aaaad5345ffa",
-    "io/unitycatalog/unitycatalog-client/0.6.0/unitycatalog-client-0.6.0.jar": "48257499a86b801a3e2372cec55ac226ca1c1c7eabe5c118e7302f29a1fdbc19",
-    "io/unitycatalog/unitycatalog-hadoop/0.6.0/unitycatalog-hadoop-0.6.0.jar": "c47b63c961c87102b9e1d63809a0915ba4c86b7652f57c8d39ca3a05b441a150",
+    "io/delta/delta-spark_4.2_2.13/4.4.0": ("27d4fd8b1f879535c573ed1c718177d6a27f24d3e626ba02e216369725721ead"),
+    "io/delta/delta-storage/4.4.0": ("c46735481fa8e326b0957be02b4420cbcab4b325bb08009b7f2045a95133f1cc"),
+    "io/delta/delta-kernel-api/4.4.0": ("ee9b5a14ac3b7efdff4d61a58478fe8eb0e5a3fbca43889dca7290795fe79a11"),
+    "io/delta/delta-kernel-defaults/4.4.0": ("225c975199e4718b38ee5b7e6da7f19e9585024262b2cec2656b32151a856b0b"),
+    "io/delta/delta-kernel-unitycatalog/4.4.0": ("cea22dfb4ac562b3cd27bf652697750e8336009d73fb06631363aaaad5345ffa"),
+    "io/unitycatalog/unitycatalog-client/0.6.0": ("48257499a86b801a3e2372cec55ac226ca1c1c7eabe5c118e7302f29a1fdbc19"),
+    "io/unitycatalog/unitycatalog-hadoop/0.6.0": ("c47b63c961c87102b9e1d63809a0915ba4c86b7652f57c8d39ca3a05b441a150"),
 }
 
 
@@ -48,9 +48,10 @@ def install(folder: Path | None = None, mirror: str | None = None) -> list[Path]
     base = (mirror or os.environ.get("KEYART_MAVEN") or MAVEN).rstrip("/")
     paths = []
     for path, checksum in JARS.items():
-        target = folder / path.rsplit("/", 1)[1]
+        name, version = path.split("/")[-2:]
+        target = folder / f"{name}-{version}.jar"
         if not target.exists() or _sha256(target.read_bytes()) != checksum:
-            _fetch(f"{base}/{path}", target, checksum)
+            _fetch(f"{base}/{path}/{target.name}", target, checksum)
         paths.append(target)
     return paths
 

@@ -1,4 +1,4 @@
-"""keyart's models as an MLflow pyfunc: numbers in, P(take) or factors out. Loaded as code, never unpickled."""
+"""keyart's models as an MLflow pyfunc: numbers in, affinities or scores out. Loaded as code, never unpickled."""
 
 from pathlib import Path
 

@@ -422,6 +422,13 @@ ERASURES = _fields(
     ("proven_at?", INSTANT, "when every file under the roots was decoded and nothing was found"),
 )
 
+RUNS = _fields(
+    ("stage", TEXT, "the job"),
+    ("input_key", TEXT, "hash of the versions and settings it read, as they were when it had finished"),
+    ("seconds", DOUBLE, ""),
+    ("finished_at", INSTANT, ""),
+)
+
 TABLES: dict[str, TableSpec] = {
     "titles": TableSpec("one title", TITLES, ("title_id",)),
     "videos": TableSpec("one film file", VIDEOS, ("video_id",)),
@@ -456,6 +463,7 @@ TABLES: dict[str, TableSpec] = {
     "experiments": TableSpec("one test", EXPERIMENTS, ("experiment_id",)),
     "experiment_results": TableSpec("a test's figures", EXPERIMENT_RESULTS, ("experiment_id", "variant", "metric")),
     "erasures": TableSpec("an erasure and its proof", ERASURES, ("request_id",)),
+    "runs": TableSpec("a stage of the pipeline that finished", RUNS, ("stage", "input_key", "finished_at")),
 }
 
 

@@ -1,18 +1,15 @@
 """The only place that builds a SparkSession: local, on a cluster, over Spark Connect, or Databricks' own."""
 
 import os
-import re
-import shutil
-import subprocess
 import sys
 from collections.abc import Mapping
 
 from pyspark.sql import SparkSession
 
-from keyart.errors import SetupError
+from keyart.java import check_java
 from keyart.settings import SessionSettings
 
-__all__ = ["check_java", "open_session"]
+__all__ = ["is_running", "open_session"]
 
 DELTA = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
@@ -30,7 +27,8 @@ LOCAL = {
     "spark.driver.host": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",
 }
-LOCAL_JVM = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1"
+# One compiler tier alone reserves 48 MB for code; a whole pipeline fills that, and Spark fails with InternalError.
+LOCAL_JVM = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m"
 
 
 def open_session(settings: SessionSettings) -> SparkSession:
@@ -38,9 +36,8 @@ def open_session(settings: SessionSettings) -> SparkSession:
 
     SetupError, in one line, where Java is missing or of a version Spark cannot use.
     """
-    running = SparkSession.getActiveSession()
-    if running is not None or os.environ.get("DATABRICKS_RUNTIME_VERSION"):
-        return running or SparkSession.builder.getOrCreate()
+    if is_running():
+        return SparkSession.getActiveSession() or SparkSession.builder.getOrCreate()
     # Workers start the system's python unless told otherwise.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     builder = SparkSession.builder.appName("keyart")
@@ -65,27 +62,12 @@ def open_session(settings: SessionSettings) -> SparkSession:
     return spark
 
 
+def is_running() -> bool:
+    """Whether someone else started a session and so is the one to stop it."""
+    return SparkSession.getActiveSession() is not None or bool(os.environ.get("DATABRICKS_RUNTIME_VERSION"))
+
+
 def _configured(builder: SparkSession.Builder, options: Mapping[str, str]) -> SparkSession.Builder:
     for key, value in options.items():
         builder = builder.config(key, value)
     return builder
-
-
-def check_java() -> int:
-    """Java's major version; SetupError says what to install where it is missing or neither 17 nor 21."""
-    home = os.environ.get("JAVA_HOME")
-    java = os.path.join(home, "bin", "java") if home else shutil.which("java")
-    want = "install a JDK 17 or 21 (Debian: apt-get install openjdk-17-jdk-headless) or set JAVA_HOME"
-    if not java or not os.path.exists(java):
-        raise SetupError(f"no Java found{f' in JAVA_HOME={home}' if home else ''}; {want}")
-    try:
-        said = subprocess.run([java, "-version"], capture_output=True, text=True, timeout=60)
-    except OSError as error:
-        raise SetupError(f"{java} does not run ({error}); {want}") from error
-    found = re.search(r'version "(\d+)(?:\.(\d+))?', said.stderr + said.stdout)
-    if not found:
-        raise SetupError(f"{java} does not tell its version; {want}")
-    major = int(found[2]) if found[1] == "1" and found[2] else int(found[1])
-    if major not in (17, 21):
-        raise SetupError(f"{java} is Java {major}; Spark 4.2 here needs 17 or 21: {want}")
-    return major

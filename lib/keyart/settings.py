@@ -8,10 +8,24 @@ from datetime import date
 from typing import Annotated
 
 __all__ = [
-    "AssignSettings", "CatalogSettings", "DemoSettings", "EvaluateSettings", "EventsSettings", "OneOf", "PrivacySettings",
-    "Range", "ReportSettings", "ResponseSettings", "ScanSettings", "SelectSettings", "SessionSettings", "Settings",
-    "TasteSettings", "TimeSettings", "TrackingSettings",
-]  # fmt: skip
+    "AssignSettings",
+    "CatalogSettings",
+    "DemoSettings",
+    "EvaluateSettings",
+    "EventsSettings",
+    "OneOf",
+    "PrivacySettings",
+    "Range",
+    "ReportSettings",
+    "ResponseSettings",
+    "ScanSettings",
+    "SelectSettings",
+    "SessionSettings",
+    "Settings",
+    "TasteSettings",
+    "TimeSettings",
+    "TrackingSettings",
+]
 
 
 @dataclass(frozen=True)
@@ -104,7 +118,11 @@ class ScanSettings:
     timeout_seconds: Annotated[float, Range(1, 86_400)] = 600.0
     """A decoder that is silent for longer is killed and its segment counted as failed."""
     candidates_per_shot: Annotated[int, Range(1, 20)] = 3
-    """Frames kept of each shot."""
+    """Fewest frames kept of each shot; long shots give one for every four seconds."""
+    candidates_per_film: Annotated[int, Range(1, 1_000)] = 60
+    """Most frames kept of a film, shared out over its running time."""
+    wave_films: Annotated[int, Range(1, 100_000)] = 64
+    """Films that land together; a scan that was killed goes on after its last whole wave."""
     image_quality: Annotated[int, Range(50, 100)] = 90
     """JPEG quality of stored images."""
 
@@ -131,22 +149,24 @@ class EventsSettings:
 
     events: str = ""
     """File or folder of logs (--events)."""
-    format: Annotated[str, OneOf(("json", "csv", "parquet", "delta"))] = "json"
-    """json means JSON lines."""
+    format: Annotated[str, OneOf(("auto", "json", "csv", "parquet", "delta"))] = "auto"
+    """json means JSON lines; auto goes by the names' endings (.gz and the like apart)."""
     columns: dict[str, str] = field(default_factory=dict)
-    """Our column: theirs, where names differ."""
+    """Our column: theirs, where names differ (user_id: member)."""
     reward_window_hours: Annotated[float, Range(0, 2_400)] = 48.0
     """After this long a decision's outcome is final."""
     take_window_hours: Annotated[float, Range(0, 2_400)] = 24.0
-    """A take counts for a decision of the same member and title that began at most this long before."""
+    """A take counts for a decision of the same member and title that began at most this long before; not more than
+    reward_window_hours."""
     abandon_seconds: Annotated[float, Range(0, 3_600)] = 120.0
-    """Watching less than this, and less than a tenth of the film, is abandonment: the picture promised something else."""
+    """Watching less than this, and less than a tenth of the film, is abandonment: the picture promised too much."""
     max_quarantine_share: Annotated[float, Range(0, 1)] = 0.2
     """More bad rows than this fail the run."""
     default_duration_seconds: Annotated[float, Range(1, 86_400)] = 5_400.0
     """Running time assumed for a title without a film of known duration."""
     now: str = ""
-    """What counts as the present (ISO time, UTC), for replays; empty takes the newest event."""
+    """What counts as the present (ISO time, UTC), for replays; empty takes the newest event. Events more than a day after
+    it (where empty: after the clock) are set aside."""
 
 
 @dataclass(frozen=True)
@@ -165,20 +185,27 @@ class TasteSettings:
     """broadcast streams members past the title factors; mllib is the reference."""
     seed: int = 7
     """Of the first title factors."""
+    play_quality: Annotated[float, Range(0, 1)] = 0.3
+    """Quality of a play of which nobody said how much was watched."""
+    search_weight: Annotated[float, Range(0, 10)] = 0.25
+    """What a search that names a genre adds to the member's engagement with it; a film watched to its end adds 1."""
+    prior_strength: Annotated[float, Range(1e-3, 1e6)] = 2.0
+    """Engagements that the population's genre mix counts for in a member's."""
 
 
 @dataclass(frozen=True)
 class ResponseSettings:
     """train-response."""
 
-    l2: tuple[float, ...] = (10.0, 30.0, 100.0, 300.0, 1000.0)
-    """Strengths tried; a later time slice chooses."""
+    l2: tuple[float, ...] = (30.0, 100.0, 300.0, 1000.0, 3000.0)
+    """Strengths tried; a later time slice chooses. On vectors of unit variance, so that strength L lets an artwork's
+    effect vary among members by about sqrt(member dimensions / L) in log odds."""
     artwork_dimensions: Annotated[int, Range(2, 64)] = 12
     """Principal directions of the feature vector that interact with members."""
     iterations: Annotated[int, Range(1, 100)] = 12
     """Most Newton steps."""
     weight_clip: Annotated[float, Range(1, 1e6)] = 20.0
-    """Largest inverse-propensity weight."""
+    """Largest inverse-propensity weight of a decision in a region's figures, relative to uniform artwork."""
 
 
 @dataclass(frozen=True)
@@ -205,6 +232,8 @@ class EvaluateSettings:
     """Below this effective sample size nothing is claimed."""
     claim_level: Annotated[float, Range(0.5, 0.9999)] = 0.99
     """A lift is claimed where its interval at this level lies above 0."""
+    largest_no_overlap: Annotated[float, Range(0, 1)] = 0.1
+    """Share of decisions in which the logged policy could not have shown the choice; above it nothing is said."""
 
 
 @dataclass(frozen=True)
@@ -214,7 +243,15 @@ class ReportSettings:
     folder: str = ""
     """Where the site goes; empty: report/ beside the tables."""
     members: Annotated[int, Range(0, 1_000)] = 12
-    """How many members' pages are shown (pseudonymous)."""
+    """How many sampled members are shown (pseudonymous)."""
+    titles: Annotated[int, Range(1, 100_000)] = 500
+    """Most titles that get a page; the first by name."""
+    candidates: Annotated[int, Range(0, 10_000)] = 60
+    """Most candidates shown of a title; the best of each shot come first."""
+    artwork_width: Annotated[int, Range(160, 3840)] = 640
+    """Pixels of an artwork's picture on the pages."""
+    candidate_width: Annotated[int, Range(80, 1920)] = 320
+    """Pixels of a candidate's picture on the pages."""
 
 
 @dataclass(frozen=True)
@@ -232,8 +269,9 @@ class DemoSettings:
     days: Annotated[int, Range(6, 365)] = 28
     """Days with logged decisions; as many days of history lie before them."""
     oracle_lift: Annotated[float, Range(0.05, 0.3)] = 0.25
-    """Lift over uniform of the best policy on observable context, to which the taste world is calibrated."""
-    take_rate: Annotated[float, Range(0.01, 0.05)] = 0.035
+    """Lift over uniform of the best policy on observable context, to which every world but null is calibrated; less where
+    the artworks differ too little for it."""
+    take_rate: Annotated[float, Range(0.01, 0.05)] = 0.03
     """Takes per decision under uniform artwork, to which the audience is calibrated."""
 
 

@@ -1,15 +1,16 @@
 """The only place that touches Delta: open, check, append, merge, replace.
 
-A root is a folder or URL (tables lie at ROOT/<table>) or, written ``catalog:main.keyart``, a schema of a catalogue such as
-Unity Catalog. Writes go through the DataFrame API and SQL alone, so that they run on Spark Connect and serverless too.
+A root is a folder or URL (tables lie at ROOT/<table>) or, written ``catalog:main.keyart``, a schema of a catalogue such
+as Unity Catalog. Writes go through the DataFrame API and SQL alone, so that they run on Spark Connect and serverless.
 """
 
 import logging
 import time
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 
 from pyspark.errors import PySparkException
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame, SparkSession, functions
 
 from keyart.errors import TableError
 from keyart.schemas import TABLES, TableSpec, check_schema
@@ -44,16 +45,22 @@ class Tables:
 
     def version(self, table: str) -> int | None:
         """The newest Delta version, or None where there is no table."""
+        state = self.state(table)
+        return None if state is None else state[0]
+
+    def state(self, table: str) -> tuple[int, datetime] | None:
+        """The newest Delta version and when it was written (UTC), or None where there is no table."""
         try:
-            row = self.spark.sql(f"DESCRIBE HISTORY {self.name(table)} LIMIT 1").select("version").first()
+            newest = self.spark.sql(f"DESCRIBE HISTORY {self.name(table)} LIMIT 1")
+            row = newest.select("version", functions.unix_seconds("timestamp").alias("seconds")).first()
         except PySparkException as error:
             if _is_missing(error):
                 return None
             raise
-        return None if row is None else int(row["version"])
+        return None if row is None else (int(row["version"]), datetime.fromtimestamp(row["seconds"], UTC))
 
     def read(self, table: str) -> DataFrame:
-        """The table's rows, columns in the schema's order; TableError where there is none, SchemaError where it differs."""
+        """The table's rows in the schema's columns; TableError where there is none, SchemaError on a mismatch."""
         try:
             frame = self.spark.read.table(self.name(table))
             check_schema(table, frame.schema)
@@ -78,20 +85,29 @@ class Tables:
         self._write(table, frame, lambda rows: rows.write.format("delta").mode("overwrite"))
 
     def replace(self, table: str, frame: DataFrame, where: str) -> None:
-        """Replace the rows for which the SQL condition ``where`` holds; Delta refuses new rows for which it does not."""
+        """Replace the rows for which the SQL condition ``where`` holds; new rows for which it does not are refused."""
         self._write(
             table, frame, lambda rows: rows.write.format("delta").mode("overwrite").option("replaceWhere", where)
         )
 
-    def merge(self, table: str, frame: DataFrame, update: bool = True, columns: Sequence[str] | None = None) -> None:
+    def merge(
+        self,
+        table: str,
+        frame: DataFrame,
+        update: bool = True,
+        columns: Sequence[str] | None = None,
+        within: str = "",
+    ) -> None:
         """Insert rows whose key is new and, with ``update``, set the others: all of a row, or only ``columns``.
 
         ``frame`` has one row a key (a doubled key would make the merge ambiguous and fails). Run twice, it changes
-        nothing the second time.
+        nothing the second time. ``within``, a SQL condition on ``t``, says where in the table equal keys can lie, so
+        that only those files are read; an equal key outside it is not seen.
         """
         spec = self._spec(table)
         check_schema(table, frame.schema)
         same = " AND ".join(f"t.{column} = s.{column}" for column in spec.key)
+        same += f" AND ({within})" if within else ""
         change = "UPDATE SET " + (", ".join(f"t.{c} = s.{c}" for c in columns) if columns else "*")
         matched = f"WHEN MATCHED THEN {change}" if update else ""
         statement = (
@@ -141,7 +157,8 @@ class Tables:
             try:
                 write()
                 return
-            except PySparkException as error:
+            # Delta's conflicts reach us as a PySparkException over Connect and as a Py4JJavaError otherwise.
+            except Exception as error:
                 if not any(word in str(error) for word in CONFLICTS):
                     raise
                 if attempt == ATTEMPTS - 1:

@@ -4,7 +4,9 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-__all__ = ["PREDICTORS"]
+from keyart.learning.members import standardised
+
+__all__ = ["PREDICTORS", "taste_scores", "user_scores"]
 
 
 def taste_scores(arrays: Mapping[str, np.ndarray], members: np.ndarray) -> np.ndarray:
@@ -12,4 +14,22 @@ def taste_scores(arrays: Mapping[str, np.ndarray], members: np.ndarray) -> np.nd
     return members @ np.asarray(arrays["titles"]).T
 
 
-PREDICTORS: dict[str, Callable[[Mapping[str, np.ndarray], np.ndarray], np.ndarray]] = {"als": taste_scores}
+def user_scores(arrays: Mapping[str, np.ndarray], members: np.ndarray, cells: np.ndarray) -> np.ndarray:
+    """Logs of expected reward relative to the title's average artwork, (n, artworks).
+
+    ``members`` are vectors (n, K) of ``members.member_vectors``, ``cells`` (n,) the index among the model's cells of
+    each member's region, or of what stands in for it. Scores compare within a title only.
+    """
+    taste = standardised(arrays, members) @ np.asarray(arrays["weights"])
+    return np.asarray(arrays["cell_mean"])[cells] + taste @ np.asarray(arrays["features"]).T
+
+
+def response_scores(arrays: Mapping[str, np.ndarray], rows: np.ndarray) -> np.ndarray:
+    """``user_scores`` of rows (n, K + 1): a member's vector and, last, the index of their cell."""
+    return user_scores(arrays, rows[:, :-1], rows[:, -1].astype(np.int64))
+
+
+PREDICTORS: dict[str, Callable[[Mapping[str, np.ndarray], np.ndarray], np.ndarray]] = {
+    "als": taste_scores,
+    "response": response_scores,
+}

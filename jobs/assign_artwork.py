@@ -1,0 +1,31 @@
+"""assign-artwork: write which artwork each region and each user gets."""
+
+import sys
+
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+
+from keyart.cli import run_job
+from keyart.policy.spark import plan_assignment, write_assignment
+from keyart.settings import Settings
+from keyart.tables import Tables
+from keyart.tracking import Tracking
+
+
+def run(spark: SparkSession, settings: Settings) -> int:
+    """Plan from the models, write the levels' distributions and the members' overrides, then the policy."""
+    tables = Tables(spark, settings.tables)
+    plan = plan_assignment(tables, Tracking(settings.tracking, settings.tables), settings)
+    write_assignment(tables, plan)
+    mine = tables.read("user_assignments").where(F.col("policy_id") == plan.policy.policy_id)
+    members, overrides = mine.agg(F.count("*"), F.coalesce(F.sum(F.size("title_ids")), F.lit(0))).collect()[0]
+    slate = plan.slate
+    print(
+        f"policy {plan.policy.policy_id}: {len(slate.artwork_ids)} artworks of {len(slate.title_ids)} titles in "
+        f"{len(plan.levels.cells)} cells; {overrides} overrides for {members} members"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run_job("assign-artwork"))

@@ -1,0 +1,37 @@
+"""train-response: learn what an artwork does to takes and to what is watched, by region and by member, on [t0, t1)."""
+
+import sys
+
+from keyart.cli import run_job
+from keyart.feedback.spark import windows_of
+from keyart.feedback.windows import holdout_buckets
+from keyart.learning import decisions_spark as rows
+from keyart.learning.blocks_spark import blocks_of
+from keyart.learning.response_spark import check_enough, fit_response, register_response, taste_model, validation_day
+from keyart.tables import Tables
+
+
+def run(spark, settings) -> None:
+    tables = Tables(spark, settings.tables)
+    decisions, windows = tables.read("decisions"), windows_of(tables.read("decisions"), settings.time)
+    artworks = rows.artworks_of(tables.read("artworks"))
+    taste, vectors = taste_model(tables, windows, settings)
+    chosen = rows.eligible(decisions, windows, holdout_buckets(settings.time))
+    counts = rows.cell_counts(chosen, artworks.artwork_ids)
+    check_enough(counts, windows)
+    build = rows.block_builder(
+        artworks, counts.regions, taste.model, validation_day(windows), settings.response.weight_clip
+    )
+    with blocks_of(rows.with_vectors(chosen, vectors), rows.ORDER, build) as blocks:
+        fitted = fit_response(blocks, artworks, counts, taste.model.arrays, settings.regions, settings.response)
+    version = register_response(tables, fitted, artworks, taste, windows, settings)
+    found = fitted.metrics
+    member = f"member level at L2 {found['chosen_l2']:g}" if found["chosen_l2"] else "no member effect found"
+    print(
+        f"train-response: {int(found['decisions']):,} decisions, {int(found['takes']):,} takes of "
+        f"{len(artworks.artwork_ids)} artworks in {len(counts.regions)} regions; {member}; model response {version}"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(run_job("train-response"))

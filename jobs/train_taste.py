@@ -1,0 +1,41 @@
+"""train-taste: learn title factors from what members watched before t0 and fold every member in as of t0 and t1."""
+
+import sys
+
+from pyspark.sql import functions as F
+
+from keyart.cli import run_job
+from keyart.feedback.spark import windows_of
+from keyart.feedback.windows import holdout_buckets
+from keyart.learning.blocks_spark import blocks_of
+from keyart.learning.engagement_spark import ORDER, block_builder, catalogue_of, engagement
+from keyart.learning.taste_spark import learn, register_taste, taste_rows
+from keyart.tables import Tables
+
+
+def run(spark, settings) -> None:
+    tables = Tables(spark, settings.tables)
+    windows = windows_of(tables.read("decisions"), settings.time)
+    catalogue = catalogue_of(tables.read("titles"))
+    running = tables.read("videos").groupBy("title_id").agg(F.max("duration_seconds").alias("duration_seconds"))
+    rows = engagement(
+        tables.read("events"),
+        running,
+        windows,
+        catalogue.genres,
+        settings.events.default_duration_seconds,
+        settings.taste,
+    )
+    with blocks_of(rows, ORDER, block_builder(catalogue)) as blocks:
+        learned = learn(blocks, catalogue, windows, holdout_buckets(settings.time), settings.taste)
+        days = f"as_of IN (DATE'{windows.t0}', DATE'{windows.t1}')"
+        tables.replace("taste", taste_rows(blocks, learned, windows), days)
+    register_taste(tables, learned, catalogue, windows, settings)
+    print(
+        f"train-taste: {learned.members:,} members, {learned.pairs:,} engagements with {len(catalogue.title_ids)} "
+        f"titles before {windows.t0}; vectors {learned.version} as of {windows.t0} and {windows.t1}"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(run_job("train-taste"))

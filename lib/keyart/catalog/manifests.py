@@ -1,0 +1,188 @@
+"""Read a catalogue: a CSV or JSON-lines manifest, or a folder of films in which each file is a title."""
+
+import csv
+import json
+import re
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from keyart.errors import InputError
+
+__all__ = ["FILM_SUFFIXES", "RightsWindow", "Title", "read_folder", "read_manifest"]
+
+FILM_SUFFIXES = (".mp4", ".mkv", ".mov", ".webm", ".gif", ".m4v", ".avi")
+REQUIRED = ("title_id", "name", "uri")
+REMOTE = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class RightsWindow:
+    """Where and when a title may be shown; an open end is None."""
+
+    region: str
+    from_date: date | None
+    to_date: date | None
+
+
+@dataclass(frozen=True)
+class Title:
+    """One title as the catalogue names it; ``uri`` is empty for a title without a film."""
+
+    title_id: str
+    name: str
+    uri: str
+    genres: tuple[str, ...] = ()
+    maturity_rating: str | None = None
+    kids: bool = False
+    regions: tuple[str, ...] = ()
+    rights: tuple[RightsWindow, ...] = ()
+    cast_names: tuple[str, ...] = ()
+
+
+def read_folder(folder: str) -> list[Title]:
+    """Every film file directly in the folder, in order of name; InputError where there is none.
+
+    A title's id is its file's stem in plain letters; where two stems give the same, the suffix is added.
+    """
+    path = Path(folder)
+    if not path.is_dir():
+        raise InputError(f"{folder}: there is no such folder; --videos takes a folder of films")
+    files = sorted(file for file in path.iterdir() if file.is_file() and file.suffix.lower() in FILM_SUFFIXES)
+    if not files:
+        raise InputError(f"{folder}: no films in it ({', '.join(FILM_SUFFIXES)})")
+    stems = [_slug(file.stem) for file in files]
+    ids = [slug if stems.count(slug) == 1 else _slug(file.name) for slug, file in zip(stems, files, strict=True)]
+    names = [re.sub(r"[_\s]+", " ", file.stem).strip() for file in files]
+    titles = [Title(i, n, str(file.absolute())) for i, n, file in zip(ids, names, files, strict=True)]
+    return _unique(titles, folder)
+
+
+def read_manifest(file: str) -> list[Title]:
+    """Titles of a manifest: columns title_id, name and uri, and optionally genres, maturity_rating, kids, regions, rights, cast.
+
+    Lists are separated by ``|`` in CSV or are JSON lists; a rights window is ``region:from:to`` or a JSON object. A uri may
+    be empty; a relative one is relative to the manifest. InputError names the file and what is wrong with which line.
+    """
+    path = Path(file)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{file}: cannot be read as a manifest ({getattr(error, 'strerror', None) or error})"
+        ) from error
+    rows = _json_rows(file, text) if text.lstrip().startswith("{") else _csv_rows(file, text)
+    titles = [_title(row, f"{file}, line {line}", path.parent) for line, row in rows]
+    if not titles:
+        raise InputError(f"{file}: holds no titles")
+    return _unique(titles, file)
+
+
+def _json_rows(file: str, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    for line, content in enumerate(text.splitlines(), 1):
+        if not content.strip():
+            continue
+        try:
+            row = json.loads(content)
+        except ValueError as error:
+            raise InputError(f"{file}, line {line}: not JSON ({error})") from error
+        if not isinstance(row, dict):
+            raise InputError(f"{file}, line {line}: must be an object with {', '.join(REQUIRED)}")
+        _require(row, f"{file}, line {line}")
+        yield line, row
+
+
+def _csv_rows(file: str, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    reader = csv.DictReader(text.splitlines(), skipinitialspace=True)
+    _require({name.strip(): "" for name in reader.fieldnames or ()}, file)
+    for row in reader:
+        yield reader.line_num, {(key or "").strip(): value for key, value in row.items()}
+
+
+def _require(row: dict[str, Any], where: str) -> None:
+    missing = [column for column in REQUIRED if column not in row]
+    if missing:
+        plural = "s" if len(missing) > 1 else ""
+        raise InputError(f"{where}: column{plural} {', '.join(missing)} missing; a manifest has {', '.join(REQUIRED)}")
+
+
+def _title(row: dict[str, Any], where: str, home: Path) -> Title:
+    title_id = _text(row["title_id"])
+    if not title_id:
+        raise InputError(f"{where}: title_id is empty")
+    uri = _text(row["uri"])
+    if uri and not REMOTE.match(uri) and not Path(uri).is_absolute():
+        uri = str((home / uri).absolute())
+    return Title(
+        title_id=title_id,
+        name=_text(row["name"]) or title_id,
+        uri=uri,
+        genres=tuple(genre.lower() for genre in _list(row.get("genres"), where)),
+        maturity_rating=_text(row.get("maturity_rating")) or None,
+        kids=_flag(row.get("kids"), where),
+        regions=tuple(_list(row.get("regions"), where)),
+        rights=tuple(_window(part, where) for part in _parts(row.get("rights"), where)),
+        cast_names=tuple(_list(row.get("cast"), where)),
+    )
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else str(value).strip()
+
+
+def _parts(value: Any, where: str) -> list[Any]:
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        try:
+            value = json.loads(value)
+        except ValueError as error:
+            raise InputError(f"{where}: {value!r} is not a JSON list") from error
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [part for part in str(value).split("|") if part.strip()]
+
+
+def _list(value: Any, where: str) -> list[str]:
+    return [_text(part) for part in _parts(value, where) if _text(part)]
+
+
+def _flag(value: Any, where: str) -> bool:
+    said = _text(value).lower()
+    if said in {"", "0", "false", "no"}:
+        return False
+    if said in {"1", "true", "yes"}:
+        return True
+    raise InputError(f"{where}: kids is {value!r}; write true or false")
+
+
+def _window(part: Any, where: str) -> RightsWindow:
+    if isinstance(part, dict):
+        region, begin, end = (_text(part.get(key)) for key in ("region", "from", "to"))
+    else:
+        region, begin, end = (*(piece.strip() for piece in str(part).split(":")), "", "")[:3]
+    try:
+        dates = [date.fromisoformat(day) if day else None for day in (begin, end)]
+    except ValueError as error:
+        raise InputError(f"{where}: rights {part!r} holds no ISO date; write region:2026-01-01:2026-12-31") from error
+    if not region:
+        raise InputError(f"{where}: rights {part!r} names no region")
+    return RightsWindow(region, *dates)
+
+
+def _slug(stem: str) -> str:
+    plain = unicodedata.normalize("NFKD", stem).encode("ascii", "ignore").decode()
+    slug = re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-")
+    if slug:
+        return slug
+    # Names in other scripts keep their letters.
+    return re.sub(r"[^\w]+", "-", stem.lower()).strip("-") or "film"
+
+
+def _unique(titles: list[Title], where: str) -> list[Title]:
+    ids = [title.title_id for title in titles]
+    doubled = sorted({title_id for title_id in ids if ids.count(title_id) > 1})
+    if doubled:
+        raise InputError(f"{where}: title_id {', '.join(doubled[:5])} stands there more than once")
+    return titles

@@ -1,0 +1,216 @@
+"""Off-policy estimators on sums: what a behaviour would have been worth, told from decisions that another one made.
+
+A member's decisions depend on each other, so the member is the unit. Each decision is a row of columns (weights,
+weighted outcomes, predictions); rows are added up by member and members' sums into first and second moments. Every
+estimator is a smooth function of the first moments with a known gradient, and the second moments give its variance
+(delta method, cluster-robust), also of differences and of relative lifts, which are paired because they share the
+moments. Moments add up, so workers compute them on their members and nothing the size of the members travels.
+
+Weights are w = target probability of what was served / its logged propensity. Sources: Horvitz and Thompson 1952 (IPS);
+Swaminathan and Joachims 2015 (SNIPS); Dudik, Langford and Li 2011 (DR); Thomas and Brunskill 2016 (SNDR); Ionides 2008
+(clipped weights).
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+
+__all__ = [
+    "ESTIMATORS",
+    "Functional",
+    "Layout",
+    "Moments",
+    "difference",
+    "dm",
+    "dr",
+    "effective_size",
+    "importance_weights",
+    "interval",
+    "ips",
+    "lift",
+    "mean_weight",
+    "member_sums",
+    "sndr",
+    "snips",
+    "standard_error",
+]
+
+
+def importance_weights(target: np.ndarray, propensity: np.ndarray, largest: float = np.inf) -> np.ndarray:
+    """Target probability over logged propensity, clipped at ``largest``: clipping trades variance for a bias towards 0.
+
+    ValueError where a propensity is not in (0, 1]: such a decision cannot have been drawn.
+    """
+    propensity = np.asarray(propensity, dtype=np.float64)
+    if not ((propensity > 0) & (propensity <= 1)).all():
+        raise ValueError("a logged propensity is not in (0, 1]")
+    return np.minimum(np.asarray(target, dtype=np.float64) / propensity, largest)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which column of a row holds what, for some targets (behaviours) and metrics."""
+
+    targets: tuple[str, ...]
+    metrics: tuple[str, ...]
+
+    @property
+    def names(self) -> tuple[tuple[str, ...], ...]:
+        """Columns as (kind, target, metric): decisions, w, w squared, w r, w q(served), sum of target x q."""
+        once = [("n",)]
+        by_target = [(kind, t) for t in self.targets for kind in ("w", "w2")]
+        by_metric = [(kind, t, m) for t in self.targets for m in self.metrics for kind in ("wr", "wq", "q")]
+        return (*once, *by_target, *by_metric)
+
+    def unit(self, *name: str) -> np.ndarray:
+        """The vector that picks one column."""
+        picked = np.zeros(len(self.names))
+        picked[self.names.index(name)] = 1.0
+        return picked
+
+    def rows(
+        self,
+        weights: Mapping[str, np.ndarray],
+        rewards: Mapping[str, np.ndarray],
+        served: Mapping[str, np.ndarray],
+        expected: Mapping[tuple[str, str], np.ndarray],
+    ) -> np.ndarray:
+        """Rows (n, columns) from weights by target, rewards and predictions for what was served by metric, and the
+        expected prediction under the target by (target, metric); each array is (n,)."""
+        first = weights[self.targets[0]]
+        columns: dict[tuple[str, ...], np.ndarray] = {("n",): np.ones(len(first))}
+        for t in self.targets:
+            columns["w", t], columns["w2", t] = weights[t], weights[t] ** 2
+            for m in self.metrics:
+                columns["wr", t, m] = weights[t] * rewards[m]
+                columns["wq", t, m] = weights[t] * served[m]
+                columns["q", t, m] = expected[t, m]
+        return np.stack([columns[name] for name in self.names], axis=1).astype(np.float64)
+
+
+def member_sums(rows: np.ndarray, members: np.ndarray) -> np.ndarray:
+    """Rows (n, J) added up by member: (members, J), in the order of the sorted member codes."""
+    order = np.argsort(members, kind="stable")
+    _, starts = np.unique(members[order], return_index=True)
+    return np.add.reduceat(rows[order], starts, axis=0) if len(rows) else np.zeros((0, rows.shape[1]))
+
+
+@dataclass(frozen=True)
+class Moments:
+    """First and second moments over members; those of disjoint groups of members add up."""
+
+    members: int
+    sums: np.ndarray  # (J,)
+    products: np.ndarray  # (J, J), sum over members of the outer product of their sums
+
+    @classmethod
+    def of(cls, sums: np.ndarray) -> "Moments":
+        """From members' sums (members, J)."""
+        return cls(len(sums), sums.sum(axis=0), sums.T @ sums)
+
+    def __add__(self, other: "Moments") -> "Moments":
+        return Moments(self.members + other.members, self.sums + other.sums, self.products + other.products)
+
+    def covariance(self) -> np.ndarray:
+        """Of the first moments, (J, J); not a number with fewer than two members."""
+        if self.members < 2:
+            return np.full_like(self.products, np.nan)
+        centred = self.products - np.outer(self.sums, self.sums) / self.members
+        return centred * self.members / (self.members - 1)
+
+
+@dataclass(frozen=True)
+class Functional:
+    """A function of the first moments: its value and its gradient (J,)."""
+
+    value: float
+    gradient: np.ndarray
+
+
+def _ratio(moments: Moments, top: np.ndarray, bottom: np.ndarray) -> Functional:
+    below = float(bottom @ moments.sums)
+    if below == 0:
+        return Functional(float("nan"), np.full_like(top, np.nan))
+    value = float(top @ moments.sums) / below
+    return Functional(value, (top - value * bottom) / below)
+
+
+def ips(moments: Moments, layout: Layout, target: str, metric: str) -> Functional:
+    """Inverse propensity: mean of w r. Unbiased where propensities are right; rows of clipped weights: clipped IPS."""
+    return _ratio(moments, layout.unit("wr", target, metric), layout.unit("n"))
+
+
+def snips(moments: Moments, layout: Layout, target: str, metric: str) -> Functional:
+    """Self-normalised: sum of w r over sum of w. Stays within the rewards' range; bias of order 1/n."""
+    return _ratio(moments, layout.unit("wr", target, metric), layout.unit("w", target))
+
+
+def dm(moments: Moments, layout: Layout, target: str, metric: str) -> Functional:
+    """Direct method: the reward model's own word. Its interval knows nothing of the model's error."""
+    return _ratio(moments, layout.unit("q", target, metric), layout.unit("n"))
+
+
+def dr(moments: Moments, layout: Layout, target: str, metric: str) -> Functional:
+    """Doubly robust: the model's word plus the weighted mean of its errors; right if either is."""
+    top = layout.unit("q", target, metric) + layout.unit("wr", target, metric) - layout.unit("wq", target, metric)
+    return _ratio(moments, top, layout.unit("n"))
+
+
+def sndr(moments: Moments, layout: Layout, target: str, metric: str) -> Functional:
+    """Doubly robust with the correction self-normalised."""
+    model = dm(moments, layout, target, metric)
+    errors = layout.unit("wr", target, metric) - layout.unit("wq", target, metric)
+    correction = _ratio(moments, errors, layout.unit("w", target))
+    return Functional(model.value + correction.value, model.gradient + correction.gradient)
+
+
+ESTIMATORS: dict[str, Callable[[Moments, Layout, str, str], Functional]] = {
+    "ips": ips,
+    "snips": snips,
+    "dm": dm,
+    "dr": dr,
+    "sndr": sndr,
+}
+
+
+def difference(one: Functional, other: Functional) -> Functional:
+    """One minus the other, on the same decisions."""
+    return Functional(one.value - other.value, one.gradient - other.gradient)
+
+
+def lift(one: Functional, baseline: Functional) -> Functional:
+    """One relative to the baseline, minus 1, on the same decisions; not a number for a baseline of 0."""
+    if not baseline.value:
+        return Functional(float("nan"), np.full_like(one.gradient, np.nan))
+    ratio = one.value / baseline.value
+    return Functional(ratio - 1, (one.gradient - ratio * baseline.gradient) / baseline.value)
+
+
+def mean_weight(moments: Moments, layout: Layout, target: str) -> Functional:
+    """Mean of the weights: 1 in expectation, so far from 1 the logged propensities are not those of what was served."""
+    return _ratio(moments, layout.unit("w", target), layout.unit("n"))
+
+
+def effective_size(moments: Moments, layout: Layout, target: str) -> float:
+    """Kish 1965: (sum of w) squared over sum of w squared; 0 where nothing matched."""
+    squares = float(layout.unit("w2", target) @ moments.sums)
+    return float(layout.unit("w", target) @ moments.sums) ** 2 / squares if squares > 0 else 0.0
+
+
+def standard_error(functional: Functional, moments: Moments) -> float:
+    """Cluster-robust, by the delta method: the root of gradient x covariance x gradient."""
+    variance = float(functional.gradient @ moments.covariance() @ functional.gradient)
+    return float(np.sqrt(max(variance, 0.0))) if np.isfinite(variance) else float("nan")
+
+
+def interval(functional: Functional, moments: Moments, level: float = 0.95) -> tuple[float, float]:
+    """Two-sided normal interval at a level in (0, 1).
+
+    >>> m = Moments.of(np.array([[1.0, 0.0], [1.0, 1.0], [1.0, 0.0], [1.0, 1.0]]))
+    >>> [round(x, 3) for x in interval(_ratio(m, np.array([0.0, 1.0]), np.array([1.0, 0.0])), m)]
+    [-0.066, 1.066]
+    """
+    reach = NormalDist().inv_cdf(0.5 + level / 2) * standard_error(functional, moments)
+    return functional.value - reach, functional.value + reach

@@ -1,0 +1,188 @@
+"""From events to decisions: who was shown what first, whether they took it, and what they then watched.
+
+A member's takes and watches of one title are few, so they travel as one small sorted array to that member's decisions
+on the title, and each decision picks its own from it: one shuffle of impressions, one sort, no join by time range.
+"""
+
+from datetime import datetime
+
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F
+
+from keyart.feedback.events import DAY_PARTS, HOURS_PER_PART, WATCH_ENDS
+from keyart.feedback.events_spark import decision_id
+from keyart.schemas import DECISIONS, IMPRESSIONS
+from keyart.settings import EventsSettings
+
+__all__ = ["artwork_stats", "decisions", "impressions", "running_times"]
+
+HOUR = 3_600_000_000
+"""Microseconds."""
+NEVER = 2**62
+PAIR = ("user_key", "title_id")
+ABANDON_SHARE = 0.1
+STATS_CELL = ("epoch", "region", "device", "day_part", "title_id", "artwork_id")
+
+
+def impressions(events: DataFrame) -> DataFrame:
+    """The exposures that belong to a decision: those whose log says how the artwork was chosen.
+
+    Without propensity, candidate set or its distribution nothing can be learned from an exposure; it stays an event.
+    """
+    return _exposures(events).select(
+        F.col("event_id").alias("impression_id"), *[name for name in IMPRESSIONS.names if name != "impression_id"]
+    )
+
+
+def decisions(
+    events: DataFrame, history: DataFrame, running: DataFrame, now: datetime, settings: EventsSettings
+) -> DataFrame:
+    """One row a member x title x day of the impressions among ``events``, with its outcome where it is final by now.
+
+    A take belongs to the latest decision that began before it, at most take_window_hours; what is watched after it,
+    until reward_window_hours after the decision began or the title is taken again from a later decision, is its
+    quality; a take nothing is known of after is worth 0. Where the log has no take, a play from a row is one.
+    ``history`` holds takes, plays and watches since the first of ``events``, and all earlier plays (for already_started
+    where the log does not say). ``running`` is title_id, running_seconds.
+    """
+    firsts = _first_exposures(_exposures(events)).join(_outcomes(history), on=list(PAIR), how="left")
+    timed = firsts.join(running, on="title_id", how="left").withColumn(
+        "_running", F.coalesce("running_seconds", F.lit(settings.default_duration_seconds))
+    )
+    picked = (
+        timed.withColumn("_final", F.col("_first") + int(settings.reward_window_hours * HOUR))
+        .withColumn("_take", F.get(_takes(settings), F.lit(0)))
+        .withColumn("_seen", _watched())
+    )
+    return _with_outcome(picked, now, settings)
+
+
+def running_times(videos: DataFrame, frames: DataFrame | None) -> DataFrame:
+    """title_id and running_seconds of its longest film: by its container, else by its last of ``frames``."""
+    timed = videos.withColumn("_seconds", F.col("duration_seconds"))
+    if frames is not None:
+        last = frames.groupBy("scan_id", "video_id").agg(F.max("seconds").alias("_last"))
+        seen = last.withColumnRenamed("scan_id", "current_scan_id")
+        timed = timed.join(seen, on=["current_scan_id", "video_id"], how="left")
+        timed = timed.withColumn("_seconds", F.coalesce("_seconds", "_last"))
+    return (
+        timed.groupBy("title_id")
+        .agg(F.max("_seconds").alias("running_seconds"))
+        .where(F.col("running_seconds") > 0)
+        .select("title_id", "running_seconds")
+    )
+
+
+def artwork_stats(decisions: DataFrame) -> DataFrame:
+    """Additive cells of matured decisions on titles the member had not started."""
+    weight = 1 / F.col("propensity")
+    counted = decisions.where(F.col("take").isNotNull() & ~F.col("already_started"))
+    return (
+        counted.groupBy(*STATS_CELL)
+        .agg(
+            F.count("*").alias("n"),
+            F.sum(F.col("take").cast("long")).alias("takes"),
+            F.sum(weight).alias("w"),
+            F.sum(weight * weight).alias("w2"),
+            F.sum(weight * F.col("reward")).alias("wr"),
+            F.sum(F.pow(weight * F.col("reward"), F.lit(2))).alias("w2r2"),
+            F.sum("reward").alias("reward"),
+        )
+        .select(
+            F.col("epoch").alias("event_date"),
+            F.concat_ws("|", "region", "device", "day_part", "artwork_id").alias("cell"),
+            "region", "device", "day_part", "title_id", "artwork_id", "n", "takes", "w", "w2", "wr", "w2r2", "reward",
+        )
+    )  # fmt: skip
+
+
+def _exposures(events: DataFrame) -> DataFrame:
+    said = ["title_id", "artwork_id", "propensity", "candidate_set", "candidate_propensities"]
+    return (
+        events.where(F.col("event_type") == "impression")
+        .dropna(subset=said)
+        .withColumn("decision_id", decision_id("user_key", "title_id", "event_date"))
+    )
+
+
+def _first_exposures(exposures: DataFrame) -> DataFrame:
+    """Each decision's first impression; times of all of them (_at), of it (_first), of the next decision (_next)."""
+    at = F.unix_micros("ts")
+    of_day = Window.partitionBy(*PAIR, "event_date").orderBy("ts", "event_id")
+    whole_day = of_day.rowsBetween(Window.unboundedPreceding, Window.unboundedFollowing)
+    # Partitioned by the pair alone and sorted once: both windows and the join that follows use the same order.
+    of_pair = Window.partitionBy(*PAIR).orderBy("event_date", "ts", "event_id")
+    return (
+        exposures.repartition(*PAIR)
+        .withColumn("_n", F.row_number().over(of_day))
+        .withColumn("_at", F.collect_list(at).over(whole_day))
+        .where(F.col("_n") == 1)
+        .withColumn("_first", at)
+        .withColumn("_next", F.lead("_first").over(of_pair))
+    )
+
+
+def _outcomes(events: DataFrame) -> DataFrame:
+    """Per member and title: takes in order of time, takes before plays from a row; stops; the first play."""
+    at, kind = F.unix_micros("ts"), F.col("event_type")
+    is_take = kind == "take"
+    take = F.struct(at.alias("at"), F.when(is_take, 0).otherwise(1).alias("rank"), F.col("source").alias("source"))
+    stop = F.struct(
+        at.alias("at"),
+        F.coalesce("watched_seconds", F.lit(0.0)).alias("watched"),
+        (kind == "complete").alias("complete"),
+    )
+    relevant = events.where(kind.isin("take", "play", *WATCH_ENDS) & F.col("title_id").isNotNull())
+    return relevant.groupBy(*PAIR).agg(
+        F.sort_array(F.collect_list(F.when(is_take | ((kind == "play") & (F.col("source") == "row")), take))).alias(
+            "_takes"
+        ),
+        F.sort_array(F.collect_list(F.when(kind.isin(*WATCH_ENDS), stop))).alias("_stops"),
+        F.min(F.when(kind == "play", at)).alias("_first_play"),
+    )
+
+
+def _takes(settings: EventsSettings) -> Column:
+    """The takes of the decision, first one first."""
+    last = F.col("_first") + int(settings.take_window_hours * HOUR)
+    before_next = F.coalesce(F.col("_next"), F.lit(NEVER))
+    return F.filter("_takes", lambda t: (t["at"] >= F.col("_first")) & (t["at"] <= last) & (t["at"] < before_next))
+
+
+def _watched() -> Column:
+    """The stops that tell what was watched after the decision's take."""
+    again = F.get(F.filter("_takes", lambda t: t["at"] >= F.col("_next")), F.lit(0))["at"]
+    until = F.least(F.col("_final"), F.coalesce(again, F.lit(NEVER)) - 1)
+    return F.filter("_stops", lambda s: (s["at"] >= F.col("_take.at")) & (s["at"] <= until))
+
+
+def _with_outcome(picked: DataFrame, now: datetime, settings: EventsSettings) -> DataFrame:
+    is_final = F.timestamp_micros("_final") <= F.lit(now)
+    taken = is_final & F.col("_take").isNotNull()
+    watched = F.aggregate("_seen", F.lit(0.0), lambda total, s: total + s["watched"])
+    completed = F.exists("_seen", lambda s: s["complete"])
+    quality = F.when(completed, 1.0).otherwise(F.least(F.lit(1.0), watched / F.col("_running")))
+    early = F.least(F.lit(settings.abandon_seconds), ABANDON_SHARE * F.col("_running"))
+    hour = F.coalesce("local_hour", F.hour("ts"))
+    part = F.get(F.array(*map(F.lit, DAY_PARTS)), F.floor(hour / HOURS_PER_PART).cast("int"))
+    until_take = F.filter("_at", lambda at: at <= F.coalesce(F.col("_take.at"), F.lit(NEVER)))
+    started = F.coalesce("already_started", F.col("_first_play") < F.col("_first"), F.lit(False))
+    values = {
+        "epoch": F.col("event_date"),
+        "policy_id": F.coalesce("policy_id", F.lit("unknown")),
+        "region": F.coalesce("region", F.lit("unknown")),
+        "device": F.coalesce("device", F.lit("unknown")),
+        "day_part": part,
+        "kids": F.coalesce("kids", F.lit(False)),
+        "already_started": started,
+        "impressions": F.size(until_take),
+        "first_ts": F.col("ts"),
+        "take": F.when(is_final, F.col("_take").isNotNull().cast("int")),
+        "quality": F.when(taken, quality),
+        "minutes": F.when(taken, watched / 60),
+        "abandoned": F.when(taken, ~completed & (watched < early)),
+        "take_source": F.when(taken, F.col("_take.source")),
+        "reward": F.when(is_final, F.when(F.col("_take").isNotNull(), quality).otherwise(0.0)),
+        "matured_at": F.when(is_final, F.timestamp_micros("_final")),
+    }
+    return picked.select(*[values.get(name, F.col(name)).alias(name) for name in DECISIONS.names])

@@ -1,0 +1,178 @@
+"""Log rows to events: typed, pseudonymous, checked. Raw member ids live inside one Python function and no further."""
+
+from collections.abc import Callable
+from datetime import datetime
+from functools import reduce
+from operator import or_
+
+import pandas as pd
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F
+from pyspark.sql.types import ArrayType, StringType
+
+from keyart.feedback.events import EVENT_TYPES, LIST_COLUMNS, LOG_COLUMNS, REASONS, TITLE_EVENTS
+from keyart.feedback.log_spark import LINE, SOURCE
+from keyart.feedback.privacy import user_keys
+from keyart.schemas import EVENTS
+from keyart.seeding import BUCKETS
+
+__all__ = ["accepted", "checked", "decision_id", "quarantined"]
+
+TOLERANCE = 1e-6
+LONGEST_WATCH_SECONDS = 604_800.0
+IDS = ("event_id", "user_id", "title_id", "artwork_id")
+
+
+def checked(rows: DataFrame, titles: DataFrame, artworks: DataFrame, latest: datetime, key: bytes) -> DataFrame:
+    """Rows of a log as events, each with the ``reason`` why it is set aside (null: it is good).
+
+    ``titles`` and ``artworks`` are the catalogue's; ``latest`` is the last moment an event may carry (UTC); ``key``
+    hashes the members' ids, in the workers. Columns: those of ``events``, and reason, payload (JSON without the member)
+    and source_file, all three null for good rows.
+    """
+    known = titles.select("title_id", F.lit(True).alias("_title_known"))
+    shown = artworks.select("artwork_id", F.col("title_id").alias("_artwork_title"))
+    given = [name for name in LOG_COLUMNS if name != "user_id"]
+    raw = rows.select(
+        _keyed(key)(F.coalesce(LINE, F.col("user_id").cast("string"), F.lit(""))).alias("user_key"),
+        (_blank_is_null(F.col("user_id").cast("string")).isNull()).alias("_no_member"),
+        F.struct(*given).alias("_raw"),
+        F.length(LINE).alias("_unreadable"),
+        F.col(SOURCE).alias("source_file"),
+        *(_typed(rows, name).alias(name) for name in given),
+    )
+    joined = raw.join(known, on="title_id", how="left").join(shown, on="artwork_id", how="left")
+    return (
+        joined.withColumn("reason", _reason(latest))
+        .withColumn("payload", F.when(F.col("reason").isNotNull(), _payload()))
+        .select(
+            _event_id(given).alias("event_id"),
+            "event_type",
+            "user_key",
+            # The bucket of seeding.bucket: the first 32 bits of the key.
+            (F.conv(F.substring("user_key", 1, 8), 16, 10).cast("long") % BUCKETS).cast("int").alias("user_bucket"),
+            "title_id",
+            "artwork_id",
+            "ts",
+            F.to_date("ts").alias("event_date"),
+            *[name for name in given if name not in ("event_id", "event_type", "title_id", "artwork_id", "ts")],
+            "reason",
+            "payload",
+            F.when(F.col("reason").isNotNull(), F.col("source_file")).alias("source_file"),
+        )
+    )
+
+
+def accepted(rows: DataFrame, doubled: bool) -> DataFrame:
+    """The good rows of ``checked`` as events, one an event_id.
+
+    With ``doubled`` false the caller knows that no event_id comes twice, and nothing is shuffled. Of rows that share an
+    id the earliest stays, ties going to the lowest hash of the row, so that the order of delivery does not matter.
+    """
+    good = rows.where(F.col("reason").isNull())
+    if doubled:
+        same = Window.partitionBy("event_id").orderBy("ts", F.xxhash64(*EVENTS.names))
+        good = good.withColumn("_n", F.row_number().over(same)).where(F.col("_n") == 1)
+    return good.select(*EVENTS.names)
+
+
+def quarantined(rows: DataFrame, run_date: Column) -> DataFrame:
+    """The bad rows of ``checked`` as quarantine; a row delivered twice has the same row_key."""
+    bad = rows.where(F.col("reason").isNotNull()).select(
+        F.sha2(F.concat_ws("\x1f", "user_key", "reason", "payload"), 256).alias("row_key"),
+        F.coalesce("source_file", F.lit("")).alias("source"),
+        "reason",
+        "payload",
+        run_date.alias("run_date"),
+    )
+    first = Window.partitionBy("row_key").orderBy("source")
+    return (
+        bad.withColumn("_n", F.row_number().over(first))
+        .where(F.col("_n") == 1)
+        .select("row_key", "source", "reason", "payload", "run_date")
+    )
+
+
+def decision_id(user_key: str, title_id: str, epoch: str) -> Column:
+    """The id of the decision of these columns."""
+    return F.substring(F.sha2(F.concat_ws("\x1f", user_key, title_id, F.col(epoch).cast("string")), 256), 1, 32)
+
+
+def _keyed(key: bytes) -> Callable[[Column], Column]:
+    # The key travels in the closure: as a literal it would stand in query plans and event logs.
+    @F.pandas_udf("string")  # type: ignore[call-overload]
+    def user_key(ids: pd.Series) -> pd.Series:
+        return pd.Series(user_keys(key, ids.tolist()))
+
+    return user_key
+
+
+def _typed(rows: DataFrame, name: str) -> Column:
+    column, found, wanted = F.col(name), rows.schema[name].dataType, EVENTS[name].dataType
+    if isinstance(wanted, ArrayType):
+        wanted = ArrayType(wanted.elementType)  # the log may hold nulls; the checks that follow tell
+    text = isinstance(found, StringType)
+    if name in LIST_COLUMNS and text:
+        listed = F.from_json(column, ArrayType(StringType()))
+        column = F.when(column.startswith("["), listed).otherwise(F.split(column, r"\|"))
+    if name == "ts" and text:
+        # Spark would read 2026 or 12:30 as times too.
+        whole = (F.substring(column, 5, 1) == "-") & F.substring(column, 11, 1).isin("T", " ")
+        column = F.when(whole, column)
+    if name in IDS:
+        return _blank_is_null(column.cast("string"))
+    return column if found == wanted else column.try_cast(wanted)
+
+
+def _blank_is_null(column: Column) -> Column:
+    return F.when(F.trim(column) != "", column)
+
+
+def _reason(latest: datetime) -> Column:
+    served = F.array_position("candidate_set", F.col("artwork_id")).cast("int")
+    logged = F.get("candidate_propensities", served - 1)
+    total = F.aggregate("candidate_propensities", F.lit(0.0), lambda total, p: total + p)
+    is_share = F.coalesce(F.forall("candidate_propensities", lambda p: p.between(0, 1)), F.lit(False))
+    both = F.col("candidate_set").isNotNull() & F.col("candidate_propensities").isNotNull()
+    tests = {
+        "unreadable": F.col("_unreadable").isNotNull(),
+        "no_member": F.col("_no_member"),
+        "event_type": ~F.coalesce(F.col("event_type").isin(*EVENT_TYPES), F.lit(False)),
+        "no_time": F.col("_raw.ts").isNull(),
+        "bad_time": F.col("ts").isNull(),
+        "future": F.col("ts") > F.lit(latest),
+        "bad_value": _bad_value(),
+        "no_title": F.col("event_type").isin(*TITLE_EVENTS) & F.col("title_id").isNull(),
+        "title": F.col("title_id").isNotNull() & F.col("_title_known").isNull(),
+        "artwork": F.col("artwork_id").isNotNull() & F.col("_artwork_title").isNull(),
+        "other_title": F.col("_artwork_title") != F.col("title_id"),
+        "propensity": ~((F.col("propensity") > 0) & (F.col("propensity") <= 1)),
+        "lengths": both & (F.size("candidate_set") != F.size("candidate_propensities")),
+        "sum": F.col("candidate_propensities").isNotNull() & ~(is_share & (F.abs(total - 1) <= TOLERANCE)),
+        "not_candidate": both & (served == 0),
+        "mismatch": F.abs(logged - F.col("propensity")) > TOLERANCE,
+    }
+    assert list(tests) == list(REASONS)
+    chosen = F.when(tests["unreadable"], REASONS["unreadable"])
+    for name in list(REASONS)[1:]:
+        chosen = chosen.when(tests[name], REASONS[name])
+    return chosen
+
+
+def _bad_value() -> Column:
+    """A value that was given but is none of its column's type, or lies outside what the column can mean."""
+    converted = [name for name in LOG_COLUMNS if name not in (*IDS, "ts") and EVENTS[name].dataType != StringType()]
+    lost = [F.col(f"_raw.{name}").isNotNull() & F.col(name).isNull() for name in converted]
+    ranges = [~F.col("local_hour").between(0, 23), ~F.col("watched_seconds").between(0, LONGEST_WATCH_SECONDS)]
+    return reduce(or_, [*lost, *(F.coalesce(test, F.lit(False)) for test in ranges)])
+
+
+def _payload() -> Column:
+    # Of a line that cannot be parsed no one can tell where the member's id stands, so none of it is kept.
+    unread = F.to_json(F.struct(F.col("_unreadable").alias("unreadable_characters")))
+    return F.when(F.col("_unreadable").isNotNull(), unread).otherwise(F.to_json("_raw"))
+
+
+def _event_id(given: list[str]) -> Column:
+    content = F.to_json(F.struct("user_key", *[name for name in given if name != "event_id"]))
+    return F.coalesce("event_id", F.substring(F.sha2(content, 256), 1, 32))

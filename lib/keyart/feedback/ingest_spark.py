@@ -1,0 +1,152 @@
+"""ingest-events: a delivery of logs into events, quarantine, impressions, decisions, artwork_stats and data_quality.
+
+One ingest runs at a time. Whatever was delivered before, in whichever order and however often, the tables come out the
+same; a run that was killed is made good by running it again.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from math import ceil
+
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame, Row, SparkSession
+from pyspark.sql import functions as F
+
+from keyart.errors import ConfigError, InputError, LimitError
+from keyart.feedback.decisions_spark import artwork_stats, decisions, impressions, running_times
+from keyart.feedback.events import WATCH_ENDS, parse_now
+from keyart.feedback.events_spark import accepted, checked, quarantined
+from keyart.feedback.log_spark import Log, open_log, unreadable
+from keyart.feedback.privacy import secret
+from keyart.feedback.quality_spark import decision_measures, delivery_measures, tally
+from keyart.schemas import DATA_QUALITY
+from keyart.settings import EventsSettings, Settings
+from keyart.tables import Tables
+
+__all__ = ["Ingested", "ingest"]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """What a run did; ``measures`` are the rows of data_quality."""
+
+    rows: int
+    events: int
+    quarantined: int
+    measures: dict[str, float]
+
+
+def ingest(spark: SparkSession, tables: Tables, settings: Settings) -> Ingested:
+    """Read the delivery at ``events.events``. InputError where there is none, LimitError for too many bad rows."""
+    options = settings.events
+    if options.take_window_hours > options.reward_window_hours:
+        raise ConfigError(
+            "events.take_window_hours must not be more than events.reward_window_hours: outcomes mature then"
+        )
+    present = parse_now(options.now)
+    # Days are UTC days, also where the cluster's clock is not.
+    spark.conf.set("spark.sql.session.timeZone", "UTC")
+    key = secret(settings.privacy)
+    delivery = open_log(spark, options)
+    latest = (present or datetime.now(UTC)) + timedelta(days=1)
+    titles, artworks = tables.read("titles"), tables.read_or_empty("artworks")
+    rows = checked(delivery.rows, titles, artworks, latest, key).persist()
+    try:
+        return _land(tables, delivery, rows, present, options)
+    finally:
+        rows.unpersist()
+
+
+def _land(
+    tables: Tables, delivery: Log, rows: DataFrame, present: datetime | None, options: EventsSettings
+) -> Ingested:
+    try:
+        counts = tally(rows)
+    except PySparkException as error:
+        raise unreadable(delivery.path, error) from error
+    if not counts:
+        raise InputError(f"log {delivery.path} has no rows; give --events a file or folder with rows")
+    good = [row for row in counts if row["reason"] is None]
+    total, kept = sum(row["rows"] for row in counts), sum(row["rows"] for row in good)
+    newest = max((row["newest"] for row in good), default=None)
+    run_date = (present or newest or datetime.now(UTC)).date()
+    if kept < total:
+        tables.merge("quarantine", quarantined(rows, F.lit(run_date)), update=False)
+    if (total - kept) / total > options.max_quarantine_share:
+        raise LimitError(_too_bad(delivery.path, counts, total, kept, options))
+    doubled = _doubled(rows) if kept else 0
+    measures = delivery_measures(counts, doubled)
+    if kept:
+        span = min(row["first_date"] for row in good), max(row["last_date"] for row in good)
+        _write_events(tables, accepted(rows, doubled > 0), span)
+        rows.unpersist()
+        since = _recompute(tables, span[0], present, options)
+        log.info("decisions from %s on were computed again", since)
+        touched = tables.read("decisions").where(F.col("epoch").between(*span))
+        measures |= decision_measures(touched)
+    _write_measures(tables, delivery.run_key, measures, run_date, options)
+    return Ingested(total, kept, total - kept, measures)
+
+
+def _doubled(rows: DataFrame) -> int:
+    """How many good rows carry an event_id that another row has (by its hash: at worst a few too many)."""
+    ids = rows.where(F.col("reason").isNull()).groupBy(F.xxhash64("event_id").alias("id")).count()
+    found = ids.agg(F.sum(F.col("count") - 1).alias("doubled")).first()
+    return int(found["doubled"] or 0) if found else 0
+
+
+def _write_events(tables: Tables, events: DataFrame, span: tuple[date, date]) -> None:
+    """Insert what is new. Deliveries mostly bring new days, which are appended without looking for equal ids."""
+    days = f"event_date BETWEEN DATE'{span[0]}' AND DATE'{span[1]}'"
+    if tables.exists("events") and not tables.read("events").where(days).isEmpty():
+        tables.merge("events", events, update=False, within=f"t.{days}")
+    else:
+        tables.append("events", events)
+
+
+def _recompute(tables: Tables, first: date, present: datetime | None, options: EventsSettings) -> date:
+    """Set impressions, decisions and artwork_stats from the first day on that this delivery can have changed."""
+    events = tables.read("events")
+    since = first - timedelta(days=ceil(options.reward_window_hours / 24))
+    if tables.exists("decisions"):
+        open_ones = tables.read("decisions").where(F.col("matured_at").isNull())
+        oldest = open_ones.agg(F.min("epoch").alias("epoch")).first()
+        since = min(since, (oldest and oldest["epoch"]) or since)
+    newest = events.agg(F.max("ts").alias("ts")).first()
+    now = present or (newest["ts"].replace(tzinfo=UTC) if newest else datetime.now(UTC))
+    recent = F.col("event_date") >= F.lit(since)
+    outcomes = F.col("event_type").isin("take", *WATCH_ENDS)
+    history = events.where((F.col("event_type") == "play") | (outcomes & recent))
+    found = decisions(events.where(recent), history, _running(tables), now, options)
+    tables.replace("impressions", impressions(events.where(recent)), f"event_date >= DATE'{since}'")
+    tables.replace("decisions", found, f"epoch >= DATE'{since}'")
+    settled = tables.read("decisions").where(F.col("epoch") >= F.lit(since))
+    tables.replace("artwork_stats", artwork_stats(settled), f"event_date >= DATE'{since}'")
+    return since
+
+
+def _running(tables: Tables) -> DataFrame:
+    videos = tables.read_or_empty("videos")
+    untimed = videos.where(F.col("duration_seconds").isNull() & F.col("current_scan_id").isNotNull())
+    return running_times(videos, None if untimed.isEmpty() else tables.read_or_empty("frames"))
+
+
+def _too_bad(path: str, counts: Sequence[Row], total: int, kept: int, options: EventsSettings) -> str:
+    bad = sorted((row for row in counts if row["reason"] is not None), key=lambda row: -row["rows"])
+    why = ", ".join(f"{row['reason']} {row['rows']}" for row in bad[:3])
+    return (
+        f"{total - kept} of {total} rows of {path} are bad ({why}; see table quarantine), which is more than "
+        f"events.max_quarantine_share = {options.max_quarantine_share:g}; no event was written"
+    )
+
+
+def _write_measures(
+    tables: Tables, run_key: str, measures: dict[str, float], run_date: date, options: EventsSettings
+) -> None:
+    limits = {"bad_share": options.max_quarantine_share}
+    found = [(run_key, name, value, limits.get(name), run_date) for name, value in sorted(measures.items())]
+    tables.merge("data_quality", tables.spark.createDataFrame(found, DATA_QUALITY))

@@ -1,0 +1,138 @@
+"""Open a log as it was delivered: JSON lines, CSV, Parquet or Delta, under our names for its columns."""
+
+import hashlib
+from dataclasses import dataclass
+
+from pyspark.errors import PySparkException
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import ArrayType, StringType, StructField, StructType
+
+from keyart.errors import InputError
+from keyart.feedback.events import LIST_COLUMNS, LOG_COLUMNS, REQUIRED, theirs
+from keyart.settings import EventsSettings
+
+__all__ = ["LINE", "SOURCE", "Log", "open_log", "unreadable"]
+
+LINE = "_line"
+"""Column that holds a line no reader could parse, else null."""
+SOURCE = "_source"
+"""Column that holds the file a row came from."""
+
+ENDINGS = {"json": "json", "jsonl": "json", "ndjson": "json", "csv": "csv", "parquet": "parquet"}
+PACKED = ("gz", "bz2", "zst", "snappy", "lz4", "deflate")
+TEXT = StringType()
+
+
+@dataclass(frozen=True)
+class Log:
+    """A delivery: its rows (LOG_COLUMNS, LINE and SOURCE, types as found) and a hash of what was read."""
+
+    path: str
+    rows: DataFrame
+    run_key: str
+
+
+def open_log(spark: SparkSession, settings: EventsSettings) -> Log:
+    """The log at ``events.events``; InputError, in one line, where there is none that can be read."""
+    path = settings.events.rstrip("/")
+    if not path:
+        raise InputError("no log was named; give --events PATH, a file or folder of JSON lines, CSV, Parquet or Delta")
+    names = theirs(settings.columns)
+    version = _delta_version(spark, path) if settings.format in ("auto", "delta") else None
+    if version is not None:
+        found = spark.read.format("delta").load(path)
+        return Log(path, _named(found, names, path), _hash([path, version]))
+    if settings.format == "delta":
+        raise InputError(f"{path} is no Delta table; name its folder, or set events.format")
+    files = _files(spark, path)
+    if not files or not any(length for _, length in files):
+        raise InputError(f"log {path} is empty; give --events a file or folder with rows")
+    kind = settings.format if settings.format != "auto" else _kind([name for name, _ in files], path)
+    try:
+        found = READERS[kind](spark, path, names)
+    except PySparkException as error:
+        raise unreadable(path, error) from error
+    return Log(path, _named(found, names, path), _hash([path, *files]))
+
+
+def unreadable(path: str, error: PySparkException) -> InputError:
+    """What to tell when Spark cannot read the log."""
+    said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return InputError(f"log {path} cannot be read as events.format says: {said[:300]}")
+
+
+def _delta_version(spark: SparkSession, path: str) -> str | None:
+    try:
+        row = spark.sql(f"DESCRIBE HISTORY delta.`{path}` LIMIT 1").select("version").first()
+    except PySparkException:
+        return None  # no Delta table there; what else it is, or that nothing is there, comes out next
+    return None if row is None else str(row["version"])
+
+
+def _files(spark: SparkSession, path: str) -> list[tuple[str, int]]:
+    try:
+        listed = spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(path)
+        rows = listed.select("path", "length").collect()
+    except PySparkException as error:
+        if "PATH_NOT_FOUND" in str(error):
+            raise InputError(f"there is no log at {path}; give --events a file or folder") from error
+        raise unreadable(path, error) from error
+    return sorted((str(row["path"]), int(row["length"])) for row in rows)
+
+
+def _kind(names: list[str], path: str) -> str:
+    kinds = set()
+    for name in names:
+        parts = name.lower().rsplit("/", 1)[-1].split(".")[1:]
+        while parts and parts[-1] in PACKED:
+            parts.pop()
+        kinds.add(ENDINGS.get(parts[-1] if parts else "", "json"))
+    if len(kinds) > 1:
+        raise InputError(f"{path} holds {' and '.join(sorted(kinds))} files; name a folder of one kind")
+    return kinds.pop()
+
+
+def _read_json(spark: SparkSession, path: str, names: dict[str, str]) -> DataFrame:
+    # Scalars are read as text and converted later, so that a wrong value is told from an unreadable line.
+    fields = [StructField(names[name], ArrayType(TEXT) if name in LIST_COLUMNS else TEXT) for name in LOG_COLUMNS]
+    reader = spark.read.schema(StructType([*fields, StructField(LINE, TEXT)]))
+    options = {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": LINE, "recursiveFileLookup": "true"}
+    return reader.options(**options).json(path)
+
+
+def _read_csv(spark: SparkSession, path: str, names: dict[str, str]) -> DataFrame:
+    options = {"header": "true", "quote": '"', "escape": '"', "recursiveFileLookup": "true"}
+    header = spark.read.options(**options).csv(path).columns
+    reader = spark.read.schema(StructType([StructField(name, TEXT) for name in [*header, LINE]])).options(**options)
+    # Columns go by the header of each file: one whose order differs is refused rather than misread.
+    return reader.options(mode="PERMISSIVE", columnNameOfCorruptRecord=LINE, enforceSchema="false").csv(path)
+
+
+def _read_parquet(spark: SparkSession, path: str, names: dict[str, str]) -> DataFrame:
+    return spark.read.option("mergeSchema", "true").parquet(path)
+
+
+READERS = {"json": _read_json, "csv": _read_csv, "parquet": _read_parquet}
+
+
+def _named(found: DataFrame, names: dict[str, str], path: str) -> DataFrame:
+    missing = [names[name] for name in REQUIRED if names[name] not in found.columns]
+    if missing:
+        raise InputError(
+            f"log {path} has no column {missing[0]}; it has {', '.join(found.columns)[:300]}: "
+            f"map names with events.columns (our name: theirs)"
+        )
+
+    def column(name: str) -> Column:
+        return F.col(f"`{name}`") if name in found.columns else F.lit(None).cast("string")
+
+    return found.select(
+        *(column(names[name]).alias(name) for name in LOG_COLUMNS),
+        column(LINE).alias(LINE),
+        F.col("_metadata.file_path").alias(SOURCE),
+    )
+
+
+def _hash(parts: list) -> str:
+    return hashlib.sha256("\x1f".join(map(str, parts)).encode()).hexdigest()[:32]

@@ -1,0 +1,106 @@
+"""Measures of a delivery: counts, shares of missing values, take fraction, servings against logged propensities."""
+
+from collections.abc import Iterable
+
+from pyspark.sql import DataFrame, Row
+from pyspark.sql import functions as F
+
+from keyart.feedback.quality import SMALLEST_EXPECTED, served_p_value
+
+__all__ = ["decision_measures", "delivery_measures", "tally"]
+
+WATCHED_NULLS = ("title_id", "artwork_id", "session_id", "region", "device", "local_hour", "policy_id", "propensity")
+
+
+def tally(checked: DataFrame) -> list[Row]:
+    """One pass over the rows of a delivery: counts, missing values and the span of time by event type and reason."""
+    missing = [F.count_if(F.col(name).isNull()).alias(f"null_{name}") for name in WATCHED_NULLS]
+    kind = F.when(F.col("reason").isNull(), F.col("event_type")).alias("event_type")
+    return (
+        checked.groupBy(kind, "reason")
+        .agg(
+            F.count("*").alias("rows"),
+            F.min("event_date").alias("first_date"),
+            F.max("event_date").alias("last_date"),
+            F.max("ts").alias("newest"),
+            *missing,
+        )
+        .collect()
+    )
+
+
+def delivery_measures(counts: Iterable[Row], doubled: int) -> dict[str, float]:
+    """The measures of a tally; ``doubled`` counts rows whose event_id came before in the same delivery."""
+    good = [row for row in counts if row["reason"] is None]
+    bad = [row for row in counts if row["reason"] is not None]
+    rows, accepted = sum(row["rows"] for row in counts), sum(row["rows"] for row in good)
+    measures = {"rows": float(rows), "doubled_rows": float(doubled)}
+    measures["bad_share"] = sum(row["rows"] for row in bad) / rows if rows else 0.0
+    measures |= {f"rows: {row['event_type']}": float(row["rows"]) for row in good}
+    measures |= {f"set aside: {row['reason']}": float(row["rows"]) for row in bad}
+    for name in WATCHED_NULLS:
+        measures[f"missing: {name}"] = sum(row[f"null_{name}"] for row in good) / accepted if accepted else 0.0
+    shown = [row for row in good if row["event_type"] == "impression"]
+    if shown:
+        unlogged = sum(row["null_propensity"] for row in shown)
+        measures["missing: propensity of impressions"] = unlogged / sum(row["rows"] for row in shown)
+    return measures
+
+
+def decision_measures(decisions: DataFrame) -> dict[str, float]:
+    """Decisions, take fraction and, a policy, the p-value of what was served against the logged propensities."""
+    measures = {"decisions": 0.0, "matured": 0.0}
+    takes = 0
+    for row in _by_policy(decisions).collect():
+        measures["decisions"] += row["decisions"]
+        measures["matured"] += row["matured"]
+        takes += row["takes"]
+        p = served_p_value(row["statistic"], row["degrees"])
+        if p is not None:
+            measures[f"served p-value: {row['policy_id']}"] = p
+    if measures["matured"]:
+        measures["take_fraction"] = takes / measures["matured"]
+    return measures
+
+
+def _by_policy(decisions: DataFrame) -> DataFrame:
+    fresh = F.col("take").isNotNull() & ~F.col("already_started")
+    # Few distributions serve many decisions: count first, unfold after.
+    distributions = decisions.groupBy(
+        "policy_id", "title_id", "artwork_id", "candidate_set", "candidate_propensities"
+    ).agg(
+        F.count("*").alias("n"),
+        F.count_if(fresh).alias("matured"),
+        F.sum(F.when(fresh, F.col("take")).otherwise(0)).alias("takes"),
+    )
+    pairs = F.explode(
+        F.arrays_zip(F.col("candidate_set").alias("candidate"), F.col("candidate_propensities").alias("p"))
+    )
+    is_served = F.col("pair.candidate") == F.col("artwork_id")
+    cells = (
+        distributions.select("*", pairs.alias("pair"))
+        .groupBy("policy_id", "title_id", F.col("pair.candidate").alias("candidate"))
+        .agg(
+            F.sum(F.col("n") * F.col("pair.p")).alias("expected"),
+            *[F.sum(F.when(is_served, F.col(name)).otherwise(0)).alias(name) for name in ("n", "matured", "takes")],
+        )
+    )
+    enough = F.when(F.col("expected") >= SMALLEST_EXPECTED, F.col("candidate"))
+    names = ("expected", "n", "matured", "takes")
+    pooled = cells.groupBy("policy_id", "title_id", enough.alias("candidate")).agg(*[F.sum(n).alias(n) for n in names])
+    counts_in = F.col("expected") >= SMALLEST_EXPECTED
+    by_title = pooled.groupBy("policy_id", "title_id").agg(
+        F.sum(F.when(counts_in, F.pow(F.col("n") - F.col("expected"), F.lit(2)) / F.col("expected"))).alias(
+            "statistic"
+        ),
+        F.count_if(counts_in).alias("cells"),
+        *[F.sum(name).alias(name) for name in ("n", "matured", "takes")],
+    )
+    tested = F.col("cells") > 1
+    return by_title.groupBy("policy_id").agg(
+        F.sum(F.when(tested, F.col("statistic")).otherwise(0.0)).alias("statistic"),
+        F.sum(F.when(tested, F.col("cells") - 1).otherwise(0)).alias("degrees"),
+        F.sum("n").alias("decisions"),
+        F.sum("matured").alias("matured"),
+        F.sum("takes").alias("takes"),
+    )

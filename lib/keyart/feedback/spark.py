@@ -1,0 +1,18 @@
+"""What other rooms ask the logs for."""
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from keyart.errors import ModelError
+from keyart.feedback.windows import Windows, resolve_windows
+from keyart.settings import TimeSettings
+
+__all__ = ["windows_of"]
+
+
+def windows_of(decisions: DataFrame, time: TimeSettings) -> Windows:
+    """The windows of time for these decisions; ModelError where there are none."""
+    row = decisions.agg(F.min("epoch").alias("first"), F.max("epoch").alias("last")).first()
+    if row is None or row["first"] is None:
+        raise ModelError("there are no decisions; ingest logs whose impressions carry propensities first")
+    return resolve_windows(row["first"], row["last"], time)

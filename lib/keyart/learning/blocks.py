@@ -1,0 +1,39 @@
+"""Named arrays as bytes and back: what a block of members is between passes, and what a pass answers with."""
+
+import json
+from collections.abc import Mapping
+
+import numpy as np
+
+__all__ = ["Arrays", "add", "pack", "unpack"]
+
+Arrays = dict[str, np.ndarray]
+
+
+def pack(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """Arrays of numbers or fixed-length bytes as one message: a JSON header's length, the header, the raw data.
+
+    >>> unpack(pack({"a": np.arange(3)}))["a"].tolist()
+    [0, 1, 2]
+    """
+    flat = {name: np.asarray(array, order="C") for name, array in arrays.items()}
+    header = json.dumps([[name, array.dtype.str, array.shape] for name, array in flat.items()]).encode()
+    return b"".join([len(header).to_bytes(8, "little"), header, *(array.tobytes() for array in flat.values())])
+
+
+def unpack(message: bytes | memoryview) -> Arrays:
+    """What ``pack`` packed, read-only and without a copy."""
+    start = 8 + int.from_bytes(message[:8], "little")
+    found: Arrays = {}
+    for name, dtype, shape in json.loads(bytes(message[8:start])):
+        kind, count = np.dtype(dtype), int(np.prod(shape, dtype=np.int64))
+        found[name] = np.frombuffer(message, kind, count, start).reshape(shape)
+        start += count * kind.itemsize
+    return found
+
+
+def add(total: Arrays | None, part: Mapping[str, np.ndarray]) -> Arrays:
+    """Sums by name; the first part alone where there is no total yet."""
+    if total is None:
+        return dict(part)
+    return {name: total[name] + array for name, array in part.items()}

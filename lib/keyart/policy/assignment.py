@@ -1,0 +1,101 @@
+"""Who gets what: the artworks a policy chooses from, the best at each level, and where a member's best differs from it.
+
+Arrays only. A is the number of artworks of the policy, T of titles, C of cells (levels' regions), n of members.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from keyart.errors import ModelError
+from keyart.policy.exploration import Exploration
+
+__all__ = ["Overrides", "Slate", "best_of_title", "build_slate", "level_probabilities", "overrides"]
+
+PER_ARTWORK = ("features", "feature_values")
+"""Arrays of the response model with a row an artwork."""
+PER_CELL_ARTWORK = ("cell_mean", "cell_n", "cell_takes")
+"""Those with a column an artwork; what no decision was seen of has 0."""
+
+
+@dataclass(frozen=True)
+class Slate:
+    """The artworks a policy chooses from, title by title, with the response model's arrays in that order."""
+
+    artwork_ids: np.ndarray  # (A,) text
+    title_ids: np.ndarray  # (T,) text
+    title_index: np.ndarray  # (A,) ascending
+    starts: np.ndarray  # (T,) first artwork of each title
+    known: np.ndarray  # (A,) whether the model was trained with the artwork
+    arrays: Mapping[str, np.ndarray]  # the response model's names; artworks it does not know have average values (0)
+
+    @property
+    def sizes(self) -> np.ndarray:
+        """(T,) artworks of each title."""
+        return np.diff(np.append(self.starts, len(self.artwork_ids)))
+
+
+def build_slate(
+    artworks: Sequence[tuple[str, str, int]], model_ids: Sequence[str], arrays: Mapping[str, np.ndarray]
+) -> Slate:
+    """The slate of active artworks, given as (artwork_id, title_id, rank).
+
+    Within a title artworks stand by rank, so that equals are decided by what selection thought. An artwork that the
+    model does not know (it is newer) gets its title's average at every level: score 0, no decisions, the cell's widest
+    sd. ModelError where nothing is active.
+    """
+    if not artworks:
+        raise ModelError("no active artwork to assign; run select-artwork first")
+    ordered = sorted(artworks, key=lambda row: (row[1], row[2], row[0]))
+    artwork_ids = np.array([row[0] for row in ordered])
+    title_ids, starts, title_index = np.unique([row[1] for row in ordered], return_index=True, return_inverse=True)
+    place = {artwork: i for i, artwork in enumerate(model_ids)}
+    model = np.array([place.get(artwork, -1) for artwork in artwork_ids])
+    known = model >= 0
+    taken = {name: np.array(values) for name, values in arrays.items()}  # no memory maps in closures
+    for name in PER_ARTWORK:
+        taken[name] = np.where(known[:, None], np.asarray(arrays[name])[model], 0)
+    for name in PER_CELL_ARTWORK:
+        taken[name] = np.where(known, np.asarray(arrays[name])[:, model], 0)
+    sd = np.asarray(arrays["cell_sd"])
+    taken["cell_sd"] = np.where(known, sd[:, model], sd.max(axis=1, keepdims=True))
+    taken["title_index"] = title_index
+    return Slate(artwork_ids, title_ids, title_index, starts, known, taken)
+
+
+def best_of_title(scores: np.ndarray, slate: Slate) -> np.ndarray:
+    """Index of each title's best artwork, (n, T) for scores (n, A); the first (best-ranked) of equals."""
+    top = np.maximum.reduceat(scores, slate.starts, axis=1)
+    position = np.where(scores == top[:, slate.title_index], np.arange(scores.shape[1]), scores.shape[1])
+    return np.minimum.reduceat(position, slate.starts, axis=1)
+
+
+def level_probabilities(exploration: Exploration, scores: np.ndarray, slate: Slate) -> np.ndarray:
+    """Probability of each artwork among its title's, (C, A) for level scores (C, A)."""
+    column = np.arange(scores.shape[1]) - slate.starts[slate.title_index]
+    padded = np.full((len(scores), len(slate.title_ids), int(slate.sizes.max())), -np.inf)
+    padded[:, slate.title_index, column] = scores
+    return exploration.propensities(padded)[:, slate.title_index, column]
+
+
+@dataclass(frozen=True)
+class Overrides:
+    """Where members leave their level's default: one entry a member x title, ordered by both."""
+
+    member: np.ndarray  # row of scores
+    title: np.ndarray
+    artwork: np.ndarray
+    default: np.ndarray  # what the level would have shown
+    gain: np.ndarray  # in log reward over the default
+
+
+def overrides(scores: np.ndarray, defaults: np.ndarray, slate: Slate, minimum_gain: float) -> Overrides:
+    """Members' own choices where they gain at least ``minimum_gain`` over the default.
+
+    ``scores`` (n, A) are members' expected log rewards, ``defaults`` (n, T) the artworks their levels show.
+    """
+    best = best_of_title(scores, slate)
+    gain = np.take_along_axis(scores, best, axis=1) - np.take_along_axis(scores, defaults, axis=1)
+    member, title = np.nonzero((best != defaults) & (gain >= minimum_gain))
+    return Overrides(member, title, best[member, title], defaults[member, title], gain[member, title])

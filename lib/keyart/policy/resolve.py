@@ -1,0 +1,137 @@
+"""Which artwork a member sees for a title, now: from the most specific level that knows, saying which."""
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+import numpy as np
+
+from keyart.errors import LimitError, TableError
+from keyart.policy.exploration import draw, hashed_uniforms
+from keyart.policy.levels import GLOBAL
+from keyart.policy.limits import Window, is_available, is_personalised, masked
+from keyart.policy.specification import Policy
+
+__all__ = ["ArtworkResolver", "Override", "Resolution"]
+
+
+@dataclass(frozen=True)
+class Override:
+    """A member's own choice for a title."""
+
+    artwork_id: str
+    gain: float
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """What is served and everything the log must hold to learn from it; probabilities in the order of candidate_set."""
+
+    artwork_id: str
+    level: str
+    cell: str
+    propensity: float
+    policy_id: str
+    candidate_set: tuple[str, ...]
+    probabilities: tuple[float, ...]
+    reason: str
+
+
+@dataclass(frozen=True)
+class _Shelf:
+    """A level's view of one title."""
+
+    artwork_ids: tuple[str, ...]
+    scores: np.ndarray
+    reasons: tuple[str, ...]
+
+
+NO_OVERRIDES: Callable[[str], Mapping[str, Override]] = lambda _: {}  # noqa: E731
+
+
+@dataclass(frozen=True)
+class ArtworkResolver:
+    """Answers for one policy from its region_assignments and a lookup of a member's overrides by title.
+
+    ``inactive`` artworks are withdrawn since the policy was written; ``titles`` gives regions and rights windows where
+    they are known. Limits apply before the draw, and the propensity is of what is served.
+    """
+
+    policy: Policy
+    shelves: Mapping[tuple[str, str, str, str], _Shelf]
+    overrides: Callable[[str], Mapping[str, Override]] = NO_OVERRIDES
+    inactive: Collection[str] = frozenset()
+    titles: Mapping[str, tuple[Sequence[str], Sequence[Window]]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, policy: Policy, rows: Iterable[Mapping[str, Any]], **options: Any) -> "ArtworkResolver":
+        """From rows of region_assignments (those of other policies are passed over)."""
+        grouped: dict[tuple[str, str, str, str], list[Mapping[str, Any]]] = {}
+        for row in rows:
+            if row["policy_id"] == policy.policy_id:
+                grouped.setdefault((row["title_id"], row["level"], row["cell"], row["context"]), []).append(row)
+        return cls(policy, {key: _shelf(found) for key, found in grouped.items()}, **options)
+
+    def resolve(
+        self,
+        user_key: str,
+        title_id: str,
+        region: str,
+        context: str = "*",
+        *,
+        epoch: date,
+        kids: bool | None = None,
+    ) -> Resolution:
+        """What the member sees for the title on the day ``epoch``; the same whenever and wherever it is asked.
+
+        LimitError where the title may not be shown or nothing is left to show; TableError where the policy has no word
+        on the title.
+        """
+        if title_id in self.titles and not is_available(*self.titles[title_id], region, epoch):
+            raise LimitError(f"title {title_id} may not be shown in {region} on {epoch}")
+        level, cell, shelf = self._find(title_id, region, context)
+        allowed = np.array([artwork not in self.inactive for artwork in shelf.artwork_ids])
+        if not allowed.any():
+            raise LimitError(f"no active artwork is left for title {title_id}; run assign-artwork")
+        scores, reasons = masked(shelf.scores, allowed), shelf.reasons
+        own = self.overrides(user_key).get(title_id) if is_personalised(kids) else None
+        if own is not None and own.artwork_id in shelf.artwork_ids:
+            i = shelf.artwork_ids.index(own.artwork_id)
+            if allowed[i]:
+                level, cell = "user", user_key
+                scores = scores.copy()
+                scores[i] = np.nextafter(shelf.scores.max() + own.gain, np.inf)
+                reasons = (*reasons[:i], own.reason, *reasons[i + 1 :])
+        probabilities = self.policy.exploration.propensities(scores)
+        served = int(draw(probabilities, hashed_uniforms(self.policy.salt, [(user_key, title_id, epoch)])[0]))
+        shown = [int(i) for i in np.flatnonzero(allowed)]
+        return Resolution(
+            shelf.artwork_ids[served],
+            level,
+            cell,
+            float(probabilities[served]),
+            self.policy.policy_id,
+            tuple(shelf.artwork_ids[i] for i in shown),
+            tuple(float(probabilities[i]) for i in shown),
+            reasons[served],
+        )
+
+    def _find(self, title_id: str, region: str, context: str) -> tuple[str, str, _Shelf]:
+        parent = self.policy.parents.get(region, "other")
+        for level, cell in (("region", region), ("parent", parent), GLOBAL):
+            for where in dict.fromkeys((context, "*")):
+                shelf = self.shelves.get((title_id, level, cell, where))
+                if shelf is not None:
+                    return level, cell, shelf
+        raise TableError(f"policy {self.policy.policy_id} has no artwork for title {title_id}; run assign-artwork")
+
+
+def _shelf(rows: Sequence[Mapping[str, Any]]) -> _Shelf:
+    """A title's artworks in the order of their ids, so that a draw can be recomputed from the logged candidate set."""
+    ordered = sorted(rows, key=lambda row: row["artwork_id"])
+    scores = np.array([row["mean"] for row in ordered], dtype=np.float64)
+    top = np.nextafter(scores.max(), np.inf)  # equals were decided when the assignment was written
+    scores = np.where([row["is_default"] for row in ordered], top, scores)
+    return _Shelf(tuple(row["artwork_id"] for row in ordered), scores, tuple(row["reason"] for row in ordered))

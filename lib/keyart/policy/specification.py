@@ -1,0 +1,89 @@
+"""A policy as it is stored: an immutable value that says everything a draw needs besides the assignments."""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+
+import numpy as np
+
+from keyart.errors import ConfigError, TableError
+from keyart.policy.exploration import Exploration, from_spec, to_spec
+
+__all__ = ["Policy", "content_hash", "derived_id"]
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+@dataclass(frozen=True)
+class Policy:
+    """Exploration, levels and what the assignments were learned from."""
+
+    policy_id: str
+    exploration: Exploration
+    salt: str
+    minimum_gain: float
+    taste_version: str
+    taste_as_of: date
+    parents: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not NAME.fullmatch(self.policy_id):
+            raise ConfigError(f"policy_id {self.policy_id!r}: use letters, digits, dot, dash and underscore")
+
+    def spec(self) -> str:
+        """JSON for the policies table."""
+        return json.dumps(
+            {
+                "exploration": to_spec(self.exploration),
+                "levels": {"order": ["user", "region", "parent", "global"], "parents": dict(self.parents)},
+                "limits": [
+                    "inactive artworks are not shown",
+                    "kids' profiles are not personalised",
+                    "rights by region",
+                ],
+                "minimum_gain": self.minimum_gain,
+                "taste": {"version": self.taste_version, "as_of": self.taste_as_of.isoformat()},
+            },
+            sort_keys=True,
+        )
+
+    @classmethod
+    def parse(cls, policy_id: str, spec: str, salt: str) -> "Policy":
+        """From a row of the policies table; TableError where the spec is not one that this version wrote."""
+        try:
+            said = json.loads(spec)
+            return cls(
+                policy_id,
+                from_spec(said["exploration"]),
+                salt,
+                float(said["minimum_gain"]),
+                said["taste"]["version"],
+                date.fromisoformat(said["taste"]["as_of"]),
+                said["levels"]["parents"],
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise TableError(
+                f"policy {policy_id} has a spec that cannot be read ({error}); run assign-artwork"
+            ) from error
+
+
+def content_hash(arrays: Mapping[str, np.ndarray], about: Mapping[str, object]) -> str:
+    """A hash of what a model says: the same after a retraining that learned the same, whatever its run is called.
+
+    Numbers are rounded to 6 decimals: sums that Spark adds in another order differ in their last bits.
+    """
+    digest = hashlib.sha256(json.dumps(about, sort_keys=True, default=str).encode())
+    for name in sorted(arrays):
+        values = np.round(np.asarray(arrays[name], dtype=np.float64), 6) + 0.0  # no negative zeros
+        digest.update(f"{name}{values.shape}".encode())
+        digest.update(values.tobytes())
+    return digest.hexdigest()
+
+
+def derived_id(parts: Iterable[object]) -> str:
+    """The name of a policy that has none: the same for the same models, settings and inputs."""
+    text = json.dumps([str(part) for part in parts])
+    return f"artwork-{hashlib.sha256(text.encode()).hexdigest()[:8]}"

@@ -1,0 +1,104 @@
+"""A few members, by the first characters of their pseudonymous key: what they see beside what their region sees."""
+
+from typing import Any
+
+from keyart.report import wording
+from keyart.report.catalogue import EVERYWHERE, Catalogue, gain, page_of
+from keyart.report.facts import Row
+
+__all__ = ["members_page"]
+
+SHOWN = 8
+"""Most titles in a member's row; those that were changed for the member come first."""
+KEY = 8
+"""Characters of user_key that are shown."""
+
+
+def members_page(catalogue: Catalogue) -> dict[str, Any]:
+    """What templates/members.html shows."""
+    facts = catalogue.facts
+    return {
+        "members": [_member(catalogue, row) for row in facts.members],
+        "audience": _audience(catalogue),
+        "popular": _popular(catalogue),
+        "has_policy": facts.policy is not None,
+    }
+
+
+def _audience(catalogue: Catalogue) -> list[tuple[str, str]]:
+    row = catalogue.facts.audience
+    if row is None or not row["members"]:
+        return []
+    members = row["members"]
+    return [
+        (wording.count(members), "members assigned"),
+        (wording.percent(row["overridden"] / members, 0), "see at least one artwork of their own"),
+        (f"{row['overrides'] / members:.1f}", "overrides a member, on average"),
+    ]
+
+
+def _popular(catalogue: Catalogue) -> list[dict[str, Any]]:
+    """Overrides given to most members, groups too small to show left out."""
+    totals: dict[str, int] = {}
+    for row in catalogue.facts.overrides:
+        totals[row["artwork_id"]] = totals.get(row["artwork_id"], 0) + row["members"]
+    known = [(key, n) for key, n in totals.items() if n >= catalogue.facts.smallest_cell and key in catalogue.artwork]
+    found = []
+    for key, n in sorted(known, key=lambda pair: (-pair[1], pair[0]))[:6]:
+        artwork = catalogue.artwork[key]
+        found.append(
+            {
+                "name": catalogue.title[artwork["title_id"]]["name"],
+                "page": page_of(artwork["title_id"]),
+                "number": catalogue.number[key],
+                "picture": catalogue.picture(artwork),
+                "alt": catalogue.alt(artwork),
+                "members": wording.count(n),
+            }
+        )
+    return found
+
+
+def _member(catalogue: Catalogue, row: Row) -> dict[str, Any]:
+    region = row["region"] or EVERYWHERE
+    own = {
+        title: (artwork, value, reason)
+        for title, artwork, value, reason in zip(
+            row["title_ids"], row["artwork_ids"], row["gains"], row["reasons"], strict=True
+        )
+        if artwork in catalogue.artwork
+    }
+    order = sorted(
+        (title for title in catalogue.titles if catalogue.artworks.get(title["title_id"])),
+        key=lambda title: title["title_id"] not in own,
+    )
+    gains = sorted((value for _, value, _ in own.values()), reverse=True)
+    return {
+        "key": row["user_key"][:KEY],
+        "region": row["region"],
+        "history": row["history"],
+        "kids": row["kids"],
+        "overrides": len(own),
+        "best": wording.signed_percent(gain(gains[0])) if gains else None,
+        "tiles": [_tile(catalogue, title, region, own.get(title["title_id"])) for title in order[:SHOWN]],
+        "left": max(0, len(order) - SHOWN),
+    }
+
+
+def _tile(catalogue: Catalogue, title: Row, region: str, override: tuple[str, float, str] | None) -> dict[str, Any]:
+    title_id = title["title_id"]
+    default = catalogue.default(title_id, region)
+    assert default is not None  # only titles with artworks have tiles
+    usual = catalogue.artwork[default.artwork_id]
+    chosen = catalogue.artwork[override[0]] if override else usual
+    return {
+        "name": title["name"],
+        "page": page_of(title_id),
+        "picture": catalogue.picture(chosen),
+        "alt": catalogue.alt(chosen),
+        "override": override is not None,
+        "usual": catalogue.picture(usual),
+        "usual_alt": catalogue.alt(usual),
+        "gain": wording.signed_percent(gain(override[1])) if override else None,
+        "reason": override[2] if override else None,
+    }

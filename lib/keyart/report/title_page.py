@@ -1,0 +1,213 @@
+"""A title's page: the film along its time, the artworks chosen and those not, and who sees which."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from keyart.report import wording
+from keyart.report.catalogue import Catalogue, Z95, gain, interval_of, page_of
+from keyart.report.charts import Estimate, film_colour, interval_chart, line_path
+from keyart.report.facts import Row
+
+__all__ = ["title_page"]
+
+CELLS = 120
+"""Most pictures side by side in a film strip; longer films show one of several shots."""
+STRONG = 0.35
+"""Relative change at which a figure's tint in the region table is fullest."""
+LEVELS = {"global": "Everywhere", "parent": "Parent region", "region": "Region"}
+
+
+def title_page(catalogue: Catalogue, title: Row) -> dict[str, Any]:
+    """What templates/title.html shows."""
+    title_id = title["title_id"]
+    artworks = [_artwork(catalogue, row) for row in catalogue.artworks.get(title_id, [])]
+    shown = catalogue.candidates.get(title_id, [])
+    others = [row for row in shown if row["verdict"] != "selected"]
+    return {
+        "name": title["name"],
+        "page": page_of(title_id),
+        "title": title,
+        "films": [_film(catalogue, video) for video in catalogue.videos.get(title_id, [])],
+        "artworks": artworks,
+        "candidates": [_candidate(catalogue, row) for row in others],
+        "candidates_left": shown[0]["of"] - len(shown) if shown else 0,
+        "looked_at": any(row["verdict"] for row in shown),
+        "winners": _winners(catalogue, title_id),
+        "regions": _regions(catalogue, title_id),
+        "has_policy": catalogue.facts.policy is not None,
+    }
+
+
+def _artwork(catalogue: Catalogue, row: Row) -> dict[str, Any]:
+    facts = catalogue.facts
+    seen = [cell for cell in facts.seen if cell["artwork_id"] == row["artwork_id"]]
+    n, takes = sum(cell["n"] for cell in seen), sum(cell["takes"] for cell in seen)
+    wins = [
+        cell for level, cell in catalogue.cells_of(row["title_id"]) if level == "region" and _wins(catalogue, row, cell)
+    ]
+    return {
+        "row": row,
+        "number": catalogue.number[row["artwork_id"]],
+        "picture": catalogue.picture(row),
+        "alt": catalogue.alt(row),
+        "time": wording.clock(row["seconds"]),
+        "crops": sorted(row["crops"], key=lambda crop: -crop["width"] / max(crop["height"], 1e-9)),
+        "take_rate": wording.percent(takes / n, 2) if n else None,
+        "n": wording.count(n),
+        "wins": wins,
+    }
+
+
+def _wins(catalogue: Catalogue, row: Row, region: str) -> bool:
+    default = catalogue.default(row["title_id"], region)
+    return default is not None and default.artwork_id == row["artwork_id"]
+
+
+def _candidate(catalogue: Catalogue, row: Row) -> dict[str, Any]:
+    return {
+        "picture": catalogue.picture(row),
+        "alt": f"frame at {wording.clock(row['seconds'])}",
+        "time": wording.clock(row["seconds"]),
+        "verdict": row["verdict"] or "not looked at closely yet",
+        "score": None if row["score"] is None else f"{row['score']:.2f}",
+        "quality": f"{row['quality']:.2f}",
+    }
+
+
+def _film(catalogue: Catalogue, video: Row) -> dict[str, Any]:
+    facts = catalogue.facts
+    key = video["video_id"]
+    shots = sorted((row for row in facts.shots if row["video_id"] == key), key=lambda row: row["shot_id"])
+    signal = sorted((row for row in facts.signal if row["video_id"] == key), key=lambda row: row["bin"])
+    end = max([row["end_seconds"] for row in shots] + [video["duration_seconds"] or 0.0, 1e-6])
+    pins = [row for row in catalogue.artworks.get(video["title_id"], []) if row["video_id"] == key]
+    candidates = [row for row in catalogue.candidates.get(video["title_id"], []) if row["video_id"] == key]
+    x = [row["seconds"] / end for row in signal]
+    top = max([row["motion"] for row in signal], default=0.0) or 1.0
+    return {
+        "video": video,
+        "duration": wording.span(video["duration_seconds"] or (end if shots else None)),
+        "size": wording.size(video["size_bytes"]),
+        "scanned": video["current_scan_id"] is not None,
+        "shots": [_shot(row, end) for row in shots],
+        "strip": _strip(catalogue, shots, candidates, end),
+        "brightness": line_path(x, [row["luma"] for row in signal]),
+        "motion": line_path(x, [row["motion"] / top for row in signal], closed=True),
+        "ticks": [(100 * k / 4, wording.clock(end * k / 4)) for k in range(5)],
+        "pins": [
+            {"left": 100 * row["seconds"] / end, "number": catalogue.number[row["artwork_id"]], "time": wording.clock(row["seconds"])}
+            for row in pins if row["seconds"] is not None
+        ],
+        "failures": [row for row in facts.failures if row["video_id"] == key and row["scan_id"] == video["current_scan_id"]],
+    }  # fmt: skip
+
+
+def _shot(row: Row, end: float) -> dict[str, Any]:
+    return {
+        "id": row["shot_id"],
+        "left": 100 * row["start_seconds"] / end,
+        "width": 100 * (row["end_seconds"] - row["start_seconds"]) / end,
+        "colour": film_colour(row["luma_mean"], row["warmth"]),
+        "from": wording.clock(row["start_seconds"]),
+        "seconds": f"{row['end_seconds'] - row['start_seconds']:.1f}",
+        "transition": row["transition_in"],
+        "luma": f"{row['luma_mean']:.2f}",
+        "warmth": f"{row['warmth']:+.2f}".replace("-", wording.MINUS),
+        "motion": f"{row['motion']:.3f}",
+    }
+
+
+def _strip(catalogue: Catalogue, shots: Sequence[Row], candidates: Sequence[Row], end: float) -> list[dict[str, Any]]:
+    """The best frame of every shot as wide as the shot is long; of a film of many shots, the longest of each stretch."""
+    best: dict[int, Row] = {}
+    for row in candidates:
+        kept = best.get(row["shot_id"])
+        if kept is None or row["quality"] > kept["quality"]:
+            best[row["shot_id"]] = row
+    step = -(-len(shots) // CELLS) or 1
+    cells = []
+    for first in range(0, len(shots), step):
+        group = shots[first : first + step]
+        pictured = [row for row in group if catalogue.picture(best.get(row["shot_id"]))]
+        longest = max(pictured or group, key=lambda row: (row["end_seconds"] - row["start_seconds"], -row["shot_id"]))
+        length = group[-1]["end_seconds"] - group[0]["start_seconds"]
+        cells.append(
+            {
+                "width": 100 * length / end,
+                "picture": catalogue.picture(best.get(longest["shot_id"])),
+                "colour": film_colour(longest["luma_mean"], longest["warmth"]),
+                "about": f"{wording.clock(group[0]['start_seconds'])}, {length:.1f} s",
+            }
+        )
+    return cells
+
+
+def _winners(catalogue: Catalogue, title_id: str) -> dict[str, Any] | None:
+    """Which artwork each level shows, with its reward against the title's average artwork."""
+    found = []
+    for level, cell in catalogue.cells_of(title_id):
+        best = [row for row in catalogue.cell(level, cell, title_id) if row["is_default"]]
+        if best:
+            found.append((level, cell, best[0]))
+    if not found:
+        return None
+    estimates = [Estimate(cell, *interval_of(row)) for _, cell, row in found]
+    chart = interval_chart(estimates)
+    base = found[0][2]["artwork_id"]
+    rows = [
+        {
+            "level": level,
+            "label": "everywhere" if level == "global" else cell,
+            "number": catalogue.number[row["artwork_id"]],
+            "picture": catalogue.picture(catalogue.artwork[row["artwork_id"]]),
+            "differs": row["artwork_id"] != base,
+            "bar": bar,
+            "value": wording.signed_percent(bar.estimate.value),
+            "interval": f"{wording.signed_percent(bar.estimate.lower)} to {wording.signed_percent(bar.estimate.upper)}",
+            "n": wording.count(row["n"]),
+            "takes": wording.count(row["takes"]),
+            "reason": row["reason"],
+        }
+        for (level, cell, row), bar in zip(found, chart.bars, strict=True)
+    ]
+    return {"rows": rows, "axis": chart.axis}
+
+
+def _regions(catalogue: Catalogue, title_id: str) -> dict[str, Any] | None:
+    """Every artwork in every cell: reward against the title's average artwork, tinted by how much."""
+    cells = catalogue.cells_of(title_id)
+    artworks = catalogue.artworks.get(title_id, [])
+    if not cells or not artworks:
+        return None
+    figures = {
+        (cell, row["artwork_id"]): row for cell in cells for row in catalogue.cell(*cell, title_id)
+    }  # fmt: skip
+    lines = []
+    for artwork in artworks:
+        line = [figures.get((cell, artwork["artwork_id"])) for cell in cells]
+        lines.append(
+            {
+                "number": catalogue.number[artwork["artwork_id"]],
+                "picture": catalogue.picture(artwork),
+                "alt": catalogue.alt(artwork),
+                "cells": [_tinted(row) for row in line],
+            }
+        )
+    heads = [{"label": "everywhere" if level == "global" else cell, "level": level} for level, cell in cells]
+    return {"heads": heads, "lines": lines}
+
+
+def _tinted(row: Row | None) -> dict[str, Any] | None:
+    if row is None:
+        return None
+    value = gain(row["mean"])
+    spread = Z95 * row["sd"]
+    return {
+        "value": wording.signed_percent(value, 0),
+        "tint": round(min(abs(value) / STRONG, 1.0) * 100),
+        "sign": "below" if value < 0 else "above",
+        "is_default": row["is_default"],
+        "about": f"95% interval {wording.signed_percent(gain(row['mean'] - spread), 0)} to "
+        f"{wording.signed_percent(gain(row['mean'] + spread), 0)}; {wording.count(row['n'])} decisions, "
+        f"{wording.count(row['takes'])} takes; served {wording.percent(row['probability'], 0)}",
+    }

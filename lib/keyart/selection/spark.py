@@ -1,0 +1,240 @@
+"""select-artwork on Spark: one pass over the candidates' images, one over each title's candidates, two merges."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+
+import cv2
+import numpy as np
+import pyarrow as pa
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.pandas.types import to_arrow_schema
+from pyspark.sql.types import BooleanType, LongType, StringType, StructField, StructType
+
+from keyart.schemas import TABLES
+from keyart.selection.crops import crops
+from keyart.selection.editing import Pick, edit_title
+from keyart.selection.ranking import Candidates
+from keyart.settings import SelectSettings
+from keyart.tables import Tables
+from keyart.vision.faces import Face, FaceModel, build_detector
+from keyart.vision.features import FEATURE_NAMES, FEATURE_VERSION, glance, look
+from keyart.vision.picture import decode
+
+__all__ = ["Selected", "select_artwork"]
+
+IMAGES_PER_TASK = 64
+"""About two seconds of work; also bounds the Arrow batch, which holds that many encoded images."""
+MOST_TASKS = 4096
+
+CANDIDATES, ARTWORKS = TABLES["candidates"].schema, TABLES["artworks"].schema
+WRITTEN = ("features", "feature_version", "faces", "score", "verdict")
+"""Columns of candidates that this job sets."""
+
+# What the first pass hands to the second beside the candidate itself.
+LOOKED = StructType(
+    [
+        *CANDIDATES,
+        StructField("hash", LongType(), True),  # the 64 bits as a signed number; null where the image cannot be read
+        StructField("crops", ARTWORKS["crops"].dataType, True),
+        StructField("fresh", BooleanType(), False),  # features were computed in this run
+        StructField("failure", StringType(), True),  # why the image cannot be looked at
+    ]
+)
+EDITED = StructType(
+    [
+        *CANDIDATES,
+        StructField("fresh", BooleanType(), False),
+        StructField("changed", BooleanType(), False),  # the row differs from what the table holds
+        StructField("artwork", ARTWORKS, True),  # null where the candidate was not chosen
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Selected:
+    """What a run did; ``empty`` names titles that have a scanned film but no candidate."""
+
+    titles: int
+    candidates: int
+    computed: int
+    artworks: int
+    unreadable: int
+    retired: int
+    empty: list[str]
+
+
+def select_artwork(tables: Tables, settings: SelectSettings, model: FaceModel) -> Selected:
+    """Look at the candidates of the current scans, choose artworks per title and write both tables.
+
+    Run twice it changes nothing: features that are there are kept, choices follow from them alone.
+    """
+    current = current_candidates(tables)
+    total = current.count()
+    tasks = min(MOST_TASKS, max(1, -(-total // IMAGES_PER_TASK)))
+    edited = (
+        current.transform(with_images, tables.read_or_empty("images"), tasks)
+        .mapInArrow(looker(model), LOOKED)
+        .groupBy("title_id")
+        .applyInArrow(editor(settings), EDITED)
+        .persist()
+    )
+    try:
+        (counts,) = edited.agg(
+            F.countDistinct("title_id").alias("titles"),
+            F.count_if("fresh").alias("computed"),
+            F.count("artwork").alias("artworks"),
+            F.count_if(F.col("features").isNull()).alias("unreadable"),
+        ).collect()
+        tables.merge("candidates", edited.where("changed").select(*CANDIDATES.names), columns=WRITTEN)
+        chosen = edited.where("artwork IS NOT NULL").select("artwork.*")
+        before = tables.read_or_empty("artworks")
+        retired = before.transform(no_longer_chosen, chosen).persist()
+        retirements = retired.count()
+        tables.merge("artworks", chosen.unionByName(retired))
+        retired.unpersist()
+    finally:
+        edited.unpersist()
+    return Selected(
+        titles=int(counts["titles"]),
+        candidates=total,
+        computed=int(counts["computed"]),
+        artworks=int(counts["artworks"]),
+        unreadable=int(counts["unreadable"]),
+        retired=retirements,
+        empty=titles_without_candidates(tables, current),
+    )
+
+
+def current_candidates(tables: Tables) -> DataFrame:
+    """Candidates of the scans that are visible: those videos.current_scan_id names."""
+    visible = tables.read("videos").select("video_id", F.col("current_scan_id").alias("scan_id"))
+    return (
+        tables.read_or_empty("candidates")
+        .join(visible, on=["video_id", "scan_id"], how="left_semi")
+        .select(*CANDIDATES.names)
+    )
+
+
+def titles_without_candidates(tables: Tables, current: DataFrame) -> list[str]:
+    """Titles that have a scanned film and yet no candidate, in order."""
+    scanned = tables.read("videos").where("current_scan_id IS NOT NULL").select("title_id").dropDuplicates()
+    bare = scanned.join(current.select("title_id"), on="title_id", how="left_anti").orderBy("title_id")
+    return [row["title_id"] for row in bare.collect()]
+
+
+def with_images(candidates: DataFrame, images: DataFrame, tasks: int) -> DataFrame:
+    """Candidates with the bytes of their image (null where there is none), spread over ``tasks`` partitions."""
+    content = images.select("image_hash", "content").repartition(tasks, "image_hash")
+    return (
+        candidates.repartition(tasks, "image_hash")
+        .join(content, on="image_hash", how="left")
+        .select(*CANDIDATES.names, "content")
+    )
+
+
+def no_longer_chosen(artworks: DataFrame, chosen: DataFrame) -> DataFrame:
+    """Active artworks from films of the titles in ``chosen`` that are not among them, set inactive.
+
+    A title for which nothing was chosen keeps what it has; uploads are an editor's, not ours to retire.
+    """
+    return (
+        artworks.where("active AND video_id IS NOT NULL")
+        .join(chosen.select("title_id").dropDuplicates(), on="title_id", how="left_semi")
+        .join(chosen.select("artwork_id"), on="artwork_id", how="left_anti")
+        .withColumn("active", F.lit(False))
+        .select(*ARTWORKS.names)
+    )
+
+
+def looker(model: FaceModel) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    """The first pass: decode each image, compute features where they are missing or of another version."""
+
+    def look_at(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        cv2.setNumThreads(1)  # tasks are the parallelism; more threads only get in each other's way
+        for batch in batches:
+            content = batch.column("content")
+            rows = batch.drop_columns(["content"]).to_pylist()
+            looked = [_looked(row, content[i].as_py(), model) for i, row in enumerate(rows)]
+            yield pa.RecordBatch.from_pylist(looked, schema=to_arrow_schema(LOOKED))
+
+    return look_at
+
+
+def _looked(row: dict, content: bytes | None, model: FaceModel) -> dict:
+    bgr = decode(content) if content else None
+    if bgr is None:
+        failure = "image missing" if content is None else "image cannot be read"
+        nothing = dict.fromkeys(("features", "feature_version", "faces", "hash", "crops"))
+        return row | nothing | {"fresh": False, "failure": failure}
+    fresh = row["features"] is None or row["faces"] is None or row["feature_version"] != FEATURE_VERSION
+    if fresh:
+        seen = look(bgr, row["camera_motion"], row["subject_motion"], build_detector(model))
+        row["features"], row["feature_version"] = seen.features.tolist(), FEATURE_VERSION
+        row["faces"] = [asdict(face) for face in seen.faces]
+    else:
+        seen = glance(bgr, [Face(**face) for face in row["faces"]])
+    cut = crops(seen.attention, seen.window, seen.faces, bgr.shape[1], bgr.shape[0])
+    signed = int(np.uint64(seen.hash).view(np.int64))
+    return row | {"hash": signed, "crops": [asdict(crop) for crop in cut], "fresh": fresh, "failure": None}
+
+
+def editor(settings: SelectSettings) -> Callable[[pa.Table], pa.Table]:
+    """The second pass: all candidates of one title in, their scores and verdicts and the title's artworks out."""
+
+    def edit(table: pa.Table) -> pa.Table:
+        rows = sorted(table.to_pylist(), key=lambda row: (row["video_id"], row["pts"]))
+        read = [row for row in rows if row["failure"] is None]
+        done = edit_title(
+            _candidates(read),
+            [len(row["faces"]) for row in read],
+            settings.artworks_per_title,
+            settings.diversity,
+            settings.spoiler_share,
+        )
+        news: list[dict] = [{"score": float(s), "verdict": v} for s, v in zip(done.score, done.verdicts, strict=True)]
+        for pick in done.picks:
+            news[pick.index]["artwork"] = _artwork(read[pick.index], float(done.score[pick.index]), pick)
+        news += [{"score": None, "verdict": row["failure"]} for row in rows if row["failure"] is not None]
+        read += [row for row in rows if row["failure"] is not None]
+        edited = [
+            row | new | {"changed": row["fresh"] or (row["score"], row["verdict"]) != (new["score"], new["verdict"])}
+            for row, new in zip(read, news, strict=True)
+        ]
+        return pa.Table.from_pylist(edited, schema=to_arrow_schema(EDITED))
+
+    return edit
+
+
+def _candidates(rows: list[dict]) -> Candidates:
+    def numbers(name: str) -> np.ndarray:
+        return np.array([row[name] for row in rows], float)
+
+    return Candidates(
+        features=np.array([row["features"] for row in rows], float).reshape(-1, len(FEATURE_NAMES)),
+        hashes=np.array([row["hash"] for row in rows], np.int64).view(np.uint64),
+        seconds=numbers("seconds"),
+        shot_share=numbers("shot_share"),
+        position=numbers("position"),
+        quality=numbers("quality"),
+    )
+
+
+def _artwork(row: dict, score: float, pick: Pick) -> dict:
+    """The artworks row of a chosen candidate; its id depends on title and picture alone, so that a re-scan keeps it."""
+    same = ("title_id", "video_id", "scan_id", "pts", "seconds", "shot_id", "image_hash")
+    kept = ("features", "feature_version", "faces", "crops")
+    return {name: row[name] for name in (*same, *kept)} | {
+        "artwork_id": sha256(f"{row['title_id']}\x1f{row['image_hash']}".encode()).hexdigest()[:32],
+        "parent_artwork_id": None,
+        "variant": "original",
+        "cast_clusters": [],  # which people of the title: filled when faces are told apart
+        "shot_type": pick.shot_type,
+        "moods": pick.moods,
+        "flags": pick.flags,
+        "score": score,
+        "rank": pick.rank,
+        "reason": pick.reason,
+        "active": True,
+    }

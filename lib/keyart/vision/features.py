@@ -1,0 +1,126 @@
+"""The named feature vector of a picture: what selection ranks by and what members' taste is learned on.
+
+Every feature lies in [0, 1] or, where left and right or warm and cold matter, in [-1, 1]. FEATURE_VERSION changes
+whenever a name, its order or its meaning does; vectors of different versions never mix.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple, dataclass, fields
+
+import numpy as np
+
+from keyart.vision import colour, composition, people, technical
+from keyart.vision.faces import Detector, Face
+from keyart.vision.hashing import perceptual_hash
+from keyart.vision.moods import MOODS, mood_scores
+from keyart.vision.picture import Picture, prepare
+from keyart.vision.text import Lettering, find_lettering
+
+__all__ = [
+    "FEATURE_NAMES",
+    "FEATURE_VERSION",
+    "SIGNED",
+    "Look",
+    "attention_of",
+    "feature_vector",
+    "glance",
+    "look",
+    "named",
+]
+
+FEATURE_VERSION = "1"
+
+_COLOUR = tuple(field.name for field in fields(colour.Colour))
+_TECHNICAL = ("sharpness", "motion_blur", "noise", "exposure")
+_COMPOSITION = tuple(field.name for field in fields(composition.Composition))
+_FACES = (
+    "face_count",
+    "face_size",
+    "face_x",
+    "face_y",
+    "face_frontal",
+    "faces_together",
+    "face_cut_off",
+    "closeness",
+)
+_MOTION = ("camera_motion", "subject_motion")
+_TEXT = ("lettering", "title_card")
+
+FEATURE_NAMES: tuple[str, ...] = (
+    *_COLOUR,
+    *_TECHNICAL,
+    *_COMPOSITION,
+    *_FACES,
+    *_MOTION,
+    *_TEXT,
+    *(f"mood_{mood}" for mood in MOODS),
+)
+SIGNED = frozenset({"warmth", "hue_x", "hue_y", "negative_side", "subject_x", "subject_y", "face_x", "face_y"})
+"""Features in [-1, 1]; all others lie in [0, 1]."""
+
+CAMERA_SCALE = 0.05
+"""Camera motion (share of the width from frame to frame) that counts as 1."""
+SUBJECT_SCALE = 0.1
+"""Subject motion (mean absolute difference of luma) that counts as 1."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a look at a picture gives. ``attention`` covers ``window``, the part free of black bars."""
+
+    features: np.ndarray  # (len(FEATURE_NAMES),) float64; empty after a glance
+    faces: list[Face]  # shares of the whole picture
+    hash: int  # 64 bits
+    attention: np.ndarray  # (h, w), sums to 1
+    window: tuple[float, float, float, float]
+
+
+def look(bgr: np.ndarray, camera_motion: float, subject_motion: float, detector: Detector) -> Look:
+    """Everything selection needs of (H, W, 3) uint8 BGR; motion as the table ``frames`` has it."""
+    picture = prepare(bgr)
+    faces = detector(bgr)
+    attention = attention_of(picture, faces)
+    features = feature_vector(picture, faces, find_lettering(bgr), attention, camera_motion, subject_motion)
+    return Look(features, faces, perceptual_hash(picture.luma), attention, picture.window)
+
+
+def glance(bgr: np.ndarray, faces: Sequence[Face]) -> Look:
+    """The cheap part of ``look`` for a picture whose features and faces are known."""
+    picture = prepare(bgr)
+    return Look(np.empty(0), list(faces), perceptual_hash(picture.luma), attention_of(picture, faces), picture.window)
+
+
+def attention_of(picture: Picture, faces: Sequence[Face]) -> np.ndarray:
+    """Attention map of the picture's window: saliency, half of it on the faces where there are any."""
+    salient = composition.saliency(picture.luma, picture.lab)
+    return composition.with_faces(salient, people.within(faces, picture.window))
+
+
+def feature_vector(
+    picture: Picture,
+    faces: Sequence[Face],
+    lettering: Lettering,
+    attention: np.ndarray,
+    camera_motion: float,
+    subject_motion: float,
+) -> np.ndarray:
+    """(len(FEATURE_NAMES),) float64 in the order of FEATURE_NAMES."""
+    shot = technical.measure(picture.luma)
+    parts = {
+        **dict(zip(_COLOUR, astuple(colour.measure(picture.thumb, picture.lab)), strict=True)),
+        **{name: getattr(shot, name) for name in _TECHNICAL},
+        **dict(zip(_COMPOSITION, astuple(composition.measure(picture.luma, attention)), strict=True)),
+        **dict(zip(_FACES, astuple(people.describe(people.within(faces, picture.window))), strict=True)),
+        "camera_motion": camera_motion / CAMERA_SCALE,
+        "subject_motion": subject_motion / SUBJECT_SCALE,
+        "lettering": min(1.0, lettering.share / 0.2),
+        "title_card": lettering.title_card,
+    }
+    signals = {name: float(np.clip(value, -1.0 if name in SIGNED else 0.0, 1.0)) for name, value in parts.items()}
+    signals |= {f"mood_{mood}": score for mood, score in mood_scores(signals).items()}
+    return np.array([signals[name] for name in FEATURE_NAMES])
+
+
+def named(features: Sequence[float] | np.ndarray) -> Mapping[str, float]:
+    """The vector by name."""
+    return dict(zip(FEATURE_NAMES, (float(value) for value in features), strict=True))

@@ -1,0 +1,375 @@
+"""train-taste and train-response on a world whose truth is known: what is written, what is found, what is refused."""
+
+import importlib
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from pyspark.sql import functions as F
+
+from keyart.config import load, with_values
+from keyart.errors import ModelError
+from keyart.learning.members import member_vectors, standardised
+from keyart.learning.predict import user_scores
+from keyart.schemas import TABLES
+from keyart.seeding import bucket, rng
+from keyart.tables import Tables
+from keyart.tracking import Tracking
+
+pytestmark = pytest.mark.spark
+
+START = date(2026, 1, 1)
+HISTORY, DAYS = 10, 12
+GENRES = ("comedy", "drama", "horror")
+REGIONS = ("BR", "DE", "SE")
+RUNNING = 100.0
+
+
+@dataclass(frozen=True)
+class World:
+    """Sizes and how strong each effect on the log odds of a take is."""
+
+    members: int = 1500
+    titles: int = 6
+    artworks: int = 6
+    features: int = 8
+    decisions: int = 40  # a member
+    base: float = -2.2
+    affinity: float = 0.8
+    popular: float = 0.3  # artwork features, for everybody
+    taste: float = 0.5  # artwork features x member
+    seed: int = 1
+
+
+def write(tables: Tables, world: World) -> dict[str, np.ndarray]:
+    """Fill titles, videos, artworks, events and decisions; returns the truth."""
+    random = rng(world.seed, "world")
+    keys = [f"{i * 2654435761 % 2**32:08x}{i:024x}" for i in range(world.members)]
+    liking = random.dirichlet([0.7] * len(GENRES), world.members)  # (members, genres)
+    back = [f"back-{i:02d}" for i in range(30)]
+    films = [f"film-{i:02d}" for i in range(world.titles)]
+    genre = {title: GENRES[i % len(GENRES)] for i, title in enumerate(back + films)}
+    titles = [(t, t, [genre[t]], None, False, [], [], []) for t in back + films]
+    videos = [(f"v-{t}", t, "", "", 0, "", 0, 0, 0, 1, 25, RUNNING, None, None, None) for t in films]
+    put(tables, "titles", list(zip(*titles, strict=True)))
+    put(tables, "videos", list(zip(*videos, strict=True)))
+
+    vectors = random.normal(size=(world.titles, world.artworks, world.features))
+    ids = np.array([[f"{t}-{a}" for a in range(world.artworks)] for t in films])
+    art = []
+    for t, a in np.ndindex(ids.shape):
+        fixed = (None, None, None, None, None, "hash", None, "original", vectors[t, a].tolist(), "test", [], [], "wide")
+        art.append((ids[t, a], films[t], *fixed, [], [], [], 0.5, a + 1, "", True))
+    put(tables, "artworks", list(zip(*art, strict=True)))
+
+    events = history(random, world, keys, liking, back, genre)
+    put(tables, "events", events)
+    scale = np.sqrt(world.features)
+    popular = world.popular * random.normal(size=world.features) / scale
+    mixed = world.taste * random.normal(size=(len(GENRES), world.features)) / scale * 3
+    x = vectors - vectors.mean(axis=1, keepdims=True)
+    truth = {"popular": x @ popular, "taste": np.einsum("ug,gf,taf->uta", liking - 1 / 3, mixed, x), "ids": ids}
+    put(tables, "decisions", decide(random, world, keys, liking, films, genre, truth))
+    return truth | {"keys": np.array(keys), "liking": liking}
+
+
+def history(random, world, keys, liking, back, genre) -> list:
+    """Plays of the back catalogue, searches and one impression a member; half of it on days after t0."""
+    columns: dict[str, list] = {name: [] for name in TABLES["events"].schema.names}
+
+    def add(user: int, kind: str, day: int, **values) -> None:
+        at = datetime.combine(START, datetime.min.time()) + timedelta(days=day, minutes=len(columns["event_id"]) % 1440)
+        row = {
+            "event_id": f"e{len(columns['event_id'])}",
+            "event_type": kind,
+            "user_key": keys[user],
+            "user_bucket": bucket(keys[user]),
+            "ts": at,
+            "event_date": at.date(),
+            "region": REGIONS[user % 3],
+            "kids": user % 50 == 0,
+            **values,
+        }
+        for name, column in columns.items():
+            column.append(row.get(name))
+
+    by_genre = {g: [t for t in back if genre[t] == g] for g in GENRES}
+    for user in range(world.members):
+        add(user, "impression", 0 if user % 10 else DAYS - 6, title_id=back[0])
+        for i in range(int(random.integers(3, 9)) if user % 10 else 0):
+            title = str(random.choice(by_genre[GENRES[random.choice(3, p=liking[user])]]))
+            day = int(random.integers(-HISTORY, 6))
+            add(user, "play", day, title_id=title)
+            if i % 2:
+                add(user, "stop", day, title_id=title, watched_seconds=float(random.uniform(600, 5400)))
+        if user % 4 == 1:
+            add(user, "search", -1, query=f"best {GENRES[int(np.argmax(liking[user]))].title()} films")
+    return list(columns.values())
+
+
+def decide(random, world, keys, liking, films, genre, truth) -> list:
+    """Decisions under uniform artwork over DAYS days, one a member x title x day at most."""
+    n = world.members * world.decisions
+    user, slot = (
+        np.repeat(np.arange(world.members), world.decisions),
+        np.tile(np.arange(world.decisions), world.members),
+    )
+    title, turns = slot % world.titles, world.decisions // world.titles + 1
+    day = (slot // world.titles * DAYS // turns + user) % DAYS
+    artwork = random.integers(0, world.artworks, n)
+    affinity = 3 * (liking[user, [GENRES.index(genre[films[t]]) for t in title]] - 1 / 3)
+    odds = world.base + world.affinity * affinity
+    odds = odds + truth["popular"][title, artwork] + truth["taste"][user, title, artwork]
+    take = (random.random(n) < 1 / (1 + np.exp(-odds))).astype(int)
+    quality = np.where(take == 1, random.uniform(0.3, 0.9, n), 0)
+    epoch = [START + timedelta(days=int(d)) for d in day]
+    key = np.array(keys)[user]
+    sets, shares = [row.tolist() for row in truth["ids"]], [1 / world.artworks] * world.artworks
+    at = [datetime.combine(d, datetime.min.time()) for d in epoch]
+    none = [None] * n
+    named = {
+        "decision_id": [f"d{i}" for i in range(n)],
+        "user_key": key,
+        "user_bucket": [bucket(k) for k in key],
+        "title_id": [films[t] for t in title],
+        "epoch": epoch,
+        "artwork_id": truth["ids"][title, artwork],
+        "candidate_set": [sets[t] for t in title],
+        "candidate_propensities": [shares] * n,
+        "propensity": np.full(n, shares[0]),
+        "policy_id": ["uniform"] * n,
+        "region": [REGIONS[u % 3] for u in user],
+        "device": ["tv"] * n,
+        "day_part": ["evening"] * n,
+        "kids": user % 50 == 0,
+        "row": slot % 3,
+        "position": slot % 5,
+        "ranker_score": np.where(slot % 7, affinity, np.nan),
+        "already_started": slot % 11 == 10,
+        "impressions": np.ones(n, dtype=int),
+        "first_ts": at,
+        "take": take,
+        "quality": quality,
+        "minutes": none,
+        "abandoned": none,
+        "take_source": none,
+        "reward": take * quality,
+        "matured_at": at,
+    }
+    return [named[name] for name in TABLES["decisions"].schema.names]
+
+
+def put(tables: Tables, table: str, columns: list) -> None:
+    from pyspark.sql.pandas.types import to_arrow_schema
+
+    schema = to_arrow_schema(TABLES[table].schema, timezone="UTC")
+    arrays = [
+        pa.array(c.tolist() if isinstance(c, np.ndarray) else list(c), field.type, from_pandas=True)
+        for c, field in zip(columns, schema, strict=True)
+    ]
+    frame = tables.spark.createDataFrame(pa.Table.from_arrays(arrays, schema=schema))
+    tables.overwrite(table, frame)
+
+
+def job(name: str):
+    return importlib.import_module(f"keyart.jobs.{name}")
+
+
+def rows_of(tables: Tables, table: str) -> list:
+    return sorted(tables.read(table).collect())
+
+
+@pytest.fixture(scope="module")
+def trained(spark, tmp_path_factory):
+    """The default world after both jobs."""
+    root = str(tmp_path_factory.mktemp("learning") / "tables")
+    settings = load(None, [f"tables={root}", "taste.rank=4", "time.holdout_share=0.1", "response.artwork_dimensions=6"])
+    settings = with_values(settings, {"regions": {"SE": "nordics", "DE": "europe"}})
+    tables = Tables(spark, root)
+    truth = write(tables, World())
+    job("train_taste").run(spark, settings)
+    job("train_response").run(spark, settings)
+    return tables, settings, truth
+
+
+def test_taste_has_everybody_as_of_both_days(trained):
+    tables, settings, _ = trained
+    seen = {
+        row["as_of"]: row.asDict()
+        for row in tables.read("taste")
+        .groupBy("as_of")
+        .agg(
+            F.count("*").alias("n"),
+            F.sum(F.when(F.col("history") == 0, 1)).alias("unknown"),
+            F.min("user_bucket").alias("bucket"),
+            F.min(F.size("factors")).alias("rank"),
+            F.countDistinct("taste_version").alias("versions"),
+            F.sum(F.col("kids").cast("int")).alias("kids"),
+        )
+        .collect()
+    }
+    assert sorted(seen) == [date(2026, 1, 4), date(2026, 1, 9)]  # a quarter and two thirds of twelve days
+    early, late = seen[date(2026, 1, 4)], seen[date(2026, 1, 9)]
+    assert (early["n"], late["n"]) == (1350, 1500)  # a tenth came only after t0, and nobody played among them
+    assert late["unknown"] == 150
+    assert (early["bucket"], early["rank"], late["versions"], late["kids"]) == (0, 4, 1, 30)
+    taste = Tracking(settings.tracking, settings.tables).load("taste").model
+    assert taste.about["genres"] == list(GENRES)
+    assert taste.arrays["titles"].shape == (36, 4)
+
+
+def test_taste_knows_genres_and_regions(trained):
+    tables, _, truth = trained
+    rows = tables.read("taste").where("as_of = DATE'2026-01-09' AND history > 0").collect()
+    place = {key: i for i, key in enumerate(truth["keys"])}
+    users = [place[row["user_key"]] for row in rows]
+    mix = np.array([row["genre_mix"] for row in rows])
+    np.testing.assert_allclose(mix.sum(axis=1), 1, atol=1e-5)
+    assert np.corrcoef(mix[:, 1], truth["liking"][users, 1])[0, 1] > 0.7
+    assert all(row["region"] == REGIONS[user % 3] for row, user in zip(rows, users, strict=True))
+
+
+def test_both_jobs_twice_leave_the_same(trained, spark):
+    tables, settings, _ = trained
+    tracking = Tracking(settings.tracking, settings.tables)
+    before, model = rows_of(tables, "taste"), tracking.load("response").model
+    job("train_taste").run(spark, settings)
+    job("train_response").run(spark, settings)
+    assert rows_of(tables, "taste") == before
+    again = tracking.load("response")
+    assert int(again.version) == 2
+    assert again.model.about == model.about
+    for name, array in model.arrays.items():
+        np.testing.assert_allclose(again.model.arrays[name], array, atol=1e-9)
+
+
+def test_held_out_members_change_no_title_factor(trained, spark, tmp_path):
+    tables, settings, _ = trained
+    other = Tables(spark, str(tmp_path / "tables"))
+    for table in ("titles", "videos", "decisions"):
+        other.overwrite(table, tables.read(table))
+    other.overwrite("events", tables.read("events").where("user_bucket >= 6"))
+    job("train_taste").run(spark, with_values(settings, {"tables": other.root}))
+    ours, theirs = (Tracking(settings.tracking, t.root).load("taste").model.arrays["titles"] for t in (tables, other))
+    np.testing.assert_allclose(ours, theirs, atol=1e-9)
+
+
+def test_mllib_finds_the_same_tastes(trained, spark, tmp_path):
+    tables, settings, _ = trained
+    settings = with_values(
+        settings, {"taste.solver": "mllib", "taste.regularisation": 0.05, "tables": str(tmp_path / "t")}
+    )
+    other = Tables(spark, settings.tables)
+    for table in ("titles", "videos", "decisions", "events"):
+        other.overwrite(table, tables.read(table))
+    job("train_taste").run(spark, settings)
+    scores = []
+    for where in (tables, other):
+        titles = Tracking(settings.tracking, where.root).load("taste").model.arrays["titles"]
+        rows = where.read("taste").where("as_of = DATE'2026-01-04' AND history > 0").orderBy("user_key").collect()
+        scores.append((np.array([row["factors"] for row in rows]) @ titles.T).ravel())
+    assert np.corrcoef(*scores)[0, 1] > 0.9
+
+
+def test_response_finds_what_the_artwork_did(trained):
+    tables, settings, truth = trained
+    found = Tracking(settings.tracking, settings.tables).load("response").model
+    about, arrays = found.about, found.arrays
+    assert about["artwork_ids"] == truth["ids"].ravel().tolist()
+    names = [(cell["level"], cell["cell"], cell["parent"]) for cell in about["cells"]]
+    assert names[:4] == [
+        ("global", "*", None),
+        ("parent", "europe", "*"),
+        ("parent", "nordics", "*"),
+        ("parent", "other", "*"),
+    ]
+    assert ("region", "BR", "other") in names
+    assert np.corrcoef(arrays["cell_mean"][0], truth["popular"].ravel())[0, 1] > 0.9
+    assert (arrays["cell_n"][0] == arrays["cell_n"][4:].sum(axis=0)).all()
+    title_mean = np.add.reduceat(arrays["cell_mean"], np.arange(0, 36, 6), axis=1)
+    np.testing.assert_allclose(title_mean, 0, atol=1e-9)
+
+    rows = tables.read("taste").where("as_of = DATE'2026-01-09' AND history >= 4").collect()
+    place = {key: i for i, key in enumerate(truth["keys"])}
+    users = np.array([place[row["user_key"]] for row in rows])
+    columns = [np.array([row[name] for row in rows]) for name in ("factors", "genre_mix", "history")]
+    z = member_vectors(*columns)
+    taste = user_scores(arrays, z, np.zeros(len(z), dtype=int)) - arrays["cell_mean"][0]
+    expected = truth["taste"][users].reshape(len(users), -1)
+    expected = expected - expected.mean(axis=0)
+    assert np.corrcoef((taste - taste.mean(axis=0)).ravel(), expected.ravel())[0, 1] > 0.6
+    # weights on named features say the same as weights on coordinates
+    named = arrays["weights"] @ arrays["loadings"].T
+    np.testing.assert_allclose(standardised(arrays, z) @ named @ arrays["feature_values"].T, taste, atol=1e-9)
+
+
+def test_response_says_how_it_was_found(trained):
+    import mlflow
+
+    _, settings, _ = trained
+    loaded = Tracking(settings.tracking, settings.tables).load("response")
+    run = mlflow.get_run(loaded.run_id)
+    metrics, parameters = run.data.metrics, run.data.params
+    assert metrics["validation_log_loss_member"] < metrics["validation_log_loss_region"]
+    assert metrics["validation_log_loss_region"] < metrics["validation_log_loss_offset"]
+    assert 0.5 < metrics["validation_calibration_slope"] < 1.5
+    assert metrics["chosen_l2"] in settings.response.l2
+    assert parameters["decisions_version"] == "0"
+    kept = (F.col("epoch") >= "2026-01-04") & (F.col("epoch") < "2026-01-09") & ~F.col("already_started")
+    rows = trained[0].read("decisions").where(kept & (F.col("user_bucket") >= 6))
+    assert metrics["decisions"] == rows.count()
+    served = mlflow.pyfunc.load_model(f"models:/{loaded.name}@champion")
+    example = np.append(loaded.model.arrays["member_mean"], 0.0)[None]
+    np.testing.assert_allclose(served.predict(example)[0], loaded.model.arrays["cell_mean"][0])
+
+
+def test_affinity_alone_is_no_artwork_effect(spark, tmp_path):
+    """Members who like a genre take its titles; no artwork matters; nothing must be found."""
+    settings = load(None, [f"tables={tmp_path}/tables", "taste.rank=3", "taste.iterations=4"])
+    tables = Tables(spark, settings.tables)
+    write(tables, World(members=800, affinity=2.0, popular=0.0, taste=0.0, seed=3))
+    job("train_taste").run(spark, settings)
+    job("train_response").run(spark, settings)
+    arrays = Tracking(settings.tracking, settings.tables).load("response").model.arrays
+    assert not arrays["weights"].any()
+    assert np.abs(arrays["cell_mean"]).max() < 0.15
+
+
+def test_what_is_missing_is_named(trained, spark, tmp_path):
+    tables, settings, _ = trained
+    other = Tables(spark, str(tmp_path / "tables"))
+    elsewhere = with_values(settings, {"tables": other.root})
+    for table in ("decisions", "artworks"):
+        other.overwrite(table, tables.read(table))
+    with pytest.raises(ModelError, match="train-taste"):
+        job("train_response").run(spark, elsewhere)
+    other.overwrite("artworks", tables.read("artworks").where("rank = 1"))
+    with pytest.raises(ModelError, match="no title has two active artworks"):
+        job("train_response").run(spark, elsewhere)
+    for table in ("titles", "videos", "events"):
+        other.overwrite(table, tables.read(table))
+    with pytest.raises(ModelError, match="needs history"):
+        job("train_taste").run(spark, with_values(elsewhere, {"time.t0": START - timedelta(days=30)}))
+
+
+def test_too_few_takes_are_refused(trained, spark):
+    tables, settings, _ = trained
+    version = tables.version("decisions")
+    tables.delete("decisions", "take = 1 AND title_id <> 'film-00'")
+    tables.delete("decisions", "take = 1 AND region <> 'BR'")
+    tables.delete("decisions", "take = 1 AND artwork_id <> 'film-00-1'")
+    try:
+        with pytest.raises(ModelError, match=r"takes in .* needs 50"):
+            job("train_response").run(spark, settings)
+    finally:
+        spark.sql(f"RESTORE TABLE {tables.name('decisions')} TO VERSION AS OF {version}")
+
+
+def test_paths_are_free_of_pickles(trained):
+    _, settings, _ = trained
+    artifacts = Path(settings.tables).parent / "mlflow" / "artifacts"
+    assert list(artifacts.rglob("*.npy"))
+    assert not list(artifacts.rglob("*.pkl"))

@@ -1,0 +1,362 @@
+"""assign-artwork and evaluate-policy on a small fabricated world whose response is known, with real tables."""
+
+import importlib
+import json
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+
+import numpy as np
+import pytest
+from pyspark.sql import functions as F
+
+from keyart import seeding
+from keyart.config import load
+from keyart.errors import ModelError, TableError
+from keyart.evaluation.spark import evaluate
+from keyart.learning.members import member_vectors
+from keyart.learning.predict import user_scores
+from keyart.policy.resolve import ArtworkResolver
+from keyart.policy.spark import choices, newest_policy, resolver
+from keyart.schemas import TABLES
+from keyart.tables import Tables
+from keyart.tracking import ModelArrays, Tracking
+
+pytestmark = pytest.mark.spark
+
+T0, T1, END = date(2026, 1, 8), date(2026, 1, 15), date(2026, 1, 22)
+REGIONS = {"SE": "nordics", "NO": "nordics", "JP": "asia"}
+CELLS = [
+    {"level": "global", "cell": "*", "parent": None},
+    {"level": "parent", "cell": "nordics", "parent": None},
+    {"level": "region", "cell": "SE", "parent": "nordics"},
+    {"level": "region", "cell": "JP", "parent": "asia"},
+]
+GENRES = ["drama", "action"]
+FEATURES = ["warmth", "face_share", "sharpness"]
+# One artwork of title B is withdrawn, B-new is newer than the model, C has one artwork only.
+ARTWORKS = [(f"{title}{i}", title, i + 1) for title in "AB" for i in range(4)] + [("C0", "C", 1)]
+WITHDRAWN, NEW = "B3", ("B-new", "B", 9)
+MEMBERS = 900
+
+
+def zero(kind):
+    """Some value of a column that does not matter here."""
+    name = kind.typeName()
+    plain = {"string": "", "boolean": False, "double": 0.0, "array": []}
+    return plain.get(name, 0)
+
+
+def frame(spark, table, rows):
+    schema = TABLES[table].schema
+    full = [
+        tuple(row[f.name] if f.name in row else None if f.nullable else zero(f.dataType) for f in schema)
+        for row in rows
+    ]
+    return spark.createDataFrame(full, schema)
+
+
+def response_model():
+    rng = np.random.default_rng(11)
+    titles = np.array([ord(title) - ord("A") for _, title, _ in ARTWORKS])
+    values = rng.normal(size=(len(ARTWORKS), 3))
+    for t in range(3):
+        values[titles == t] -= values[titles == t].mean(axis=0)
+    means = np.repeat(0.15 * rng.normal(size=(1, len(ARTWORKS))), len(CELLS), axis=0)
+    means[2:] += 0.2 * rng.normal(size=(2, len(ARTWORKS)))
+    arrays = {
+        "features": values[:, :2],
+        "loadings": np.eye(3)[:, :2],
+        "feature_values": values,
+        "weights": np.array([[0.2, -0.1], [0.1, 0.3], [0.5, 0.0], [-0.4, 0.1]]),
+        "member_mean": np.array([0.0, 0.0, 0.5, 0.5]),
+        "member_scale": np.array([1.0, 1.0, 0.3, 0.3]),
+        "cell_mean": means,
+        "cell_sd": np.full(means.shape, 0.04),
+        "cell_n": np.full(means.shape, 1000),
+        "cell_takes": np.full(means.shape, 33),
+        "region_weights": 0.1 * rng.normal(size=(len(CELLS), 3)),
+        "title_index": titles,
+    }
+    about = {
+        "artwork_ids": [row[0] for row in ARTWORKS],
+        "title_ids": ["A", "B", "C"],
+        "cells": CELLS,
+        "feature_names": FEATURES,
+        "feature_version": "f1",
+        "taste_version": "taste-1",
+        "member_names": ["factor 1", "factor 2", "genre drama", "genre action"],
+    }
+    return ModelArrays("response", arrays, about)
+
+
+def taste_rows():
+    rng = np.random.default_rng(12)
+    for i in range(MEMBERS):
+        drama = float(rng.random())
+        for version, as_of in (("taste-1", T0), ("taste-1", T1), ("taste-0", END)):
+            user = f"{i * 7919:08x}{'0' * 24}"
+            yield {
+                "user_key": user,
+                "user_bucket": seeding.bucket(user),
+                "as_of": as_of,
+                "taste_version": version,
+                "factors": [float(x) for x in rng.normal(size=2)],
+                "genre_mix": [drama, 1 - drama],
+                "history": i % 5,
+                "region": ["SE", "NO", "JP", None][i % 4],
+                "kids": i % 10 == 0,
+            }
+
+
+def decision_rows(members, model):
+    """Every member meets both titles every day; served unevenly; takes follow the model times 10% (kids: by region)."""
+    rng = np.random.default_rng(13)
+    cell_of = {"SE": 2, "NO": 1, "JP": 3, None: 0}
+    cells = np.array([cell_of[m["region"]] for m in members])
+    vectors = member_vectors(
+        *(np.array([m[c] for m in members]) for c in ("factors", "genre_mix")), np.zeros(len(members))
+    )
+    scores = user_scores(model.arrays, vectors, cells)
+    distribution = [0.4, 0.3, 0.2, 0.1]
+    known = {row[0]: a for a, row in enumerate(ARTWORKS)}
+    for i, member in enumerate(members):
+        for day in range(14):
+            for title in "AB":
+                ids = [f"{title}{a}" for a in range(4)]
+                if title == "B":
+                    ids[3] = "B-old"  # withdrawn long ago: neither the policy nor the model knows it
+                place = int(rng.choice(4, p=distribution))
+                worth = np.exp([scores[i, known[a]] if a in known else 0.0 for a in ids])
+                take = int(rng.random() < 0.1 * worth[place] / worth.mean())
+                immature = day == 13 and i % 50 == 0
+                yield {
+                    "decision_id": f"{i}-{title}-{day}",
+                    "user_key": member["user_key"],
+                    "user_bucket": member["user_bucket"],
+                    "title_id": title,
+                    "epoch": T0 + timedelta(days=day),
+                    "artwork_id": ids[place],
+                    "candidate_set": ids,
+                    "candidate_propensities": distribution,
+                    "propensity": distribution[place],
+                    "policy_id": "logger",
+                    "region": member["region"] or "unknown",
+                    "kids": member["kids"],
+                    "already_started": day == 3,
+                    "first_ts": datetime(2026, 1, 1, tzinfo=UTC),
+                    "take": None if immature else take,
+                    "reward": None if immature else 0.5 * take,
+                }
+
+
+@pytest.fixture(scope="module")
+def world(spark, tmp_path_factory):
+    """Tables and models as the earlier jobs leave them."""
+    root = tmp_path_factory.mktemp("policy") / "tables"
+    settings = replace(load(None, [f"tables={root}", "evaluate.smallest_ess=100"]), regions=REGIONS)
+    tables, tracking, model = Tables(spark, str(root)), Tracking(settings.tracking, str(root)), response_model()
+    taste = ModelArrays("als", {"titles": np.zeros((3, 2))}, {"taste_version": "taste-1"})
+    with tracking.run("train", {}):
+        tracking.register("taste", taste, np.zeros((1, 2)), np.zeros((1, 3)))
+        tracking.register("response", model, np.zeros((1, 5)), np.zeros((1, 9)))
+    artworks = [
+        {"artwork_id": artwork, "title_id": title, "rank": rank, "active": artwork != WITHDRAWN}
+        for artwork, title, rank in [*ARTWORKS, NEW]
+    ]
+    tables.overwrite("artworks", frame(spark, "artworks", artworks))
+    tables.overwrite(
+        "titles",
+        frame(
+            spark, "titles", [{"title_id": t, "name": t, "regions": ["SE", "NO"] if t == "C" else []} for t in "ABC"]
+        ),
+    )
+    rows = list(taste_rows())
+    tables.overwrite("taste", frame(spark, "taste", rows))
+    newest = [row for row in rows if (row["taste_version"], row["as_of"]) == ("taste-1", T1)]
+    tables.overwrite("decisions", frame(spark, "decisions", decision_rows(newest, model)))
+    return tables, settings, {row["user_key"]: row for row in newest}, model
+
+
+def run(job, tables, settings):
+    return importlib.import_module(f"keyart.jobs.{job}").run(tables.spark, settings)
+
+
+@pytest.fixture(scope="module")
+def assigned(world):
+    tables, settings, _, _ = world
+    assert run("assign_artwork", tables, settings) == 0
+    return world
+
+
+def test_region_rows_are_distributions_with_one_default(assigned):
+    tables, _, _, model = assigned
+    rows = tables.read("region_assignments").toPandas()
+    assert set(zip(rows["level"], rows["cell"], strict=True)) == {(c["level"], c["cell"]) for c in CELLS}
+    groups = rows.groupby(["level", "cell", "title_id"])
+    np.testing.assert_allclose(groups["probability"].sum(), 1)
+    assert (groups["is_default"].sum() == 1).all()
+    assert set(rows["artwork_id"]) == {*(a for a, *_ in ARTWORKS), NEW[0]} - {WITHDRAWN}
+    # C may not be shown in JP, but the world still has an answer for it.
+    assert ("JP", "C") not in set(zip(rows["cell"], rows["title_id"], strict=True))
+    assert rows.query("title_id == 'C'")["probability"].eq(1).all()
+    new = rows.query("artwork_id == 'B-new'")
+    assert new["mean"].eq(0).all() and new["n"].eq(0).all() and new["reason"].str.startswith("new").all()
+    se = rows.query("cell == 'SE' and title_id == 'A'").set_index("artwork_id").sort_index()
+    np.testing.assert_allclose(se["mean"], model.arrays["cell_mean"][2, :4])
+    best = model.arrays["cell_mean"][2, :4].argmax()
+    np.testing.assert_allclose(se["probability"], 0.05 / 4 + 0.95 * (np.arange(4) == best))
+    assert se["takes"].tolist() == [33] * 4
+
+
+def expected_overrides(members, model, minimum):
+    """By plain loops: the member's best of active artworks where it gains enough over the level's default."""
+    cell_of = {"SE": 2, "NO": 1, "JP": 3, None: 0}
+    ids = [row[0] for row in ARTWORKS]
+    found = {}
+    for user, row in members.items():
+        if row["kids"]:
+            continue
+        vector = member_vectors(np.array([row["factors"]], "f4"), np.array([row["genre_mix"]], "f4"), np.zeros(1))
+        cell = cell_of[row["region"]]
+        own = user_scores(model.arrays, vector, np.array([cell]))[0]
+        for title, active in (("A", ["A0", "A1", "A2", "A3"]), ("B", ["B0", "B1", "B2", "B-new"])):
+            level = {a: model.arrays["cell_mean"][cell, ids.index(a)] if a in ids else 0.0 for a in active}
+            score = {a: own[ids.index(a)] if a in ids else 0.0 for a in active}
+            default, best = max(active, key=level.__getitem__), max(active, key=score.__getitem__)
+            if best != default and score[best] - score[default] >= minimum:
+                found[user, title] = (best, score[best] - score[default])
+    return found
+
+
+def test_overrides_are_those_of_a_loop(assigned):
+    tables, settings, members, model = assigned
+    rows = tables.read("user_assignments").collect()
+    found = {
+        (row["user_key"], title): (artwork, gain)
+        for row in rows
+        for title, artwork, gain in zip(row["title_ids"], row["artwork_ids"], row["gains"], strict=True)
+    }
+    expected = expected_overrides(members, model, settings.assign.minimum_gain)
+    assert len(expected) > 300
+    assert {key: value[0] for key, value in found.items()} == {key: value[0] for key, value in expected.items()}
+    np.testing.assert_allclose([found[key][1] for key in expected], [expected[key][1] for key in expected], rtol=1e-4)
+    for row in rows:
+        assert row["region"] == members[row["user_key"]]["region"]
+        assert row["user_bucket"] == seeding.bucket(row["user_key"])
+        assert row["version"] == (T1 - date(1970, 1, 1)).days
+        assert len(row["reasons"]) == len(row["title_ids"]) > 0
+    assert any("drama than most" in reason for row in rows for reason in row["reasons"])
+
+
+def test_the_policy_row_says_where_it_came_from(assigned):
+    tables, _, _, _ = assigned
+    policy, row = newest_policy(tables)
+    assert policy.policy_id.startswith("artwork-")
+    assert row["kind"] == "epsilon-greedy"
+    assert policy.taste_as_of == T1
+    assert json.loads(row["models"])["response"]["version"] == "1"
+    assert json.loads(row["data_versions"])["taste"] == tables.version("taste")
+
+
+def test_the_resolver_answers_from_tables(assigned):
+    tables, _, members, _ = assigned
+    own = resolver(tables)
+    assert isinstance(own, ArtworkResolver)
+    row = tables.read("user_assignments").where("region = 'SE'").orderBy("user_key").first()
+    found = own.resolve(row["user_key"], row["title_ids"][0], "SE", epoch=T1)
+    assert found.level == "user"
+    assert found.candidate_set[int(np.argmax(found.probabilities))] == row["artwork_ids"][0]
+    kid = next(user for user, member in members.items() if member["kids"])
+    assert own.resolve(kid, "A", "NO", epoch=T1).level == "parent"
+    assert own.resolve(kid, "A", "BR", epoch=T1).level == "global"
+
+
+def test_choices_for_a_judge(assigned):
+    tables, _, members, _ = assigned
+    rows = tables.read("taste").where((F.col("taste_version") == "taste-1") & (F.col("as_of") == F.lit(T1)))
+    found = choices(tables, rows).toPandas()
+    assert len(found) == MEMBERS * 3
+    assert not found.isna().any().any()
+    kids = found["user_key"].map(lambda user: members[user]["kids"])
+    assert (found["user_artwork"] == found["region_artwork"])[kids].all()
+    overrides = tables.read("user_assignments").select(F.sum(F.size("title_ids"))).first()[0]
+    assert (found["user_artwork"] != found["region_artwork"]).sum() == overrides
+    assert found.groupby("title_id")["global_artwork"].nunique().eq(1).all()
+
+
+def test_evaluation_says_what_is_true(assigned):
+    tables, settings, _, _ = assigned
+    settings = replace(settings, time=replace(settings.time, t0=T0, t1=T1, end=END))
+    assert run("evaluate_policy", tables, settings) == 0
+    first = tables.read("evaluations").toPandas()
+    assert not first.duplicated(["evaluation_id", "target", "baseline", "estimator", "metric", "slice"]).any()
+    assert set(first["slice"]) == {"*", "region=SE", "region=NO", "region=JP", "region=unknown"}
+    whole = first.query("slice == '*' and metric == 'take'").set_index(["target", "baseline", "estimator"])
+    log = tables.read("decisions").where(f"epoch >= '{T1}' AND NOT already_started AND take IS NOT NULL")
+    members = log.select("user_key", "region", "kids").dropDuplicates(["user_key"])
+    log = log.join(choices(tables, members), on=["user_key", "title_id"], how="inner").toPandas()
+    # B-new was never logged: decisions in which somebody would have shown it are left out.
+    log = log[log["user_artwork"] != "B-new"]
+    uniform = whole.loc[("uniform", "uniform", "ips")]
+    assert uniform["n"] == len(log) < 2 * 7 * MEMBERS
+    assert uniform["members"] == MEMBERS
+    assert uniform["verdict"] == "ok"
+    user = whole.loc[("user", "uniform", "dr")]
+    assert user["claim"]
+    assert user["lift_lower"] > 0
+    assert whole.loc[("user", "region", "dr"), "lift"] > 0
+    # The model's own word agrees with the log, because this world follows the model.
+    assert user["lower"] <= whole.loc[("user", "uniform", "dm"), "estimate"] <= user["upper"]
+    halves = first.query("metric == 'reward' and estimator == 'ips' and slice == '*'").set_index(["target", "baseline"])
+    assert halves.loc[("user", "uniform"), "estimate"] == pytest.approx(
+        whole.loc[("user", "uniform", "ips"), "estimate"] / 2
+    )
+    # By hand, from the tables.
+    for level in ("global", "region", "user"):
+        weights = (log["artwork_id"] == log[f"{level}_artwork"]) / log["propensity"]
+        found = whole.loc[(level, "uniform", "snips")]
+        assert found["estimate"] == pytest.approx((weights * log["take"]).sum() / weights.sum())
+        assert found["ess"] == pytest.approx(weights.sum() ** 2 / (weights**2).sum())
+        assert found["max_weight"] == weights.max()
+    # Run twice, the table is the same.
+    assert run("evaluate_policy", tables, settings) == 0
+    order = ["target", "baseline", "estimator", "metric", "slice"]
+    second = tables.read("evaluations").toPandas()
+    assert first.sort_values(order, ignore_index=True).equals(second.sort_values(order, ignore_index=True))
+
+
+def test_taste_from_the_test_days_is_refused(assigned):
+    tables, settings, _, _ = assigned
+    early = replace(settings, time=replace(settings.time, t0=T0, t1=T0 + timedelta(days=3), end=END))
+    rows = evaluate(tables, Tracking(settings.tracking, settings.tables), early)
+    assert all("within the test days" in row["verdict"] and row["estimate"] is None for row in rows)
+
+
+def test_assigning_twice_changes_nothing(assigned):
+    tables, settings, _, _ = assigned
+    names = ("region_assignments", "user_assignments", "policies")
+    before = {name: tables.read(name).orderBy(*TABLES[name].key).collect() for name in names}
+    assert run("assign_artwork", tables, settings) == 0
+    for name in names:
+        assert tables.read(name).orderBy(*TABLES[name].key).collect() == before[name]
+
+
+def test_another_policy_stands_beside_the_first(assigned):
+    tables, settings, _, _ = assigned
+    first, _ = newest_policy(tables)
+    count = tables.read("user_assignments").count()
+    bold = replace(settings, assign=replace(settings.assign, policy_id="only-defaults", minimum_gain=9.0))
+    assert run("assign_artwork", tables, bold) == 0
+    assert newest_policy(tables)[0].policy_id == "only-defaults"
+    assert tables.read("user_assignments").count() == count
+    assert newest_policy(tables, first.policy_id)[0] == first
+    for name in ("region_assignments", "policies"):
+        tables.delete(name, "policy_id = 'only-defaults'")
+
+
+def test_missing_pieces_are_named(tables, tmp_path):
+    settings = load(None, [f"tables={tables.root}"])
+    with pytest.raises(ModelError, match="run the job that trains it"):
+        run("assign_artwork", tables, settings)
+    with pytest.raises((ModelError, TableError), match="assign-artwork"):
+        run("evaluate_policy", tables, settings)

@@ -1,0 +1,91 @@
+"""The bilinear logistic kernel against finite differences, columns written out, and a known truth."""
+
+import numpy as np
+import pytest
+from keyart.learning.logistic import Rows, full_hessian, log_odds, losses, newton_sums, ridge_step
+from keyart.seeding import rng
+from scipy.optimize import minimize
+from scipy.special import expit
+
+
+def rows(seed: int, members: int = 12, count: int = 400, size: tuple[int, int] = (3, 2), weights=None) -> Rows:
+    random = rng(seed, "logistic")
+    z, x = random.normal(size=(members, size[0])), random.normal(size=(9, size[1]))
+    member, combination = np.sort(random.integers(0, members, count)), random.integers(0, 9, count)
+    offset = random.normal(-1.0, 0.5, count)
+    weights = random.normal(0, 0.3, size) if weights is None else weights
+    odds = offset + np.einsum("rk,kp,rp->r", z[member], weights, x[combination])
+    return Rows(z, x, member, combination, (random.random(count) < expit(odds)).astype(float), offset)
+
+
+def columns(found: Rows) -> np.ndarray:
+    """Each row's K x P features, which the kernel never forms."""
+    z, x = found.z[found.member], found.x[found.combination]
+    return (z[:, :, None] * x[:, None, :]).reshape(len(z), -1)
+
+
+def test_sums_are_those_of_the_columns_written_out():
+    found, matrices = rows(1), rng(1, "w").normal(0, 0.4, (3, 3, 2))
+    sums, design = newton_sums(found, matrices), columns(found)
+    for s, matrix in enumerate(matrices):
+        odds = found.offset + design @ matrix.ravel()
+        assert sums["loss"][s] == pytest.approx(np.sum(np.log1p(np.exp(odds)) - found.take * odds))
+        np.testing.assert_allclose(sums["gradient"][s].ravel(), design.T @ (found.take - expit(odds)), atol=1e-9)
+    chance = expit(found.offset + design @ matrices[0].ravel())
+    hessian = design.T @ (design * (chance * (1 - chance))[:, None])
+    np.testing.assert_allclose(full_hessian(sums["hessian"], 3, 2), hessian, atol=1e-9)
+
+
+def test_gradient_and_hessian_are_the_derivatives_of_the_loss():
+    found, at = rows(2), rng(2, "w").normal(0, 0.4, (1, 3, 2))
+    sums = newton_sums(found, at)
+    step = 1e-5
+    for place in np.ndindex(3, 2):
+        bump = np.zeros_like(at)
+        bump[0][place] = step
+        up, down = newton_sums(found, at + bump), newton_sums(found, at - bump)
+        assert (down["loss"] - up["loss"])[0] / (2 * step) == pytest.approx(sums["gradient"][0][place], abs=1e-4)
+        slope = (down["gradient"] - up["gradient"])[0].ravel() / (2 * step)
+        row = full_hessian(sums["hessian"], 3, 2)[np.ravel_multi_index(place, (3, 2))]
+        np.testing.assert_allclose(slope, row, atol=1e-4)
+
+
+def test_sums_of_blocks_and_slices_add_up():
+    found, zero = rows(3), np.zeros((1, 3, 2))
+    early = found.member < 5
+    whole = newton_sums(found, zero)
+    for name in whole:
+        parts = newton_sums(found.where(early), zero)[name] + newton_sums(found.where(~early), zero)[name]
+        np.testing.assert_allclose(parts, whole[name], atol=1e-9)
+
+
+def test_newton_reaches_the_optimum_that_scipy_finds():
+    found, l2 = rows(4), 2.0
+    design = columns(found)
+
+    def objective(w):
+        return np.sum(losses(found.take, found.offset + design @ w)) + l2 / 2 * w @ w
+
+    weights = np.zeros((3, 2))
+    for _ in range(8):
+        sums = newton_sums(found, weights[None])
+        weights = ridge_step(full_hessian(sums["hessian"], 3, 2), sums["gradient"][0], weights, l2)
+    assert objective(weights.ravel()) == pytest.approx(minimize(objective, np.zeros(6)).fun, abs=1e-6)
+
+
+def test_a_bilinear_truth_is_recovered_within_its_standard_errors():
+    truth = rng(5, "truth").normal(0, 0.3, (3, 2))
+    found = rows(6, members=800, count=60_000, weights=truth)
+    weights = np.zeros((3, 2))
+    for _ in range(6):
+        sums = newton_sums(found, weights[None])
+        hessian = full_hessian(sums["hessian"], 3, 2)
+        weights = ridge_step(hessian, sums["gradient"][0], weights, 1e-6)
+    standard = (weights - truth).ravel() / np.sqrt(np.diag(np.linalg.inv(hessian)))
+    assert np.abs(standard).max() < 3.5
+    assert np.abs(weights / truth - 1).max() < 0.5
+
+
+def test_no_weights_leave_the_offset():
+    found = rows(7)
+    assert log_odds(found, np.zeros((3, 2))) is found.offset

@@ -1,0 +1,111 @@
+"""Shrinkage along the tree against the same Gaussian model written out densely."""
+
+import numpy as np
+import pytest
+from keyart.learning.shrinkage import Variances, fit_variances, posterior, rate_effects, tree_of
+from keyart.seeding import rng
+
+TREE = tree_of([-1, 0, 0, 1, 1, 2])  # two parents; two regions under the first, one under the second
+REGIONS = [3, 4, 5]
+VARIANCES = Variances(np.array([0.5, 0.1, 0.05]), np.array([0.3, 0.08, 0.04]))
+
+
+def dense(observed, precision, x, variances):
+    """Mean and covariance of all cells x artworks by conditioning one big Gaussian; and the log evidence."""
+    cells, artworks = observed.shape
+    prior = np.zeros((cells * artworks,) * 2)
+    for c in range(cells):
+        shared_feature = TREE.paths * variances.feature[TREE.level] @ TREE.paths[c]
+        shared_artwork = TREE.paths * variances.artwork[TREE.level] @ TREE.paths[c]
+        for d in range(cells):
+            block = shared_feature[d] * (x @ x.T) + shared_artwork[d] * np.eye(artworks)
+            prior[c * artworks : (c + 1) * artworks, d * artworks : (d + 1) * artworks] = block
+    seen = np.flatnonzero(precision.ravel())
+    noise = np.diag(1 / precision.ravel()[seen])
+    gain = np.linalg.solve(prior[np.ix_(seen, seen)] + noise, prior[seen]).T
+    y = observed.ravel()[seen]
+    covariance = prior - gain @ prior[seen]
+    total = prior[np.ix_(seen, seen)] + noise
+    evidence = -0.5 * (y @ np.linalg.solve(total, y) + np.linalg.slogdet(total)[1])
+    shape = observed.shape
+    constant = 0.5 * np.sum(np.log(precision.ravel()[seen]))
+    return (gain @ y).reshape(shape), np.sqrt(np.diag(covariance)).reshape(shape), evidence - constant
+
+
+def observations(seed: int, artworks: int = 7):
+    random = rng(seed, "shrinkage")
+    precision = np.zeros((6, artworks))
+    precision[REGIONS] = random.gamma(2.0, 10.0, size=(3, artworks))
+    precision[3, 0] = 0  # nobody saw this artwork there
+    return random.normal(size=(6, artworks)), precision, random.normal(size=(artworks, 2))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_posterior_is_the_dense_gaussian(seed):
+    observed, precision, x = observations(seed)
+    found = posterior(TREE, observed, precision, x, VARIANCES)
+    mean, sd, _ = dense(observed, precision, x, VARIANCES)
+    np.testing.assert_allclose(found.mean, mean, atol=1e-9)
+    np.testing.assert_allclose(found.sd, sd, atol=1e-9)
+
+
+def test_evidence_differs_between_variances_as_the_dense_one_does():
+    observed, precision, x = observations(9)
+    other = Variances(VARIANCES.feature * 3, VARIANCES.artwork / 2)
+    ours = [posterior(TREE, observed, precision, x, v).evidence for v in (VARIANCES, other)]
+    theirs = [dense(observed, precision, x, v)[2] for v in (VARIANCES, other)]
+    assert ours[0] - ours[1] == pytest.approx(theirs[0] - theirs[1], abs=1e-9)
+
+
+def test_one_cell_without_features_is_the_textbook_formula():
+    tree, tau = tree_of([-1]), Variances(np.full(3, 1e-12), np.array([0.25, 1.0, 1.0]))
+    found = posterior(tree, np.array([[0.8]]), np.array([[12.0]]), np.zeros((1, 1)), tau)
+    assert found.mean[0, 0] == pytest.approx(0.8 * 0.25 / (0.25 + 1 / 12))
+    assert found.sd[0, 0] == pytest.approx((1 / (1 / 0.25 + 12)) ** 0.5)
+
+
+def test_an_artwork_nobody_saw_leans_on_its_features():
+    random = rng(3, "features")
+    x = random.normal(size=(40, 2))
+    truth = x @ [0.5, -0.3]
+    observed, precision = np.zeros((6, 40)), np.zeros((6, 40))
+    observed[REGIONS], precision[REGIONS] = truth, 400.0
+    precision[:, 0] = 0
+    variances = fit_variances(TREE, observed, precision, x)
+    found = posterior(TREE, observed, precision, x, variances)
+    np.testing.assert_allclose(found.mean[:, 0], truth[0], atol=0.05)
+    assert (found.sd[:, 0] > 0).all()
+    assert variances.feature[0] > 100 * variances.artwork[2]
+
+
+@pytest.mark.parametrize("varied", ["feature", "artwork"])
+def test_variances_are_recovered(varied):
+    random = rng(11, varied)
+    x = random.normal(size=(150, 3)) / 3**0.5
+    tree = tree_of([-1, *[0] * 4, *[1 + i // 2 for i in range(8)]])
+    regions, truth = slice(5, 13), np.zeros((13, 150))
+    sds = np.array([0.4, 0.2, 0.1])
+    for cell in range(13):
+        own = random.normal(size=150) if varied == "artwork" else x @ random.normal(size=3)
+        truth[cell] = own * sds[tree.level[cell]] + (truth[tree.parent[cell]] if cell else 0)
+    precision = np.zeros((13, 150))
+    precision[regions] = 200.0
+    observed = truth + random.normal(size=truth.shape) / 200**0.5
+    found = fit_variances(tree, observed, precision, x)
+    strong, weak = (found.feature, found.artwork) if varied == "feature" else (found.artwork, found.feature)
+    np.testing.assert_allclose(np.sqrt(strong), sds, rtol=0.7 if varied == "feature" else 0.2)
+    assert np.sqrt(weak[2]) < 0.03
+
+
+def test_rates_without_effects_shrink_to_nothing_and_real_ones_are_found():
+    random = rng(5, "rates")
+    x = random.normal(size=(96, 4)) / 2
+    expected = np.zeros((6, 96))
+    expected[REGIONS] = 70.0
+    null = rate_effects(TREE, random.poisson(expected), expected, x)
+    assert np.abs(null.mean).max() < 0.1
+    truth = 0.3 * random.normal(size=96)
+    found = rate_effects(TREE, random.poisson(expected * np.exp(truth)), expected, x)
+    error = found.mean[0] - truth
+    assert np.sqrt(np.mean(error**2)) < 0.1
+    assert 0.6 < np.sqrt(np.mean((error / found.sd[0]) ** 2)) < 1.4  # the sd tells how wrong the mean is

@@ -1,0 +1,102 @@
+"""Exact propensities, draws that follow them, and draws that anyone can recompute."""
+
+from datetime import date
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from scipy.stats import chisquare
+
+from keyart.errors import ConfigError
+from keyart.policy.exploration import (
+    KINDS,
+    Best,
+    EpsilonGreedy,
+    Softmax,
+    Uniform,
+    draw,
+    from_spec,
+    hashed_uniforms,
+    to_spec,
+)
+
+POLICIES = [Uniform(), Best(), EpsilonGreedy(0.1), Softmax(0.5)]
+SCORES = hnp.arrays(
+    np.float64,
+    st.tuples(st.integers(1, 5), st.integers(1, 9)),
+    elements=st.floats(-5, 5) | st.just(-np.inf),
+).map(lambda scores: np.where(np.arange(scores.shape[1]) == 0, np.maximum(scores, 0.0), scores))
+
+
+@pytest.mark.parametrize("policy", POLICIES, ids=lambda p: p.kind)
+@given(scores=SCORES)
+def test_propensities_are_distributions_over_what_may_be_shown(policy, scores):
+    found = policy.propensities(scores)
+    assert found.shape == scores.shape
+    np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-12)
+    assert (found[np.isneginf(scores)] == 0).all()
+    assert (found >= 0).all()
+
+
+def test_epsilon_greedy_by_hand():
+    found = EpsilonGreedy(0.2).propensities(np.array([0.1, 0.7, -np.inf, 0.7]))
+    np.testing.assert_allclose(found, [0.2 / 3, 0.2 / 3 + 0.8, 0, 0.2 / 3])  # the first of equals
+
+
+def test_softmax_by_hand():
+    np.testing.assert_allclose(Softmax(2.0).propensities(np.array([0.0, 2 * np.log(3)])), [0.25, 0.75])
+
+
+@pytest.mark.parametrize("policy", POLICIES, ids=lambda p: p.kind)
+def test_a_policy_survives_its_spec(policy):
+    assert from_spec(to_spec(policy)) == policy
+    assert to_spec(policy)["kind"] in KINDS
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [{"kind": "greedy"}, {}, {"kind": "softmax"}, {"kind": "softmax", "temperature": 0.0}, {"kind": "best", "x": 1}],
+)
+def test_unknown_specs_are_refused(spec):
+    with pytest.raises(ConfigError):
+        from_spec(spec)
+
+
+@pytest.mark.parametrize("policy", POLICIES, ids=lambda p: p.kind)
+def test_nothing_to_show_is_an_error(policy):
+    with pytest.raises(ValueError, match="may be shown"):
+        policy.propensities(np.array([[0.0, 1.0], [-np.inf, -np.inf]]))
+
+
+@pytest.mark.parametrize("policy", [Uniform(), EpsilonGreedy(0.3), Softmax(0.7)], ids=lambda p: p.kind)
+def test_hashed_draws_follow_the_propensities(policy):
+    propensities = policy.propensities(np.array([0.3, -0.2, 0.9, -np.inf, 0.1]))
+    draws = 120_000
+    numbers = hashed_uniforms("salt", ((f"{i:08x}", f"title-{i % 7}", date(2026, 1, 1)) for i in range(draws)))
+    served = draw(np.broadcast_to(propensities, (draws, 5)), numbers)
+    counts = np.bincount(served, minlength=5)
+    assert counts[3] == 0
+    shown = propensities > 0
+    assert chisquare(counts[shown], draws * propensities[shown]).pvalue > 1e-4
+
+
+def test_draws_of_different_titles_and_days_are_independent():
+    n = 20_000
+    one = hashed_uniforms("salt", ((str(i), "a", "2026-01-01") for i in range(n)))
+    for other in (("b", "2026-01-01"), ("a", "2026-01-02")):
+        assert abs(np.corrcoef(one, hashed_uniforms("salt", ((str(i), *other) for i in range(n))))[0, 1]) < 0.03
+    assert not np.array_equal(one, hashed_uniforms("other", ((str(i), "a", "2026-01-01") for i in range(n))))
+
+
+@given(
+    weights=st.lists(st.integers(0, 1000), min_size=1, max_size=12).filter(lambda w: sum(w) > 0),
+    number=st.floats(0, 1, exclude_max=True) | st.sampled_from([0.0, np.nextafter(1, 0)]),
+)
+def test_a_draw_never_serves_what_has_no_probability(weights, number):
+    propensities = np.array(weights) / sum(weights)
+    served = int(draw(propensities, number))
+    assert propensities[served] > 0
+    below = propensities[:served].sum()
+    assert below - 1e-12 <= number <= below + propensities[served] + 1e-12

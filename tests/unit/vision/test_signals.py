@@ -1,0 +1,207 @@
+"""Colour, technical and composition signals against pictures whose order is known."""
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from matplotlib import cbook
+from skimage import data as photographs
+from sklearn.datasets import load_sample_image
+
+from keyart.vision import colour, composition, technical
+from keyart.vision.picture import LONG_SIDE, black_bars, decode, prepare
+
+PHOTOGRAPHS = {
+    "astronaut": photographs.astronaut,
+    "cat": photographs.chelsea,
+    "coffee": photographs.coffee,
+    "rocket": photographs.rocket,
+    "temple": lambda: load_sample_image("china.jpg"),
+    "flower": lambda: load_sample_image("flower.jpg"),
+    "hopper": lambda: cv2.cvtColor(
+        cv2.imread(str(cbook.get_sample_data("grace_hopper.jpg", asfileobj=False))), cv2.COLOR_BGR2RGB
+    ),
+}
+
+
+@pytest.fixture(params=sorted(PHOTOGRAPHS))
+def photograph(request) -> np.ndarray:
+    return cv2.cvtColor(np.ascontiguousarray(PHOTOGRAPHS[request.param]()), cv2.COLOR_RGB2BGR)
+
+
+def technical_of(bgr: np.ndarray) -> technical.Technical:
+    return technical.measure(prepare(bgr).luma)
+
+
+def colour_of(bgr: np.ndarray) -> colour.Colour:
+    picture = prepare(bgr)
+    return colour.measure(picture.thumb, picture.lab)
+
+
+def composition_of(bgr: np.ndarray) -> composition.Composition:
+    picture = prepare(bgr)
+    return composition.measure(picture.luma, composition.saliency(picture.luma, picture.lab))
+
+
+def exposed(bgr: np.ndarray, stops: float) -> np.ndarray:
+    """As a camera would have it with so many stops more light: gain on linear light, then clipped."""
+    linear = (bgr / 255.0) ** 2.2 * 2.0**stops
+    return (255 * np.clip(linear, 0, 1) ** (1 / 2.2)).astype(np.uint8)
+
+
+def noisy(bgr: np.ndarray, sigma: float) -> np.ndarray:
+    grain = np.random.default_rng(3).normal(0, sigma, (*bgr.shape[:2], 1))
+    return np.clip(bgr + grain, 0, 255).astype(np.uint8)
+
+
+def strictly(values: list[float], rising: bool) -> bool:
+    steps = np.diff(values)
+    return bool((steps > 0).all() if rising else (steps < 0).all())
+
+
+def test_more_blur_is_less_sharp(photograph):
+    scale = max(photograph.shape) / LONG_SIDE
+    sharpness = [
+        technical_of(cv2.GaussianBlur(photograph, (0, 0), sigma * scale) if sigma else photograph).sharpness
+        for sigma in (0, 1, 2, 4, 8)
+    ]
+    assert strictly(sharpness, rising=False)
+    assert sharpness[0] > 0.6 and sharpness[-1] < 0.2
+
+
+def test_noise_is_seen_and_does_not_pass_for_sharpness(photograph):
+    small = cv2.resize(photograph, None, fx=LONG_SIDE / max(photograph.shape), fy=LONG_SIDE / max(photograph.shape))
+    found = [technical_of(noisy(cv2.GaussianBlur(small, (0, 0), 3), sigma)) for sigma in (0, 4, 8, 12)]
+    assert strictly([one.noise for one in found], rising=True)
+    # sigma 8 of 255, and texture adds little: the scale is NOISE_SCALE
+    assert found[2].noise * technical.NOISE_SCALE == pytest.approx(8 / 255, rel=0.25)
+    assert found[3].sharpness < technical_of(small).sharpness
+
+
+def test_exposure_falls_on_both_sides(photograph):
+    darker = [technical_of(exposed(photograph, stops)).exposure for stops in (0, -2.5, -4, -6)]
+    brighter = [technical_of(exposed(photograph, stops)).exposure for stops in (0, 2, 3, 4, 5)]
+    assert darker[0] > 0.8
+    assert strictly(darker, rising=False) and strictly(brighter[1:], rising=False)
+    assert darker[-1] < 0.5 and brighter[-1] < 0.35
+
+
+def test_motion_blur_is_told_from_a_still_picture(photograph):
+    kernel = np.zeros((1, 41), np.float32) + 1 / 41
+    assert technical_of(cv2.filter2D(photograph, -1, kernel)).motion_blur > 2 * technical_of(photograph).motion_blur
+
+
+def test_a_warm_filter_raises_warmth_and_a_cold_one_lowers_it(photograph):
+    warm = np.clip(photograph * [0.7, 1.0, 1.3], 0, 255).astype(np.uint8)
+    cold = np.clip(photograph * [1.3, 1.0, 0.7], 0, 255).astype(np.uint8)
+    assert strictly([colour_of(bgr).warmth for bgr in (cold, photograph, warm)], rising=True)
+
+
+def test_grey_has_no_colour(photograph):
+    grey = cv2.cvtColor(cv2.cvtColor(photograph, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
+    found = colour_of(grey)
+    assert found.saturation < 0.01 and found.colourfulness < 0.01 and found.harmony == 0.5
+    assert abs(found.warmth) < 0.01 and abs(found.hue_x) < 0.02 and abs(found.hue_y) < 0.02
+    assert colour_of(photograph).brightness == pytest.approx(found.brightness, abs=0.01)
+
+
+@given(st.integers(0, 359))
+def test_one_hue_or_two_opposite_ones_are_more_harmonious_than_all(turn):
+    degrees = np.arange(360)
+
+    def wheel(hues: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        radians = np.radians(hues + turn)[None]
+        return 0.3 * np.cos(radians), 0.3 * np.sin(radians)
+
+    one = colour.harmony(*wheel(degrees * 0.05))
+    two = colour.harmony(*wheel(np.where(degrees % 2 == 0, 0, 180)))
+    every = colour.harmony(*wheel(degrees))
+    assert one > every + 0.3 and two > every + 0.3
+
+
+def test_the_palette_finds_the_colours_a_picture_is_made_of():
+    bgr = np.zeros((90, 160, 3), np.uint8)
+    bgr[:, :80], bgr[:, 80:120], bgr[:, 120:] = (0, 0, 255), (0, 255, 0), (255, 0, 0)
+    picture = prepare(bgr)
+    centres, shares = colour.palette(picture.lab, 3)
+    assert shares == pytest.approx([0.5, 0.25, 0.25], abs=0.02)
+    expected = picture.lab[45, [20, 100, 140]]
+    assert np.abs(centres[0] - expected[0]).max() < 0.02
+    assert {int(np.abs(expected - centre).sum(axis=1).argmin()) for centre in centres} == {0, 1, 2}
+
+
+def test_mirror_images_score_alike_and_sides_change_sign(photograph):
+    one, other = composition_of(photograph), composition_of(np.ascontiguousarray(photograph[:, ::-1]))
+    for name in ("thirds", "symmetry", "balance", "simplicity", "negative_space", "subject_spread", "detail"):
+        assert getattr(one, name) == pytest.approx(getattr(other, name), abs=0.08), name
+    for name in ("subject_x", "negative_side"):
+        assert getattr(one, name) == pytest.approx(-getattr(other, name), abs=0.1), name
+
+
+def test_a_picture_beside_its_mirror_image_is_symmetric(photograph):
+    both = np.concatenate([photograph, photograph[:, ::-1]], axis=1)
+    assert composition_of(both).symmetry > 0.8
+    assert composition_of(both).symmetry > composition_of(photograph).symmetry
+
+
+def ball(x: float, y: float) -> np.ndarray:
+    """A red ball on a slightly uneven grey ground, at shares of the picture."""
+    rows, columns = np.mgrid[0:216, 0:384]
+    ground = 120 + 6 * np.sin(rows / 40) + 6 * np.sin(columns / 60)
+    bgr = np.repeat(ground[..., None], 3, axis=2).astype(np.uint8)
+    cv2.circle(bgr, (round(x * 384), round(y * 216)), 22, (30, 30, 220), -1, cv2.LINE_AA)
+    return bgr
+
+
+@pytest.mark.parametrize(("x", "y"), [(1 / 3, 1 / 3), (2 / 3, 1 / 3), (1 / 3, 2 / 3), (2 / 3, 2 / 3)])
+def test_a_subject_on_a_crossing_of_the_thirds_scores_highest(x, y):
+    assert composition_of(ball(x, y)).thirds > composition_of(ball(0.5, 0.5)).thirds + 0.2
+    assert composition_of(ball(x, y)).thirds > composition_of(ball(0.1, 0.12)).thirds + 0.2
+
+
+def test_the_eye_goes_to_the_ball_and_the_room_lies_on_the_other_side():
+    found = composition_of(ball(0.25, 0.5))
+    assert found.subject_x < -0.5 and found.negative_side > 0 and found.negative_space > 0.6
+    assert found.subject_strength > 0.7 and found.simplicity > 0.5
+    assert composition_of(ball(0.5, 0.5)).balance > found.balance
+
+
+def test_depth_of_field_needs_a_soft_ground():
+    rng = np.random.default_rng(5)
+    texture = cv2.resize(
+        rng.integers(60, 200, (54, 96, 3), dtype=np.uint8), (384, 216), interpolation=cv2.INTER_NEAREST
+    )
+    soft = cv2.GaussianBlur(texture, (0, 0), 6)
+    cv2.rectangle(texture, (150, 60), (240, 160), (20, 20, 230), -1)
+    subject = texture[60:160, 150:240].copy()
+    subject[::8] = 255
+    sharp_all, sharp_subject = texture.copy(), soft.copy()
+    sharp_all[60:160, 150:240] = subject
+    sharp_subject[60:160, 150:240] = subject
+    assert composition_of(sharp_subject).depth_of_field > composition_of(sharp_all).depth_of_field + 0.3
+
+
+@pytest.mark.parametrize("degrees", [-9, -4, 4, 9])
+def test_tilt_is_measured_in_degrees(degrees):
+    rows = np.zeros((432, 768), np.uint8)
+    for y in range(40, 432, 80):
+        rows[y : y + 6] = 255
+    turned = cv2.warpAffine(rows, cv2.getRotationMatrix2D((384, 216), -degrees, 1.4), (768, 432))
+    assert composition.horizon_tilt(turned.astype(np.float32) / 255) == pytest.approx(degrees, abs=1)
+
+
+def test_bars_are_taken_off_and_dark_pictures_are_not_bars(photograph):
+    height, width = photograph.shape[:2]
+    framed = cv2.copyMakeBorder(photograph, height // 8, height // 8, 0, 0, cv2.BORDER_CONSTANT)
+    assert black_bars(framed)[0] == pytest.approx(height // 8, abs=2)
+    assert prepare(framed).window[1] == pytest.approx(1 / 10, abs=0.01)
+    assert technical_of(framed).exposure == pytest.approx(technical_of(photograph).exposure, abs=0.03)
+    one_side = cv2.copyMakeBorder(photograph, height // 8, 0, 0, 0, cv2.BORDER_CONSTANT)
+    assert black_bars(one_side)[0] == 0
+    assert black_bars(np.zeros((90, 160, 3), np.uint8)) == (0, 0)
+
+
+def test_bytes_that_are_no_picture_are_none():
+    assert decode(b"") is None and decode(b"not an image") is None
+    assert decode(cv2.imencode(".png", np.zeros((2, 2, 3), np.uint8))[1].tobytes()) is None, "too small to look at"
