@@ -14,7 +14,8 @@ def run(spark: SparkSession, settings: Settings) -> int:
     """Gather what the tables say, write the site and name its first page."""
     page, facts = build_report(Tables(spark, settings.tables), settings)
     print(
-        f"build-report: {len(facts.titles)} titles, {len(facts.artworks)} artworks, {len(facts.pictures)} pictures; open {page}"
+        f"build-report: {len(facts.titles)} titles, {len(facts.artworks)} artworks, {len(facts.pictures)} pictures: "
+        f"open {page}"
     )
     return 0
 

@@ -1,4 +1,4 @@
-"""scan-videos: decode every frame once into frames, shots, candidates and their pictures; unchanged films are skipped."""
+"""scan-videos: decode every frame once into frames, shots, candidates and pictures; unchanged films are skipped."""
 
 import sys
 
@@ -16,8 +16,9 @@ def run(spark: SparkSession, settings: Settings) -> int:
     for line in report.losses:
         print(f"lost: {line}")
     print(
-        f"scanned {report.films - report.unreadable} films ({report.unchanged} unchanged, {report.unreadable} unreadable): "
-        f"{report.frames} frames, {report.shots} shots, {report.candidates} candidates"
+        f"scanned {report.films - report.unreadable} films "
+        f"({report.unchanged} unchanged, {report.unreadable} unreadable): {report.frames} frames, "
+        f"{report.shots} shots, {report.candidates} candidates"
     )
     return 1 if report.films and report.unreadable == report.films and not report.unchanged else 0
 

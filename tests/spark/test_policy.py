@@ -36,7 +36,7 @@ FEATURES = ["warmth", "face_share", "sharpness"]
 # One artwork of title B is withdrawn, B-new is newer than the model, C has one artwork only.
 ARTWORKS = [(f"{title}{i}", title, i + 1) for title in "AB" for i in range(4)] + [("C0", "C", 1)]
 WITHDRAWN, NEW = "B3", ("B-new", "B", 9)
-MEMBERS = 900
+MEMBERS = 600
 
 
 def zero(kind):
@@ -52,7 +52,7 @@ def frame(spark, table, rows):
         tuple(row[f.name] if f.name in row else None if f.nullable else zero(f.dataType) for f in schema)
         for row in rows
     ]
-    return spark.createDataFrame(full, schema)
+    return spark.createDataFrame(full, schema, verifySchema=False)
 
 
 def response_model():
@@ -237,7 +237,7 @@ def test_overrides_are_those_of_a_loop(assigned):
         for title, artwork, gain in zip(row["title_ids"], row["artwork_ids"], row["gains"], strict=True)
     }
     expected = expected_overrides(members, model, settings.assign.minimum_gain)
-    assert len(expected) > 300
+    assert len(expected) > 200
     assert {key: value[0] for key, value in found.items()} == {key: value[0] for key, value in expected.items()}
     np.testing.assert_allclose([found[key][1] for key in expected], [expected[key][1] for key in expected], rtol=1e-4)
     for row in rows:

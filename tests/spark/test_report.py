@@ -4,17 +4,22 @@ import hashlib
 import json
 import math
 import re
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from keyart.jobs.build_report import run
 
 from keyart.config import load
 from keyart.errors import ConfigError
-from keyart.jobs.build_report import run
-from keyart.report.spark import build_report, gather, report_folder
+from keyart.report.catalogue import page_of
+from keyart.report.spark import gather, report_folder
 from keyart.schemas import TABLES
 from keyart.seeding import bucket, rng
 from keyart.tables import Tables
@@ -34,12 +39,23 @@ REGIONS = {
     "JP": "asia", "IN": "asia", "US": "americas", "BR": "americas",
 }  # fmt: skip
 ARTWORKS, CANDIDATES, SHOTS, SECONDS = 6, 9, 14, 42.0
-POLICY = "artwork-fabricated"
+POLICY, SCAN = "artwork-fabricated", "scan-new"
 DAY, MOMENT = date(2026, 3, 1), datetime(2026, 3, 9, 12, 0, tzinfo=UTC)
+PLAIN = {
+    "string": "", "integer": 0, "long": 0, "double": 0.0, "boolean": False, "array": [], "date": DAY,
+    "timestamp": MOMENT, "binary": b"",
+}  # fmt: skip
+
+
+def row(table: str, **values: Any) -> tuple:
+    """A row of a table: the values given, null where allowed, else a plain value of the column's type."""
+    assert set(values) <= set(TABLES[table].schema.names)
+    plain = {f.name: None if f.nullable else PLAIN[f.dataType.typeName()] for f in TABLES[table].schema}
+    return tuple((plain | values).values())
 
 
 def photographs() -> list[np.ndarray]:
-    """Real pictures where the demo extra is installed, else patterns."""
+    """Real pictures where the extra demo is installed, else patterns."""
     try:
         import matplotlib.cbook
         import skimage.data
@@ -56,198 +72,212 @@ def photographs() -> list[np.ndarray]:
         return [np.uint8(127 + 120 * np.sin(np.stack([x, y, x + y], 2) / (9 + 7 * k))) for k in range(8)]
 
 
-def frame(photos: list[np.ndarray], title: int, index: int) -> bytes:
+def still(photos: list[np.ndarray], title: int, index: int) -> bytes:
     """A 16:9 window of a photograph, at another place, size and grade each time."""
     draw = rng(5, title, index)
-    which = {0: (0, 1, 7), 1: (2, 2, 4), 2: (3, 6, 5), 3: (4, 5, 0)}[title]
-    photo = photos[which[index % 3]]
+    photo = photos[((0, 1, 7), (2, 2, 4), (3, 6, 5), (4, 5, 0))[title][index % 3]]
     height, width = photo.shape[:2]
-    zoom = draw.uniform(0.55, 0.98)
-    w = int(min(width, height * 16 / 9) * zoom)
+    w = int(min(width, height * 16 / 9) * draw.uniform(0.55, 0.98))
     h = int(w * 9 / 16)
     x, y = int(draw.uniform(0, width - w)), int(draw.uniform(0, height - h) * 0.6)
     picture = cv2.resize(photo[y : y + h, x : x + w], (640, 360), interpolation=cv2.INTER_CUBIC).astype(np.float32)
     grade = np.array([1 + 0.12 * draw.standard_normal(), 1.0, 1 + 0.12 * draw.standard_normal()], np.float32)
-    return cv2.imencode(".jpg", np.clip(picture * grade * draw.uniform(0.75, 1.1), 0, 255).astype(np.uint8))[1].tobytes()
+    graded = np.clip(picture * grade * draw.uniform(0.75, 1.1), 0, 255).astype(np.uint8)
+    return cv2.imencode(".jpg", graded)[1].tobytes()
 
 
-def catalogue_rows() -> dict[str, list[dict]]:
-    """Titles, films, what a scan saw and what was selected."""
-    photos = photographs()
-    rows: dict[str, list[dict]] = {
-        name: [] for name in ("titles", "videos", "frames", "shots", "candidates", "images", "artworks", "scan_failures")
-    }
-    for t, (title_id, (name, genres, rating)) in enumerate(TITLES.items()):
-        draw = rng(1, title_id)
-        cast = ["Ada", "Ben"] if t == 0 else []
+def films() -> dict[str, list[tuple]]:
+    """Titles and films and what a scan saw of them; one film of the back catalogue; one older scan."""
+    rows: dict[str, list[tuple]] = {name: [] for name in ("titles", "videos", "shots", "frames")}
+    for title_id, (name, genres, rating) in TITLES.items():
+        draw, video = rng(1, title_id), f"film-{title_id}"
+        film = {"video_id": video, "scan_id": SCAN}
         rows["titles"].append(
-            {"title_id": title_id, "name": name, "genres": genres, "maturity_rating": rating, "kids": t == 1,
-             "regions": [], "rights": [], "cast_names": cast}
-        )  # fmt: skip
-        video, scan = f"video-{t}", f"scan-{t}"
+            row("titles", title_id=title_id, name=name, genres=genres, maturity_rating=rating, cast_names=["Ada"])
+        )
+        about = {"uri": f"films/{title_id}.mp4", "codec": "h264", "width": 640, "height": 360, "size_bytes": 3_400_000}
         rows["videos"].append(
-            {"video_id": video, "title_id": title_id, "uri": f"films/{title_id}.mp4", "fingerprint": "f", "size_bytes": 3_400_000,
-             "codec": "h264", "width": 640, "height": 360, "rotation": 0, "time_base_num": 1, "time_base_den": 25,
-             "duration_seconds": SECONDS, "frame_rate": 25.0, "current_scan_id": scan, "scanned_fingerprint": "f"}
-        )  # fmt: skip
-        cuts = np.concatenate([[0], np.sort(draw.uniform(1, SECONDS - 1, SHOTS - 1)), [SECONDS]])
-        tone = draw.uniform(0.15, 0.8, SHOTS)
-        base = {"scan_id": scan, "video_id": video}
+            row("videos", video_id=video, title_id=title_id, duration_seconds=SECONDS, current_scan_id=SCAN, **about)
+        )
+        cuts = [0.0, *np.sort(draw.uniform(1, SECONDS - 1, SHOTS - 1)).tolist(), SECONDS]
+        tone = draw.uniform(0.15, 0.8, SHOTS).tolist()
         for s in range(SHOTS):
-            rows["shots"].append(
-                {**base, "shot_id": s, "start_pts": int(cuts[s] * 25), "end_pts": int(cuts[s + 1] * 25),
-                 "start_seconds": float(cuts[s]), "end_seconds": float(cuts[s + 1]), "start_frame": int(cuts[s] * 25),
-                 "end_frame": int(cuts[s + 1] * 25), "transition_in": "start" if s == 0 else "cut",
-                 "luma_mean": float(tone[s]), "warmth": float(draw.uniform(-0.1, 0.15)), "motion": float(draw.uniform(0, 0.1))}
-            )  # fmt: skip
-        zeros = {f.name: 0.0 for f in TABLES["frames"].schema if f.dataType.typeName() == "double"}
+            look = {"luma_mean": tone[s], "warmth": draw.uniform(-0.1, 0.15), "motion": draw.uniform(0, 0.1)}
+            when = {"start_seconds": cuts[s], "end_seconds": cuts[s + 1], "transition_in": "cut" if s else "start"}
+            rows["shots"].append(row("shots", **film, shot_id=s, **when, **look))
         for k in range(0, int(SECONDS * 25), 5):
             shot = int(np.searchsorted(cuts, k / 25, "right") - 1)
-            rows["frames"].append(
-                {**base, **zeros, "segment": 0, "pts": k, "seconds": k / 25, "keyframe": k % 50 == 0,
-                 "luma_mean": float(tone[shot] + 0.05 * math.sin(k / 20)), "difference": float(abs(draw.normal(0, 0.03)))}
-            )  # fmt: skip
-        rows["frames"].append({**rows["frames"][-1], "scan_id": "older", "luma_mean": 0.5})
-        for i in range(ARTWORKS + CANDIDATES):
-            content = frame(photos, t, i)
-            key = hashlib.sha256(content).hexdigest()
-            seconds = float(np.linspace(1, SECONDS - 2, ARTWORKS + CANDIDATES)[(i * 7) % (ARTWORKS + CANDIDATES)])
-            shot = int(np.searchsorted(cuts, seconds, "right") - 1)
-            face = {"x": 0.4, "y": 0.2, "width": 0.18, "height": 0.34, "score": 0.9, "landmarks": []}
-            faces = [face] if i % 3 == 0 else []
-            features = [float(v) for v in draw.uniform(0, 1, len(FEATURE_NAMES))]
-            chosen, score = i < ARTWORKS, float(0.9 - 0.04 * i)
-            place = {"pts": int(seconds * 25), "seconds": seconds, "shot_id": shot, "image_hash": key}
-            rows["images"].append({"image_hash": key, "mime": "image/jpeg", "width": 640, "height": 360, "content": content})
-            verdict = "selected" if chosen else ("too much like artwork 1", "blurred by motion", "darker than the rest")[i % 3]
-            rows["candidates"].append(
-                {**base, **place, "title_id": title_id, "shot_share": 0.1, "position": seconds / SECONDS,
-                 "camera_motion": 0.0, "subject_motion": 0.0, "quality": float(draw.uniform(0.3, 0.9)), "width": 640,
-                 "height": 360, "features": features, "feature_version": FEATURE_VERSION, "faces": faces, "score": score,
-                 "verdict": verdict}
-            )  # fmt: skip
-            if chosen:
-                crops = [("16:9", 0, 0, 1, 1), ("4:1", 0, 0.28, 1, 0.444), ("1:1", 0.25, 0.05, 0.534, 0.95), ("2:3", 0.3, 0, 0.375, 1)]
-                rows["artworks"].append(
-                    {**base, **place, "artwork_id": f"{title_id}-{i}", "title_id": title_id, "parent_artwork_id": None,
-                     "variant": "original", "features": features, "feature_version": FEATURE_VERSION, "faces": faces,
-                     "cast_clusters": [0] if faces else [], "shot_type": ("close-up", "wide", "medium")[i % 3],
-                     "moods": [("warm", "calm"), ("tense",), ("bright", "playful")][i % 3],
-                     "flags": ["spoiler"] if i == 4 else [],
-                     "crops": [dict(zip(("aspect", "x", "y", "width", "height"), (a, *map(float, b)), strict=True)) for a, *b in crops],
-                     "score": score, "rank": i + 1, "active": True,
-                     "reason": "close-up of one face, warm, sharp, well lit; its shot is 6.2% of the film"}
-                )  # fmt: skip
-    retired = {**rows["artworks"][0], "artwork_id": "retired", "rank": 9, "active": False}
-    rows["artworks"].append(retired)
-    rows["titles"].append({**rows["titles"][0], "title_id": "old-film", "name": "An Old Film"})
-    reason = "Invalid data found when processing input at 0:31"
-    rows["scan_failures"].append(
-        {"scan_id": "scan-2", "video_id": "video-2", "uri": "films/slow-coffee.mp4", "segment": 1, "reason": reason, "frames_lost": 120}
-    )
+            luma, difference = tone[shot] + 0.05 * math.sin(k / 20), abs(draw.normal(0, 0.03))
+            rows["frames"].append(row("frames", **film, pts=k, seconds=k / 25, luma_mean=luma, difference=difference))
+        rows["frames"].append(row("frames", video_id=video, scan_id="scan-old", pts=1, seconds=1.0, luma_mean=0.9))
+    rows["titles"].append(row("titles", title_id="old-film", name="An Old Film"))
+    lost = {"video_id": "film-slow-coffee", "uri": "films/slow-coffee.mp4", "segment": 1, "frames_lost": 120}
+    rows["scan_failures"] = [row("scan_failures", scan_id=SCAN, reason="Invalid data found at 0:31", **lost)]
     return rows
 
 
-def feedback_rows() -> dict[str, list[dict]]:
-    """Assignments, members, evaluation and what an ingest said."""
-    rows: dict[str, list[dict]] = {}
-    spec = {"exploration": {"kind": "epsilon-greedy", "epsilon": 0.05}, "levels": {"order": ["user", "region"]}}
-    rows["policies"] = [
-        {"policy_id": POLICY, "kind": "epsilon-greedy", "spec": json.dumps(spec), "salt": "artwork-1", "parent_policy_id": None,
-         "models": json.dumps({"response": {"name": "keyart-response", "version": "3"}}),
-         "data_versions": json.dumps({"decisions": 4}), "created_at": MOMENT}
-    ]  # fmt: skip
-    cells = [("global", "*"), *(("parent", p) for p in sorted(set(REGIONS.values()))), *(("region", r) for r in REGIONS)]
-    rows["region_assignments"] = []
+CROPS = [
+    ("16:9", 0.0, 0.0, 1.0, 1.0),
+    ("4:1", 0.0, 0.28, 1.0, 0.444),
+    ("1:1", 0.25, 0.05, 0.534, 0.95),
+    ("2:3", 0.3, 0.0, 0.375, 1.0),
+]
+VERDICTS = ("too much like artwork 1", "blurred by motion", "darker than the rest")
+
+
+def pictures(with_artworks: bool) -> dict[str, list[tuple]]:
+    """Candidates and their bytes; with artworks, the first of each title are selected and one is retired."""
+    photos = photographs()
+    rows: dict[str, list[tuple]] = {"candidates": [], "images": [], "artworks": []}
+    for t, title_id in enumerate(TITLES):
+        draw = rng(6, title_id)
+        for i in range(ARTWORKS + CANDIDATES):
+            content = still(photos, t, i)
+            key = hashlib.sha256(content).hexdigest()
+            seconds = float(np.linspace(1, SECONDS - 2, ARTWORKS + CANDIDATES)[i * 7 % (ARTWORKS + CANDIDATES)])
+            chosen = with_artworks and i < ARTWORKS
+            common = {
+                "scan_id": SCAN, "video_id": f"film-{title_id}", "title_id": title_id, "pts": int(seconds * 25),
+                "seconds": seconds, "shot_id": int(seconds / SECONDS * SHOTS), "image_hash": key,
+            }  # fmt: skip
+            rows["images"].append(
+                row("images", image_hash=key, mime="image/jpeg", width=640, height=360, content=content)
+            )
+            seen = (
+                {"score": 0.9 - 0.04 * i, "verdict": "selected" if chosen else VERDICTS[i % 3]} if with_artworks else {}
+            )
+            rows["candidates"].append(row("candidates", **common, quality=draw.uniform(0.3, 0.9), **seen))
+            if not chosen:
+                continue
+            face = dict(x=0.4, y=0.2, width=0.18, height=0.34, score=0.9, landmarks=[])
+            look = {
+                "features": draw.uniform(0, 1, len(FEATURE_NAMES)).tolist(), "feature_version": FEATURE_VERSION,
+                "faces": [face] if i % 3 == 0 else [], "shot_type": ("close-up", "wide", "medium")[i % 3],
+                "moods": (["warm", "calm"], ["tense"], ["bright"])[i % 3], "flags": ["spoiler"] if i == 4 else [],
+                "crops": [dict(zip(("aspect", "x", "y", "width", "height"), crop, strict=True)) for crop in CROPS],
+                "reason": "close-up of one face, warm, sharp, well lit; its shot is 6.2% of the film",
+            }  # fmt: skip
+            named = {"artwork_id": f"{title_id}-{i}", "variant": "original", "score": 0.9 - 0.04 * i, "rank": i + 1}
+            rows["artworks"].append(row("artworks", **common, **look, **named, active=True))
+            if i == 0 and t == 0:
+                rows["artworks"].append(row("artworks", **common, **look, **named | {"artwork_id": "retired"}))
+    return rows if with_artworks else {name: rows[name] for name in ("candidates", "images")}
+
+
+def levels() -> list[tuple]:
+    cells = [
+        ("global", "*"),
+        *(("parent", p) for p in sorted(set(REGIONS.values()))),
+        *(("region", r) for r in REGIONS),
+    ]
+    rows = []
     for title_id in TITLES:
         shared = rng(2, title_id).normal(0, 0.08, ARTWORKS)
         for level, cell in cells:
             mean = shared + (0 if level == "global" else rng(2, title_id, cell).normal(0, 0.1, ARTWORKS))
             for i in range(ARTWORKS):
                 best = i == int(np.argmax(mean))
-                n = 9000 if level == "global" else 1100
-                rows["region_assignments"].append(
-                    {"policy_id": POLICY, "level": level, "cell": cell, "context": "*", "title_id": title_id,
-                     "artwork_id": f"{title_id}-{i}", "probability": 0.05 / ARTWORKS + 0.95 * best, "mean": float(mean[i]),
-                     "sd": 0.03 if level == "global" else 0.06, "n": n, "takes": n // 28, "is_default": best,
-                     "reason": "gains by more face area" if best else "loses by its own record here: 30 takes of 1100"}
-                )  # fmt: skip
-    rows["user_assignments"], rows["taste"] = [], []
+                where = {"policy_id": POLICY, "level": level, "cell": cell, "context": "*", "title_id": title_id}
+                known = {"mean": float(mean[i]), "sd": 0.03 if level == "global" else 0.06, "n": 1100, "takes": 39}
+                said = {"reason": "gains by more face area", "probability": 0.05 / ARTWORKS + 0.95 * best}
+                rows.append(
+                    row("region_assignments", **where, artwork_id=f"{title_id}-{i}", **known, **said, is_default=best)
+                )
+    return rows
+
+
+def members() -> dict[str, list[tuple]]:
+    """Sixty members with taste; fifty of them have overrides, one of them in an older version too."""
+    rows: dict[str, list[tuple]] = {"user_assignments": [], "taste": []}
     for m in range(60):
-        key = hashlib.sha256(f"member {m}".encode()).hexdigest()[:32]
-        draw, region = rng(3, m), list(REGIONS)[m % 8]
-        titles = sorted(draw.choice(list(TITLES), draw.integers(1, 4), replace=False).tolist())
-        rows["taste"].append(
-            {"user_key": key, "user_bucket": bucket(key), "as_of": DAY, "taste_version": "v", "factors": [0.1], "genre_mix": [1.0],
-             "history": int(draw.integers(0, 40)), "region": region, "kids": False}
-        )  # fmt: skip
+        key, draw = hashlib.sha256(f"member {m}".encode()).hexdigest()[:32], rng(3, m)
+        who = {"user_key": key, "user_bucket": bucket(key), "region": list(REGIONS)[m % 8]}
+        rows["taste"].append(row("taste", **who, as_of=DAY, taste_version="v", history=int(draw.integers(0, 40))))
         if m >= 50:
             continue
+        titles = sorted(draw.choice(list(TITLES), draw.integers(1, 4), replace=False).tolist())
+        artworks, gains = (
+            [f"{t}-{draw.integers(ARTWORKS)}" for t in titles],
+            draw.uniform(0.02, 0.3, len(titles)).tolist(),
+        )
+        own = {"title_ids": titles, "artwork_ids": artworks, "gains": gains}
+        reasons = ["more warmth; watches more drama than most"] * len(titles)
         rows["user_assignments"].append(
-            {"policy_id": POLICY, "user_key": key, "user_bucket": bucket(key), "version": 1, "region": region,
-             "title_ids": titles, "artwork_ids": [f"{t}-{draw.integers(ARTWORKS)}" for t in titles],
-             "gains": [float(v) for v in draw.uniform(0.02, 0.3, len(titles))],
-             "reasons": ["more warmth; watches more drama than most"] * len(titles)}
-        )  # fmt: skip
-    rows["evaluations"] = evaluation_rows()
-    rows["decisions"] = [
-        {"decision_id": f"d{i}", "user_key": rows["taste"][i % 60]["user_key"], "user_bucket": 1, "title_id": "nine-lives",
-         "epoch": date(2026, 3, 1 + i % 20), "artwork_id": f"nine-lives-{i % ARTWORKS}", "candidate_set": [], "candidate_propensities": [],
-         "propensity": 1 / 6, "policy_id": "uniform", "region": "SE", "device": "tv", "day_part": "evening", "kids": False, "row": 0,
-         "position": 1, "ranker_score": 0.1, "already_started": False, "impressions": 1, "first_ts": MOMENT, "take": int(i % 25 == 0),
-         "quality": None, "minutes": None, "abandoned": None, "take_source": None, "reward": 0.0, "matured_at": MOMENT}
-        for i in range(200)
-    ]  # fmt: skip
-    rows["artwork_stats"] = [
-        {"event_date": DAY, "cell": f"{r}|tv|evening|{t}-{i}", "region": r, "device": "tv", "day_part": "evening", "title_id": t,
-         "artwork_id": f"{t}-{i}", "n": 900, "takes": 20 + 3 * i, "w": 5400.0, "w2": 1.0, "wr": 1.0, "w2r2": 1.0, "reward": 9.0}
-        for t in TITLES for i in range(ARTWORKS) for r in REGIONS
-    ]  # fmt: skip
-    rows["quarantine"] = [
-        {"row_key": f"q{i}", "source": "logs", "reason": "no user_id" if i % 3 else "propensity outside (0, 1]", "payload": "{}", "run_date": DAY}
-        for i in range(31)
-    ]  # fmt: skip
-    rows["data_quality"] = [
-        {"run_key": "r", "measure": measure, "value": value, "limit": limit, "run_date": DAY}
-        for measure, value, limit in [("rows", 1_204_331.0, None), ("quarantine_share", 0.0112, 0.2), ("take_fraction", 0.0351, None)]
-    ]  # fmt: skip
+            row("user_assignments", policy_id=POLICY, **who, version=2, **own, reasons=reasons)
+        )
+        if m == 0:
+            rows["user_assignments"].append(row("user_assignments", policy_id=POLICY, **who, version=1))
     return rows
 
 
-def evaluation_rows() -> list[dict]:
-    lifts = {"uniform": None, "global": 0.045, "region": 0.118, "user": 0.171}
-    slices = ["*", *(f"region={r}" for r in REGIONS)]
-    rows = []
-    for part in slices:
-        for target, lift in lifts.items():
+def evaluation() -> Iterable[tuple]:
+    for part in ("*", *(f"region={region}" for region in REGIONS)):
+        for target, lift in {"uniform": None, "global": 0.045, "region": 0.118, "user": 0.171}.items():
             for estimator in ("ips", "snips", "dm", "dr"):
-                for metric in ("reward", "take"):
-                    wide = 0.02 if part == "*" else 0.055
-                    own = None if lift is None else lift + 0.05 * (rng(4, part).random() - 0.5) * (part != "*")
-                    refused = part == "region=IN"
-                    estimate = 0.02 * (1 + (own or 0)) * (1 if metric == "reward" else 1.6)
-                    rows.append(
-                        {"evaluation_id": "e1", "policy_id": POLICY, "target": target, "estimator": estimator, "metric": metric,
-                         "slice": part, "n": 210_000 if part == "*" else 26_000, "members": 20_000,
-                         "estimate": None if refused else estimate, "lower": None if refused else estimate * 0.98,
-                         "upper": None if refused else estimate * 1.02, "baseline": "uniform", "lift": None if refused else own,
-                         "lift_lower": None if refused or own is None else own - wide,
-                         "lift_upper": None if refused or own is None else own + wide,
-                         "claim": own is not None and own > wide and estimator != "dm" and not refused, "ess": 41_000.0,
-                         "max_weight": 18.0, "verdict": "too few members: 31 of 50 needed" if refused else "ok",
-                         "from_day": date(2026, 3, 19), "to_day": date(2026, 3, 28)}
-                    )  # fmt: skip
-    return rows
+                wide = 0.02 if part == "*" else 0.055
+                known = {
+                    "lift": lift, "lift_lower": lift and lift - wide, "lift_upper": lift and lift + wide,
+                    "estimate": 0.02, "lower": 0.019, "upper": 0.021, "claim": lift is not None and lift > wide,
+                }  # fmt: skip
+                said = (
+                    {"verdict": "too few members: 31 of 50 needed"}
+                    if part == "region=IN"
+                    else known | {"verdict": "ok"}
+                )
+                what = {
+                    "target": target,
+                    "estimator": estimator,
+                    "metric": "reward",
+                    "slice": part,
+                    "baseline": "uniform",
+                }
+                size = {"n": 210_000, "members": 20_000, "ess": 41_000.0, "max_weight": 18.0}
+                yield row(
+                    "evaluations", evaluation_id="e", policy_id=POLICY, **what, **size, **said, to_day=date(2026, 3, 28)
+                )
 
 
-def write(tables: Tables, rows: dict[str, list[dict]]) -> None:
+def feedback() -> dict[str, list[tuple]]:
+    """What ingest, training, assignment and evaluation leave."""
+    spec = {"exploration": {"kind": "epsilon-greedy", "epsilon": 0.05}, "levels": {"order": ["user", "region"]}}
+    models = {"response": {"name": "keyart-response", "version": "3"}}
+    policy = {"policy_id": POLICY, "kind": "epsilon-greedy", "salt": "artwork-1", "data_versions": '{"decisions": 4}'}
+    stats = [(t, i, region) for t in TITLES for i in range(ARTWORKS) for region in REGIONS]
+    figures = [("rows", 1_204_331.0, None), ("quarantine_share", 0.0112, 0.2), ("take_fraction", 0.0351, None)]
+    reasons = ["no user_id"] * 20 + ["propensity outside (0, 1]"] * 11
+    return {
+        **members(),
+        "region_assignments": levels(),
+        "evaluations": list(evaluation()),
+        "policies": [row("policies", **policy, spec=json.dumps(spec), models=json.dumps(models))],
+        "decisions": [row("decisions", decision_id=f"d{i}", take=int(i % 25 == 0)) for i in range(200)],
+        "artwork_stats": [
+            row(
+                "artwork_stats",
+                cell=f"{r}|{t}-{i}",
+                region=r,
+                title_id=t,
+                artwork_id=f"{t}-{i}",
+                n=900,
+                takes=20 + 3 * i,
+            )
+            for t, i, r in stats
+        ],
+        "quarantine": [row("quarantine", row_key=f"q{i}", reason=reason) for i, reason in enumerate(reasons)],
+        "data_quality": [
+            row("data_quality", run_key="r", measure=measure, value=value, limit=limit)
+            for measure, value, limit in figures
+        ],
+    }
+
+
+def write(tables: Tables, rows: dict[str, list[tuple]]) -> Tables:
     def one(name: str) -> None:
-        schema = TABLES[name].schema
-        values = [tuple(row[column] for column in schema.names) for row in rows[name]]
-        tables.append(name, tables.spark.createDataFrame(values, schema))
+        tables.append(name, tables.spark.createDataFrame(rows[name], TABLES[name].schema))
 
     with ThreadPoolExecutor(4) as lanes:
         list(lanes.map(one, rows))
+    return tables
 
 
 def settings_for(tables: Tables, *more: str):
@@ -255,16 +285,170 @@ def settings_for(tables: Tables, *more: str):
     return load(None, [f"tables={tables.root}", "report.members=5", "privacy.smallest_cell=3", *regions, *more])
 
 
+def everything(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
 @pytest.fixture(scope="module")
 def whole(spark, tmp_path_factory) -> Tables:
     """Tables of a whole run."""
-    tables = Tables(spark, str(tmp_path_factory.mktemp("run") / "tables"))
-    write(tables, catalogue_rows() | feedback_rows())
-    return tables
+    root = tmp_path_factory.mktemp("run") / "tables"
+    return write(Tables(spark, str(root)), films() | pictures(with_artworks=True) | feedback())
 
 
 @pytest.fixture(scope="module")
-def site(whole):
+def site(whole) -> Path:
     """The site of a whole run."""
     run(whole.spark, settings_for(whole))
     return report_folder(settings_for(whole))
+
+
+def test_the_facts_are_those_of_the_newest_scan_policy_and_versions(whole, site):
+    facts = gather(whole, settings_for(whole), site)
+    assert sum(r["frames"] for r in facts.signal) == 4 * 210, "frames of the older scan are not counted"
+    assert len(facts.artworks) == 4 * ARTWORKS, "the retired artwork is not shown"
+    assert (len(facts.titles), facts.back_catalogue, facts.titles_left) == (4, 1, 0)
+    assert [r["user_key"] for r in facts.members] == sorted(
+        hashlib.sha256(f"member {m}".encode()).hexdigest()[:32] for m in range(50)
+    )[:5]
+    assert all(r["history"] is not None and r["title_ids"] for r in facts.members)
+    overrides = {r["artwork_id"]: r["members"] for r in facts.overrides}
+    assert overrides[None] == 50 and facts.audience["members"] == 60
+    assert {r["artwork_id"]: r["n"] for r in facts.seen}["nine-lives-0"] == 900 * len(REGIONS)
+    assert [(r["reason"], r["rows"]) for r in facts.quarantine] == [
+        ("no user_id", 20),
+        ("propensity outside (0, 1]", 11),
+    ]
+    versions = {source.name: source.rows for source in facts.sources}
+    assert versions["images"] == 60 and versions["candidates"] == 60 and "events" not in versions
+    assert len(facts.pictures) == 60
+    assert max(picture.width for picture in facts.pictures.values()) == 640
+
+
+def test_a_second_run_changes_nothing(whole, site):
+    before = everything(site)
+    run(whole.spark, settings_for(whole))
+    assert everything(site) == before
+
+
+def test_after_a_scan_alone_there_is_a_whole_site(tables, capsys):
+    write(tables, films() | pictures(with_artworks=False))
+    settings = settings_for(tables, "report.candidates=4", "report.titles=3")
+    run(tables.spark, settings)
+    folder = report_folder(settings)
+    assert "3 titles" in capsys.readouterr().out
+    index = (folder / "index.html").read_text("utf-8")
+    assert "best frame" in index and "Films come first" in index
+    assert len(list(folder.glob("title-*.html"))) == 3
+    assert len(list((folder / "assets" / "images").iterdir())) == 3 * 4
+    for page in ("members", "policy", "operations"):
+        assert "<h1>" in (folder / f"{page}.html").read_text("utf-8")
+
+
+def test_without_any_table_the_pages_say_so(tables):
+    run(tables.spark, settings_for(tables))
+    assert "No films yet" in (report_folder(settings_for(tables)) / "index.html").read_text("utf-8")
+
+
+def test_the_folder_lies_beside_the_tables_or_is_asked_for(tmp_path):
+    settings = load(None, [f"tables={tmp_path}/run/tables"])
+    assert report_folder(settings) == tmp_path / "run" / "report"
+    assert report_folder(replace(settings, tables=f"file:{tmp_path}/run/tables")) == tmp_path / "run" / "report"
+    for root in ("catalog:main.keyart", "s3://bucket/tables"):
+        with pytest.raises(ConfigError, match=r"report\.folder"):
+            report_folder(replace(settings, tables=root))
+    with pytest.raises(ConfigError, match="mounted"):
+        report_folder(load(None, ["report.folder=s3://bucket/report"]))
+
+
+@pytest.fixture(scope="module")
+def browser(chromium):
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as driver:
+        engine = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield engine
+        engine.close()
+
+
+@pytest.fixture
+def page(browser, site):
+    """A page that fails the test on any console error, script error, dialogue or request that leaves the disk."""
+    context, faults = browser.new_context(viewport={"width": 1280, "height": 900}), []
+
+    def answer(route):
+        if not route.request.url.startswith(("file:", "data:")):
+            faults.append(route.request.url)
+            route.abort()
+        else:
+            route.continue_()
+
+    context.route("**/*", answer)
+    tab = context.new_page()
+    tab.on("console", lambda message: faults.append(message.text) if message.type in {"error", "warning"} else None)
+    tab.on("pageerror", lambda error: faults.append(str(error)))
+    tab.on("requestfailed", lambda request: faults.append(f"failed: {request.url}"))
+    tab.on("dialog", lambda dialog: (faults.append(dialog.message), dialog.dismiss()))
+    yield tab
+    context.close()
+    assert faults == []
+
+
+@pytest.mark.browser
+def test_switching_the_region_changes_the_pictures(page, site):
+    page.goto((site / "index.html").as_uri())
+    assert page.evaluate("getComputedStyle(document.querySelector('.wall')).display") == "grid", "the styles apply"
+    before = page.eval_on_selector_all(".wall img", "all => all.map(one => one.getAttribute('src'))")
+    page.get_by_label("JP", exact=True).check(force=True)
+    after = page.eval_on_selector_all(".wall img", "all => all.map(one => one.getAttribute('src'))")
+    changed = sum(a != b for a, b in zip(before, after, strict=True))
+    assert changed > 0
+    assert page.locator(".card.differs").count() == changed
+    assert f"{changed} of 4 titles" in page.locator("#status").inner_text()
+    page.wait_for_function("[...document.querySelectorAll('.wall img')].every(one => one.complete && one.naturalWidth)")
+    page.keyboard.press("ArrowRight")
+    assert not page.get_by_label("JP", exact=True).is_checked(), "regions can be walked with the keyboard"
+    page.get_by_label("everywhere").check(force=True)
+    assert page.eval_on_selector_all(".wall img", "all => all.map(one => one.getAttribute('src'))") == before
+
+
+@pytest.mark.browser
+def test_search_and_genre_narrow_the_wall(page, site):
+    page.goto((site / "index.html").as_uri())
+    page.fill("#search", "cafe lumi")
+    assert page.locator(".card:visible .name").all_inner_texts() == ["Café Lumière"]
+    page.fill("#search", "")
+    page.select_option("#genre", "drama")
+    assert sorted(page.locator(".card:visible .name").all_inner_texts()) == ["Café Lumière", "The Long Orbit"]
+    page.fill("#search", "nothing like it")
+    assert page.locator("#nothing").is_visible()
+
+
+@pytest.mark.browser
+def test_a_hostile_title_stays_text(page, site):
+    page.goto((site / "index.html").as_uri())
+    page.get_by_label("SE", exact=True).check(force=True)
+    page.get_by_text(HOSTILE).click()
+    assert page.locator("h1").inner_text() == HOSTILE
+    assert page.url.endswith(page_of("hostile"))
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [1280, 390])
+def test_no_page_is_wider_than_the_screen_and_every_picture_loads(page, site, width):
+    page.set_viewport_size({"width": width, "height": 800})
+    for file in sorted(site.glob("*.html")):
+        page.goto(file.as_uri())
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, file.name
+        page.evaluate("document.querySelectorAll('img').forEach(one => one.loading = 'eager')")
+        page.wait_for_function("[...document.images].every(one => one.complete)")
+        assert page.evaluate("[...document.images].every(one => one.naturalWidth > 0)"), file.name
+
+
+@pytest.mark.browser
+def test_crops_are_drawn_when_asked_for(page, site):
+    page.goto((site / page_of("long-orbit")).as_uri())
+    visible = "getComputedStyle(document.querySelector('.outlines .crop')).opacity"
+    assert page.evaluate(visible) == "0"
+    page.get_by_label("crops").check(force=True)
+    page.wait_for_function(f"{visible} === '1'")
+    assert re.search(r"#artwork-\d", page.locator(".pins a").first.get_attribute("href"))

@@ -62,10 +62,10 @@ def read_folder(folder: str) -> list[Title]:
 
 
 def read_manifest(file: str) -> list[Title]:
-    """Titles of a manifest: columns title_id, name and uri, and optionally genres, maturity_rating, kids, regions, rights, cast.
+    """Titles of a manifest: title_id, name, uri; optionally genres, maturity_rating, kids, regions, rights, cast.
 
-    Lists are separated by ``|`` in CSV or are JSON lists; a rights window is ``region:from:to`` or a JSON object. A uri may
-    be empty; a relative one is relative to the manifest. InputError names the file and what is wrong with which line.
+    Lists are separated by ``|`` in CSV or are JSON lists; a rights window is ``region:from:to`` or a JSON object. A uri
+    may be empty; a relative one is relative to the manifest. InputError names the file, the line and what is wrong.
     """
     path = Path(file)
     try:

@@ -49,10 +49,9 @@ def probe_film(uri: str) -> Probe:
         base = stream.time_base
         if not base:
             raise VideoError("has no time base")
+        duration = container.duration / av.time_base if container.duration else None
         if stream.duration is not None:
             duration = float(stream.duration * base)
-        else:
-            duration = container.duration / av.time_base if container.duration else None
         return Probe(
             fingerprint=mark,
             size_bytes=size,
@@ -81,7 +80,7 @@ def probe_films(uris: Sequence[str]) -> list[Probe | str]:
 
 
 def fingerprint(uri: str) -> tuple[int, str]:
-    """Size in bytes, and a hash of it and of samples at the head, the middle and the tail; VideoError where unreadable."""
+    """Size in bytes, and a hash of it and of samples at head, middle and tail; VideoError where unreadable."""
     path = Path(uri.removeprefix("file://").removeprefix("file:"))
     try:
         size = path.stat().st_size

@@ -76,12 +76,23 @@ def visit_days(world: World, log: Logbook) -> Pages:
         memory.visited[:] = False
         memory.visited[visits.member] = True
         days.append(visits)
+    return _as_pages(days)
+
+
+def _as_pages(days: list[_Visits]) -> Pages:
+    title = np.concatenate([visits.title for visits in days]).astype(np.int32)
+    visit = np.argsort((title >= 0).sum(axis=1), kind="stable")[:, None]
+    slot = np.argsort(title < 0, axis=1, kind="stable")[visit[:, 0]]
+
+    def packed(name: str) -> np.ndarray:
+        return np.concatenate([getattr(visits, name) for visits in days])[visit, slot].astype(np.float32)
+
     return Pages(
-        member=np.concatenate([visits.member for visits in days]),
-        day=np.concatenate([np.full(len(visits.member), visits.day) for visits in days]),
-        title=np.concatenate([visits.title for visits in days]).astype(np.int32),
-        base=np.concatenate([visits.base for visits in days]).astype(np.float32),
-        quality=np.concatenate([visits.quality for visits in days]).astype(np.float32),
+        member=np.concatenate([visits.member for visits in days])[visit[:, 0]],
+        day=np.concatenate([np.full(len(visits.member), visits.day) for visits in days])[visit[:, 0]],
+        title=title[visit, slot],
+        base=packed("base"),
+        quality=packed("quality"),
     )
 
 

@@ -229,8 +229,8 @@ BACKWARDS = {
     "garage",
     "handlebar",
 }
-PLAIN = {"wall", "gravel road", "meadow", "moonscape", "vessels", "tissue", "tissue close", "shelves", "galaxies"}
-"""Surfaces and studies: seldom shown unless a name or a genre asks for them."""
+PLAIN = {"wall", "gravel road", "meadow", "moonscape", "vessels", "tissue", "tissue close", "shelves", *SKIES}
+"""Surfaces, studies and skies: seldom shown unless a name or a genre asks for them."""
 
 KINDS = {"face": FACES, "figure": FIGURES, "place": PLACES, "thing": THINGS, "sky": SKIES}
 SETUPS: dict[str, Setup] = {

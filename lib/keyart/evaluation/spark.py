@@ -145,7 +145,7 @@ def evidence_of(tables: Tables, plan: Examination) -> dict[str, Evidence]:
 
     def judge(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         parts: dict[str, list[Evidence]] = {}
-        for batch in batches:
+        for batch in (batch for batch in batches if batch.num_rows):
             for name, evidence in _judge(plan, batch).items():
                 parts.setdefault(name, []).append(evidence)
         for name, evidences in parts.items():

@@ -10,7 +10,15 @@ from keyart.learning.coordinates import Coordinates, by_title, centred_within
 from keyart.learning.offset import smoothed_rates
 from keyart.learning.shrinkage import Posterior, Tree, fit_variances, posterior, tree_of
 
-__all__ = ["Cells", "cells_of", "chosen_strength", "quality_effects", "response_arrays", "spread_counts"]
+__all__ = [
+    "Cells",
+    "cells_of",
+    "chosen_strength",
+    "quality_effects",
+    "response_arrays",
+    "spread_counts",
+    "validation_metrics",
+]
 
 EVIDENCE = 2.0
 """Standard errors by which member weights must lower the later days' log-loss; else the region-level model stands."""
@@ -74,16 +82,35 @@ def quality_effects(
     return posterior(cells.tree, observed, precision, coordinates.features, variances)
 
 
-def chosen_strength(found: Mapping[str, np.ndarray], l2: Sequence[float]) -> int | None:
-    """Which strength lowers the late slice's log-loss most; None where none does so by ``EVIDENCE`` standard errors.
+def chosen_strength(found: Mapping[str, np.ndarray]) -> int | None:
+    """Which weights lower the late slice's log-loss most; None where none do so by ``EVIDENCE`` standard errors.
 
     ``found`` are the sums of ``response.compare``. The standard error is over members.
     """
-    if not len(l2):
-        return None
     gain, error = found["gain"][1:], np.sqrt(found["gain_squares"][1:])
     best = int(np.argmax(gain))
     return best if gain[best] > EVIDENCE * error[best] else None
+
+
+def validation_metrics(found: Mapping[str, np.ndarray], l2: Sequence[float]) -> dict[str, float]:
+    """Figures of the late slice, per decision, from the sums of ``response.compare``; the best strength's weights."""
+    rows = float(found["rows"])
+    if not rows:
+        return {"validation_rows": 0.0}
+    best = int(np.argmax(found["gain"][1:]))
+    standard = found["gain"] / np.sqrt(np.maximum(found["gain_squares"], 1e-12))
+    numerator, denominator = found["slope"][best]
+    metrics = {
+        "validation_rows": rows,
+        "validation_log_loss_offset": found["loss"][0] / rows,
+        "validation_log_loss_region": found["loss"][1] / rows,
+        "validation_log_loss_member": found["loss"][2 + best] / rows,
+        "validation_region_gain_z": standard[0],
+        "validation_member_gain_z": standard[1 + best],
+        "validation_calibration_slope": 1 + numerator / max(denominator, 1e-12),
+    }
+    losses = zip(l2, found["loss"][2:], strict=True)
+    return metrics | {f"validation_log_loss_l2_{strength:g}": loss / rows for strength, loss in losses}
 
 
 def response_arrays(

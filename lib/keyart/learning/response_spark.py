@@ -1,24 +1,24 @@
 """The response over Spark: offset, region level and member level, each by passes over the same persisted blocks."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import date, timedelta
 
 import numpy as np
 from pyspark.sql import DataFrame
 
-from keyart.errors import ModelError
+from keyart.errors import ConfigError, ModelError
 from keyart.feedback.windows import Windows
 from keyart.learning.blocks import Arrays
 from keyart.learning.blocks_spark import sum_over
 from keyart.learning.coordinates import Coordinates, artwork_coordinates, by_title
 from keyart.learning.decisions_spark import Artworks, Counts
-from keyart.learning.fit import Cells, cells_of, chosen_strength, quality_effects, response_arrays
-from keyart.learning.logistic import full_hessian, ridge_step
+from keyart.learning.fit import Cells, cells_of, quality_effects, response_arrays
+from keyart.learning.members_spark import MemberLevel
 from keyart.learning.offset import Offset, newton_step, smoothed_rates
 from keyart.learning.predict import response_scores
-from keyart.learning.response import COVARIATES, Base, compare, covariate_moments, member_sums, offset_pass
+from keyart.learning.response import COVARIATES, Base, covariate_moments, offset_pass
 from keyart.learning.shrinkage import Posterior, rate_effects
 from keyart.settings import ResponseSettings, Settings
 from keyart.tables import Tables
@@ -32,8 +32,8 @@ log = logging.getLogger(__name__)
 SMALLEST_TAKES = 50
 VALIDATION_SHARE = 0.25
 """Last share of the response days that chooses the strength of shrinkage."""
-TOLERANCE = 1e-3
-"""In log odds: a Newton step that moves no parameter further is the last."""
+TOLERANCE = 0.01
+"""In log odds: the offset is good enough when Newton's method would move no parameter further."""
 
 
 def validation_day(windows: Windows) -> date:
@@ -84,7 +84,9 @@ def fit_response(
     parents: Mapping[str, str],
     settings: ResponseSettings,
 ) -> Fitted:
-    """Fit offset, region level and member level on persisted blocks of decisions."""
+    """Fit offset, region level and member level on persisted blocks of decisions. ConfigError without strengths."""
+    if not settings.l2:
+        raise ConfigError("response.l2 is empty: name at least one strength")
     coordinates = artwork_coordinates(artworks.vectors, artworks.title_index, settings.artwork_dimensions)
     cells, title_index = cells_of(counts.regions, parents), artworks.title_index
     base, sums = _fit_offset(blocks, counts, title_index, settings.iterations)
@@ -92,12 +94,10 @@ def fit_response(
     taken = {name: _region_effects(cells, cell, coordinates) for name, cell in slices.items()}
     effects = {name: found.mean[cells.observed] for name, found in taken.items()}
 
-    shape = (len(np.asarray(taste["member_mean"])), coordinates.features.shape[1])
-    member = _MemberLevel(blocks, base, coordinates.features, shape)
-    chosen, start, metrics = member.choose(effects["early"], settings.l2)
-    weights = np.zeros(shape)
-    if chosen is not None:
-        weights = member.refine(effects["all"], start, settings.l2[chosen], settings.iterations)
+    level = MemberLevel(blocks, base, coordinates.features, len(np.asarray(taste["member_mean"])))
+    strength, weights, metrics = level.choose(effects["early"], settings.l2)
+    if strength is not None:
+        weights = level.refine(effects["all"], weights, strength, settings.iterations)
     liked = quality_effects(cells, counts.takes, counts.quality, counts.quality_squares, coordinates, title_index)
     rate = counts.takes.sum() / counts.n.sum()
     arrays = response_arrays(
@@ -110,9 +110,9 @@ def fit_response(
         "log_loss_offset": sums["loss"] / counts.n.sum(),
     }
     for name, found in (("take", taken["all"]), ("quality", liked)):
-        for level, place in (("global", 0), ("parent", 1), ("region", 2)):
-            metrics[f"{name}_sd_features_{level}"] = np.sqrt(found.variances.feature[place])
-            metrics[f"{name}_sd_artworks_{level}"] = np.sqrt(found.variances.artwork[place])
+        for place, where in enumerate(("global", "parent", "region")):
+            metrics[f"{name}_sd_features_{where}"] = np.sqrt(found.variances.feature[place])
+            metrics[f"{name}_sd_artworks_{where}"] = np.sqrt(found.variances.artwork[place])
     slopes = dict(zip(COVARIATES, base.offset.slopes.tolist(), strict=True))
     return Fitted(arrays, cells, coordinates, {key: float(value) for key, value in metrics.items()}, slopes)
 
@@ -136,7 +136,7 @@ def _fit_offset(blocks: DataFrame, counts: Counts, title_index: np.ndarray, iter
             np.abs(following.intercepts - offset.intercepts).max(), np.abs(following.slopes - offset.slopes).max()
         )
         log.info("offset step %d moves %.2g", step, moved)
-        if moved < 10 * TOLERANCE:
+        if moved < TOLERANCE:
             break
         offset = following
     return base, sums
@@ -159,86 +159,6 @@ def _region_effects(cells: Cells, sums: np.ndarray, coordinates: Coordinates) ->
     seen, mean = np.zeros(shape), np.zeros(shape)
     seen[cells.observed], mean[cells.observed] = takes / inflation, expected / inflation
     return rate_effects(cells.tree, seen, mean, coordinates.features)
-
-
-@dataclass(frozen=True)
-class _MemberLevel:
-    """Passes for the weights of member vector x artwork coordinates."""
-
-    blocks: DataFrame
-    base: Base
-    features: np.ndarray
-    shape: tuple[int, int]
-
-    def choose(self, effects: np.ndarray, l2: Sequence[float]) -> tuple[int | None, np.ndarray, dict[str, float]]:
-        """The strength the later days like best (None: no member effect), its weights on the early days, and metrics.
-
-        Three passes for any number of strengths: the Hessian at 0 serves all, since weights are small on its scale.
-        """
-        weights = np.zeros((1, *self.shape))
-        sums = self._sums(effects, weights, early_only=True, hessian=True)
-        hessian = full_hessian(sums["hessian"], *self.shape)
-        gradients, weights = np.repeat(sums["gradient"], len(l2), axis=0), np.zeros((len(l2), *self.shape))
-        for last in (False, True):
-            weights = (
-                np.stack(
-                    [
-                        ridge_step(hessian, gradient, matrix, strength)
-                        for gradient, matrix, strength in zip(gradients, weights, l2, strict=True)
-                    ]
-                )
-                if len(l2)
-                else weights
-            )
-            if not last:
-                gradients = self._sums(effects, weights, early_only=True, hessian=False)["gradient"]
-        base, features = self.base, self.features  # a worker gets these, not self with its DataFrame
-        found = sum_over(self.blocks, lambda block: compare(block, base, effects, features, weights))
-        chosen = chosen_strength(found, l2)
-        rows = int(found["rows"])
-        metrics: dict[str, float] = {"validation_rows": rows, "chosen_l2": 0.0 if chosen is None else l2[chosen]}
-        if not rows:
-            return chosen, weights, metrics
-        metrics |= {
-            "validation_log_loss_offset": found["loss"][0] / rows,
-            "validation_log_loss_region": found["loss"][1] / rows,
-            "validation_region_gain_z": found["gain"][0] / np.sqrt(max(found["gain_squares"][0], 1e-12)),
-        }
-        for s, strength in enumerate(l2):
-            metrics[f"validation_log_loss_l2_{strength:g}"] = found["loss"][2 + s] / rows
-        if len(l2):
-            shown = int(np.argmax(found["gain"][1:])) if chosen is None else chosen
-            numerator, denominator = found["slope"][shown]
-            metrics |= {
-                "validation_log_loss_member": found["loss"][2 + shown] / rows,
-                "validation_member_gain_z": found["gain"][1 + shown]
-                / np.sqrt(max(found["gain_squares"][1 + shown], 1e-12)),
-                "validation_calibration_slope": 1 + numerator / max(denominator, 1e-12),
-            }
-        return chosen, weights[0 if chosen is None else chosen] if len(l2) else np.zeros(self.shape), metrics
-
-    def refine(self, effects: np.ndarray, weights: np.ndarray, l2: float, iterations: int) -> np.ndarray:
-        """Newton's method on all days from ``weights``; a step that made things worse is halved."""
-        best, step = np.inf, np.zeros(self.shape)
-        for number in range(iterations):
-            sums = self._sums(effects, weights[None], early_only=False, hessian=True)
-            value = float(sums["loss"][0] + 0.5 * l2 * np.sum(weights**2))
-            if value > best + 1e-6:
-                weights, step = weights - step / 2, step / 2
-                continue
-            best = value
-            following = ridge_step(full_hessian(sums["hessian"], *self.shape), sums["gradient"][0], weights, l2)
-            step, weights = following - weights, following
-            log.info("member step %d: objective %.6g, moves %.2g", number, value, np.abs(step).max())
-            if np.abs(step).max() < TOLERANCE:
-                break
-        return weights
-
-    def _sums(self, effects: np.ndarray, weights: np.ndarray, early_only: bool, hessian: bool) -> Arrays:
-        base, features = self.base, self.features
-        return sum_over(
-            self.blocks, lambda block: member_sums(block, base, effects, features, weights, early_only, hessian)
-        )
 
 
 def register_response(

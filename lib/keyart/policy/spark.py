@@ -1,12 +1,6 @@
-"""assign-artwork: which artwork each region and each member gets, by streaming members past the models.
+"""What other rooms and services ask of a policy that was written: its row, a resolver, and its greedy choices."""
 
-The slate (catalogue side) reaches the workers in the closure; members come as taste rows and leave as their overrides.
-"""
-
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from datetime import UTC, date, datetime
 from typing import Any
 
 import numpy as np
@@ -15,131 +9,13 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from keyart.errors import ModelError
-from keyart.learning.members import member_vectors
-from keyart.learning.predict import user_scores
-from keyart.policy.assignment import Slate, best_of_title, build_slate, level_probabilities, overrides
 from keyart.policy.choices import GreedyChoices, level_choices, user_choices
-from keyart.policy.columns import codes, owners, per_text, vectors
-from keyart.policy.exploration import EpsilonGreedy
-from keyart.policy.levels import Levels
-from keyart.policy.limits import is_available, is_personalised
-from keyart.policy.reasons import level_reasons, member_reasons
+from keyart.policy.columns import codes, owners, per_text
 from keyart.policy.resolve import ArtworkResolver, Override
-from keyart.policy.specification import Policy, content_hash, derived_id
-from keyart.schemas import TABLES
-from keyart.settings import Settings
+from keyart.policy.specification import Policy
 from keyart.tables import Tables
-from keyart.tracking import LoadedModel, Tracking
 
-__all__ = [
-    "Assignment",
-    "choices",
-    "greedy_choices",
-    "newest_policy",
-    "override_lookup",
-    "plan_assignment",
-    "region_assignments",
-    "resolver",
-    "user_assignments",
-    "write_assignment",
-]
-
-CELLS = 4_000_000  # members x artworks scored at a time: 32 MB an array
-CONTRACT = ("artwork_ids", "title_ids", "cells", "feature_names", "feature_version", "taste_version", "member_names")
-
-
-@dataclass(frozen=True)
-class Assignment:
-    """Everything an assignment is computed from: catalogue-sized, on the driver, handed to workers by closure."""
-
-    policy: Policy
-    slate: Slate
-    levels: Levels
-    shown: np.ndarray  # (C, T) whether the title may be shown in the cell
-    feature_names: tuple[str, ...]
-    member_names: tuple[str, ...]
-    models: str  # JSON for the policies table
-
-
-def plan_assignment(tables: Tables, tracking: Tracking, settings: Settings) -> Assignment:
-    """Read models, active artworks and titles, and name the policy.
-
-    ModelError where a model is missing, nothing is active, or no member has vectors of the response model's taste.
-    """
-    taste, response = tracking.load("taste"), tracking.load("response")
-    about: Mapping[str, Any] = response.model.about
-    artworks = [
-        tuple(row) for row in tables.read("artworks").where("active").select("artwork_id", "title_id", "rank").collect()
-    ]
-    slate = build_slate(artworks, about["artwork_ids"], response.model.arrays)
-    levels = Levels.of(about["cells"], settings.regions)
-    version, as_of = str(about["taste_version"]), _newest_taste(tables, str(about["taste_version"]))
-    content = content_hash(response.model.arrays, {key: about[key] for key in CONTRACT})
-    exploration, assign = EpsilonGreedy(settings.assign.exploration), settings.assign
-    name = assign.policy_id or derived_id(
-        [
-            content,
-            exploration,
-            assign.minimum_gain,
-            assign.salt,
-            as_of,
-            sorted(levels.parents.items()),
-            sorted(artworks),
-        ]
-    )
-    policy = Policy(name, exploration, assign.salt, assign.minimum_gain, version, as_of, levels.parents)
-    models = json.dumps({"response": _said(response), "taste": _said(taste), "content": content}, sort_keys=True)
-    return Assignment(
-        policy,
-        slate,
-        levels,
-        _shown(tables, slate, levels),
-        tuple(about["feature_names"]),
-        tuple(about["member_names"]),
-        models,
-    )
-
-
-def write_assignment(tables: Tables, plan: Assignment) -> None:
-    """Replace the policy's rows; the policies row comes last, so that a policy that can be seen is complete."""
-    mine = f"policy_id = '{plan.policy.policy_id}'"
-    tables.replace("region_assignments", region_assignments(tables, plan), mine)
-    members = tables.read("taste").where(
-        (F.col("taste_version") == plan.policy.taste_version) & (F.col("as_of") == F.lit(plan.policy.taste_as_of))
-    )
-    tables.replace("user_assignments", members.transform(user_assignments, plan), mine)
-    tables.replace("policies", _policy_row(tables, plan), mine)
-
-
-def region_assignments(tables: Tables, plan: Assignment) -> DataFrame:
-    """Rows of region_assignments, one cell of the model at a time in the workers."""
-    schema = TABLES["region_assignments"].schema
-    cells = tables.spark.range(len(plan.levels.cells))
-
-    def write(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for batch in batches:
-            for cell in batch.column("id").to_pylist():
-                yield _level_rows(plan, cell)
-
-    return cells.mapInArrow(write, schema)
-
-
-def user_assignments(members: DataFrame, plan: Assignment) -> DataFrame:
-    """Rows of user_assignments from taste rows: members without an override have none, and kids' profiles neither."""
-    schema = TABLES["user_assignments"].schema
-    defaults = best_of_title(np.asarray(plan.slate.arrays["cell_mean"]), plan.slate)
-
-    def write(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        step = max(1, CELLS // len(plan.slate.artwork_ids))
-        for batch in batches:
-            for start in range(0, batch.num_rows, step):
-                yield _member_rows(plan, defaults, batch.slice(start, step))
-
-    return (
-        members.where(~F.col("kids"))
-        .select("user_key", "user_bucket", "region", "factors", "genre_mix", "history")
-        .mapInArrow(write, schema)
-    )
+__all__ = ["choices", "greedy_choices", "newest_policy", "override_lookup", "resolver"]
 
 
 def newest_policy(tables: Tables, policy_id: str = "") -> tuple[Policy, Mapping[str, Any]]:
@@ -214,121 +90,12 @@ def choices(tables: Tables, members: DataFrame, policy_id: str = "") -> DataFram
     )
 
 
-def _newest_taste(tables: Tables, version: str) -> date:
-    rows = tables.read("taste").where(F.col("taste_version") == version)
-    row = rows.agg(F.max("as_of").alias("newest")).first()
-    if row is None or row["newest"] is None:
-        raise ModelError(
-            f"no member has vectors of taste {version}, which the response model was trained on; run train-response"
-        )
-    return row["newest"]
-
-
-def _shown(tables: Tables, slate: Slate, levels: Levels) -> np.ndarray:
-    """(C, T): a region's own row is written only for titles that may be shown there; titles unknown to us may."""
-    regions = {row[0]: row[1] for row in tables.read_or_empty("titles").select("title_id", "regions").collect()}
-    return np.array(
-        [
-            [level != "region" or is_available(regions.get(title, ()), (), cell) for title in slate.title_ids]
-            for level, cell in levels.cells
-        ]
-    )
-
-
-def _said(loaded: LoadedModel) -> dict[str, str]:
-    return {"name": loaded.name, "version": loaded.version, "run_id": loaded.run_id}
-
-
-def _policy_row(tables: Tables, plan: Assignment) -> DataFrame:
-    policy, schema = plan.policy, TABLES["policies"].schema
-    before = tables.read_or_empty("policies").where(F.col("policy_id") == policy.policy_id).first()
-    content = json.loads(plan.models)["content"]
-    same = before is not None and before["spec"] == policy.spec() and json.loads(before["models"])["content"] == content
-    versions = {table: tables.version(table) for table in ("artworks", "titles", "taste")}
-    row = {
-        "policy_id": policy.policy_id,
-        "kind": policy.exploration.kind,
-        "spec": policy.spec(),
-        "salt": policy.salt,
-        "parent_policy_id": None,
-        "models": plan.models,
-        "data_versions": json.dumps(versions, sort_keys=True),
-        # A policy that is assigned again keeps its birthday.
-        "created_at": before["created_at"] if before is not None and same else datetime.now(UTC),
-    }
-    return tables.spark.createDataFrame([tuple(row[name] for name in schema.names)], schema)
-
-
-def _level_rows(plan: Assignment, cell: int) -> pa.RecordBatch:
-    slate, arrays = plan.slate, plan.slate.arrays
-    level, name = plan.levels.cells[cell]
-    means = np.asarray(arrays["cell_mean"])[cell : cell + 1]
-    default = np.zeros(len(slate.artwork_ids), dtype=bool)
-    default[best_of_title(means, slate)[0]] = True
-    kept = np.flatnonzero(plan.shown[cell][slate.title_index])
-    reasons = level_reasons(arrays, cell, slate.known, plan.feature_names)
-    columns = {
-        "policy_id": [plan.policy.policy_id] * len(kept),
-        "level": [level] * len(kept),
-        "cell": [name] * len(kept),
-        "context": ["*"] * len(kept),
-        "title_id": slate.title_ids[slate.title_index[kept]],
-        "artwork_id": slate.artwork_ids[kept],
-        "probability": level_probabilities(plan.policy.exploration, means, slate)[0, kept],
-        "mean": means[0, kept].astype(np.float64),
-        "sd": np.asarray(arrays["cell_sd"])[cell, kept].astype(np.float64),
-        "n": np.asarray(arrays["cell_n"])[cell, kept].round().astype(np.int64),
-        "takes": np.asarray(arrays["cell_takes"])[cell, kept].round().astype(np.int64),
-        "is_default": default[kept],
-        "reason": [reasons[a] for a in kept],
-    }
-    return pa.RecordBatch.from_pydict({key: pa.array(values) for key, values in columns.items()})
-
-
-def _member_rows(plan: Assignment, defaults: np.ndarray, batch: pa.RecordBatch) -> pa.RecordBatch:
-    slate = plan.slate
-    region, regions = per_text(batch.column("region"))
-    cells = np.array([plan.levels.chain(name)[0] for name in regions], dtype=np.int64)[region]
-    factors, mix = _matrix(batch, "factors"), _matrix(batch, "genre_mix")
-    members = member_vectors(factors, mix, np.asarray(batch.column("history")))
-    scores = user_scores(slate.arrays, members, cells)
-    found = overrides(scores, defaults[cells], slate, plan.policy.minimum_gain)
-    reasons = member_reasons(slate.arrays, members, found, plan.feature_names, plan.member_names)
-    rows, counts = np.unique(found.member, return_counts=True)
-    offsets = pa.array(np.concatenate([[0], np.cumsum(counts)]), pa.int32())
-    kept = pa.array(rows)
-    lists = {
-        "title_ids": pa.array(slate.title_ids[found.title], pa.string()),
-        "artwork_ids": pa.array(slate.artwork_ids[found.artwork], pa.string()),
-        "gains": pa.array(found.gain.astype(np.float32)),
-        "reasons": pa.array(reasons, pa.string()),
-    }
-    version = (plan.policy.taste_as_of - date(1970, 1, 1)).days
-    return pa.RecordBatch.from_pydict(
-        {
-            "policy_id": pa.array([plan.policy.policy_id] * len(rows), pa.string()),
-            "user_key": batch.column("user_key").take(kept),
-            "user_bucket": batch.column("user_bucket").take(kept),
-            "version": pa.array([version] * len(rows), pa.int64()),
-            "region": batch.column("region").take(kept),
-            **{name: pa.ListArray.from_arrays(offsets, values) for name, values in lists.items()},
-        }
-    )
-
-
-def _matrix(batch: pa.RecordBatch, name: str) -> np.ndarray:
-    column = batch.column(name)
-    lengths = np.asarray(column.value_lengths())
-    return vectors(column, int(lengths[0]) if len(lengths) else 0)[0]
-
-
 def _choice_rows(greedy: GreedyChoices, batch: pa.RecordBatch) -> pa.RecordBatch:
     titles = len(greedy.title_ids)
     region, regions = per_text(batch.column("region"))
     by_level = {level: level_choices(greedy, level, regions)[region].ravel() for level in ("global", "region")}
-    kids = np.asarray(batch.column("kids").fill_null(False))
     own = owners(batch.column("title_ids"))
-    personal = np.array([is_personalised(k) for k in (False, True)])[kids.astype(int)][own]
+    personal = ~np.asarray(batch.column("kids").fill_null(False))[own]  # as limits.is_personalised
     member = np.repeat(np.arange(batch.num_rows), titles)
     title = np.tile(np.arange(titles), batch.num_rows)
     by_level["user"] = user_choices(

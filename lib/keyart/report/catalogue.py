@@ -1,4 +1,4 @@
-"""Look-ups over the facts that several pages need: a title's artworks, its default in a region, captions and file names."""
+"""Look-ups over the facts that several pages need: artworks, a title's default in a region, captions, file names."""
 
 import hashlib
 import math
@@ -41,7 +41,7 @@ def gain(log_ratio: float) -> float:
 
 
 def interval_of(row: Row) -> tuple[float, float, float]:
-    """A region assignment's reward relative to the title's average artwork: value and 95% interval as relative changes."""
+    """Reward relative to the title's average artwork: value and 95% interval as relative changes."""
     mean, spread = row["mean"], Z95 * row["sd"]
     return gain(mean), gain(mean - spread), gain(mean + spread)
 
@@ -58,6 +58,7 @@ class Catalogue:
         self.candidates = _grouped(sorted(facts.candidates, key=lambda r: (r["seconds"], r["pts"])), "title_id")
         self.videos = _grouped(sorted(facts.videos, key=lambda r: (r["uri"], r["video_id"])), "title_id")
         self.number = {r["artwork_id"]: n for rows in self.artworks.values() for n, r in enumerate(rows, 1)}
+        self.seen = {row["artwork_id"]: (row["n"], row["takes"]) for row in facts.seen}
         self._cells: dict[tuple[str, str, str], list[Row]] = defaultdict(list)
         for row in sorted(facts.assignments, key=lambda r: r["artwork_id"]):
             if row["artwork_id"] in self.artwork:
@@ -78,7 +79,7 @@ class Catalogue:
         return self._cells.get((level, cell, title_id), ())
 
     def default(self, title_id: str, region: str = EVERYWHERE) -> Default | None:
-        """What a member without overrides sees: from region, parent, global, or the first rank; None without artworks."""
+        """What a member without overrides sees, from region, parent, global or rank; None without artworks."""
         levels = [("global", EVERYWHERE)]
         if region != EVERYWHERE:
             levels = [("region", region), ("parent", self.parent(region)), *levels]
@@ -90,7 +91,7 @@ class Catalogue:
         return Default(ranked[0]["artwork_id"], "rank", None) if ranked else None
 
     def cells_of(self, title_id: str) -> list[tuple[str, str]]:
-        """The (level, cell) pairs that say something about a title: global first, then each parent before its regions."""
+        """The (level, cell) pairs that know a title: global first, then each parent before its regions."""
         parents = sorted({region.parent for region in self.regions})
         order = [("global", EVERYWHERE)]
         for parent in parents:

@@ -1,7 +1,7 @@
 """Geometry of the small charts: intervals on a common axis, and a film along its time.
 
-Positions are percentages of a chart's width (0 left) or, in path data, a box of 1000 x 100 (y down) that the page stretches.
-The marks are drawn by the templates; every chart's figures stand as text beside it.
+Positions are percentages of a chart's width (0 left) or, in path data, a box of 1000 x 100 (y down) that the page
+stretches. The marks are drawn by the templates; every chart's figures stand as text beside it.
 """
 
 import math
@@ -100,7 +100,7 @@ def _sign(estimate: Estimate) -> str:
 
 
 def line_path(x: Sequence[float], y: Sequence[float], closed: bool = False) -> str:
-    """SVG path data of a line through shares ``x``, ``y`` of [0, 1] (y up), clipped; ``closed`` fills down to the axis."""
+    """SVG path data through shares ``x``, ``y`` of [0, 1] (y up), clipped; ``closed`` fills down to the axis."""
     if not len(x):
         return ""
     across = np.clip(np.asarray(x, dtype=float), 0, 1) * 1000

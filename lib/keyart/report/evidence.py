@@ -55,7 +55,7 @@ def _best(facts: Facts, **wanted: str) -> Row | None:
     """The row of the most trusted estimator that says something, else of the most trusted one."""
     rows = sorted(_find(facts, **wanted), key=lambda row: _place(row["estimator"], ESTIMATORS))
     speaking = [row for row in rows if row["lift"] is not None and row["verdict"] == "ok"]
-    return (speaking or rows or [None])[0]
+    return next(iter(speaking or rows), None)
 
 
 def _place(name: str, known: dict[str, str]) -> tuple[int, str]:
@@ -67,7 +67,7 @@ def headline(facts: Facts) -> Headline:
     row = _best(facts, target="user", baseline=BASELINE, metric="reward", slice=ALL)
     if row is None:
         return Headline("none", "", "", "", "Nothing has been evaluated yet.", _missing(facts))
-    method = ESTIMATORS.get(row["estimator"], row["estimator"])
+    method: str = ESTIMATORS.get(row["estimator"]) or row["estimator"]
     figures = (
         ("decisions", wording.count(row["n"])),
         ("members", wording.count(row["members"])),
@@ -146,10 +146,10 @@ def table(facts: Facts) -> list[dict[str, Any]]:
     whole = _find(facts, slice=ALL)
     for metric in sorted({row["metric"] for row in whole}, key=lambda name: _place(name, METRICS)):
         for baseline in sorted({row["baseline"] for row in whole}, key=lambda name: _place(name, TARGETS)):
-            rows = [row for row in whole if row["metric"] == metric and row["baseline"] == baseline]
-            if rows:
-                block = {"metric": METRICS.get(metric, metric), "baseline": baseline, "about": TARGETS.get(baseline, ""), "rows": _lines(rows)}
-                blocks.append(block)
+            rows = [row for row in whole if (row["metric"], row["baseline"]) == (metric, baseline)]
+            about = TARGETS.get(baseline, "")
+            block = {"metric": METRICS.get(metric, metric), "baseline": baseline, "about": about, "rows": _lines(rows)}
+            blocks += [block] if rows else []
     return blocks
 
 

@@ -61,15 +61,15 @@ class Facts:
     evaluations: Sequence[Row] = ()
     """The policy's newest evaluation."""
     seen: Sequence[Row] = ()
-    """artwork_stats summed by region and artwork: region, title_id, artwork_id, n, takes."""
+    """artwork_stats summed by artwork: artwork_id, n, takes."""
     members: Sequence[Row] = ()
     """A sample in the order of user_key: user_assignments with history and kids of taste."""
     audience: Row | None = None
-    """members, overridden (members with an override), overrides (of all)."""
+    """members: how many taste is known of at its newest day."""
     overrides: Sequence[Row] = ()
-    """region, title_id, artwork_id, members: how many were given it instead of their default."""
+    """artwork_id, members: how many were given it instead of their default; without artwork_id, members with any."""
     decisions: Row | None = None
-    """n, members, takes, first, last (days), regions."""
+    """n, takes, first and last day."""
     quarantine: Sequence[Row] = ()
     """reason, rows."""
     quality: Sequence[Row] = ()

@@ -26,22 +26,22 @@ def members_page(catalogue: Catalogue) -> dict[str, Any]:
 
 
 def _audience(catalogue: Catalogue) -> list[tuple[str, str]]:
-    row = catalogue.facts.audience
-    if row is None or not row["members"]:
+    facts = catalogue.facts
+    own = sum(row["members"] for row in facts.overrides if row["artwork_id"] is None)
+    overrides = sum(row["members"] for row in facts.overrides) - own
+    members = max(facts.audience["members"] if facts.audience else 0, own)
+    if facts.policy is None or not members:
         return []
-    members = row["members"]
     return [
-        (wording.count(members), "members assigned"),
-        (wording.percent(row["overridden"] / members, 0), "see at least one artwork of their own"),
-        (f"{row['overrides'] / members:.1f}", "overrides a member, on average"),
+        (wording.count(members), "members"),
+        (wording.percent(own / members, 0), "see at least one artwork of their own"),
+        (f"{overrides / members:.1f}", "artworks of their own a member, on average"),
     ]
 
 
 def _popular(catalogue: Catalogue) -> list[dict[str, Any]]:
     """Overrides given to most members, groups too small to show left out."""
-    totals: dict[str, int] = {}
-    for row in catalogue.facts.overrides:
-        totals[row["artwork_id"]] = totals.get(row["artwork_id"], 0) + row["members"]
+    totals = {row["artwork_id"]: row["members"] for row in catalogue.facts.overrides}
     known = [(key, n) for key, n in totals.items() if n >= catalogue.facts.smallest_cell and key in catalogue.artwork]
     found = []
     for key, n in sorted(known, key=lambda pair: (-pair[1], pair[0]))[:6]:

@@ -67,8 +67,8 @@ def _lines(tree: Mapping[str, Any], path: tuple[str, ...]):
 def favours(features: np.ndarray, titles: np.ndarray, means: np.ndarray) -> np.ndarray:
     """Correlation, within titles, of each feature with a cell's posterior means.
 
-    ``features`` (A, F), ``titles`` (A,) any ids, ``means`` (A,) with NaN where the cell knows nothing; returns (F,), 0 where
-    a feature does not vary. Both sides are centred within the title, so that a popular film does not count as a liked look.
+    ``features`` (A, F), ``titles`` (A,) any ids, ``means`` (A,) with NaN where the cell knows nothing; returns (F,), 0
+    where a feature does not vary. Both sides are centred within the title, so that a popular film is not a liked look.
     """
     known = np.isfinite(means)
     x, y, groups = features[known].astype(float), means[known].astype(float), titles[known]
@@ -118,7 +118,6 @@ def _decisions(row: Row | None) -> list[tuple[str, str]]:
         return []
     return [
         ("decisions", wording.count(row["n"])),
-        ("members", wording.count(row["members"])),
         ("takes", wording.count(row["takes"])),
         ("take fraction", wording.percent(row["takes"] / row["n"], 2) if row["n"] else wording.NOTHING),
         ("first day", wording.day(row["first"])),

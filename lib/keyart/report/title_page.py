@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from keyart.report import wording
-from keyart.report.catalogue import Catalogue, Z95, gain, interval_of, page_of
+from keyart.report.catalogue import Z95, Catalogue, gain, interval_of, page_of
 from keyart.report.charts import Estimate, film_colour, interval_chart, line_path
 from keyart.report.facts import Row
 
@@ -39,9 +39,7 @@ def title_page(catalogue: Catalogue, title: Row) -> dict[str, Any]:
 
 
 def _artwork(catalogue: Catalogue, row: Row) -> dict[str, Any]:
-    facts = catalogue.facts
-    seen = [cell for cell in facts.seen if cell["artwork_id"] == row["artwork_id"]]
-    n, takes = sum(cell["n"] for cell in seen), sum(cell["takes"] for cell in seen)
+    n, takes = catalogue.seen.get(row["artwork_id"], (0, 0))
     wins = [
         cell for level, cell in catalogue.cells_of(row["title_id"]) if level == "region" and _wins(catalogue, row, cell)
     ]
@@ -94,12 +92,14 @@ def _film(catalogue: Catalogue, video: Row) -> dict[str, Any]:
         "brightness": line_path(x, [row["luma"] for row in signal]),
         "motion": line_path(x, [row["motion"] / top for row in signal], closed=True),
         "ticks": [(100 * k / 4, wording.clock(end * k / 4)) for k in range(5)],
-        "pins": [
-            {"left": 100 * row["seconds"] / end, "number": catalogue.number[row["artwork_id"]], "time": wording.clock(row["seconds"])}
-            for row in pins if row["seconds"] is not None
-        ],
-        "failures": [row for row in facts.failures if row["video_id"] == key and row["scan_id"] == video["current_scan_id"]],
-    }  # fmt: skip
+        "pins": [_pin(catalogue, row, end) for row in pins if row["seconds"] is not None],
+        "failures": [r for r in facts.failures if (r["video_id"], r["scan_id"]) == (key, video["current_scan_id"])],
+    }
+
+
+def _pin(catalogue: Catalogue, row: Row, end: float) -> dict[str, Any]:
+    time = wording.clock(row["seconds"])
+    return {"left": 100 * row["seconds"] / end, "number": catalogue.number[row["artwork_id"]], "time": time}
 
 
 def _shot(row: Row, end: float) -> dict[str, Any]:
@@ -118,7 +118,7 @@ def _shot(row: Row, end: float) -> dict[str, Any]:
 
 
 def _strip(catalogue: Catalogue, shots: Sequence[Row], candidates: Sequence[Row], end: float) -> list[dict[str, Any]]:
-    """The best frame of every shot as wide as the shot is long; of a film of many shots, the longest of each stretch."""
+    """The best frame of every shot, as wide as the shot is long; of many shots, the longest of each stretch."""
     best: dict[int, Row] = {}
     for row in candidates:
         kept = best.get(row["shot_id"])
@@ -179,9 +179,7 @@ def _regions(catalogue: Catalogue, title_id: str) -> dict[str, Any] | None:
     artworks = catalogue.artworks.get(title_id, [])
     if not cells or not artworks:
         return None
-    figures = {
-        (cell, row["artwork_id"]): row for cell in cells for row in catalogue.cell(*cell, title_id)
-    }  # fmt: skip
+    figures = {(cell, row["artwork_id"]): row for cell in cells for row in catalogue.cell(*cell, title_id)}
     lines = []
     for artwork in artworks:
         line = [figures.get((cell, artwork["artwork_id"])) for cell in cells]

@@ -66,7 +66,7 @@ def _card(catalogue: Catalogue, title: Row) -> dict[str, Any]:
 
 
 def _choices(catalogue: Catalogue, title: Row) -> dict[str, Any]:
-    """What the page's script needs of a title: its pictures, and by region which one, a note, and whether it differs."""
+    """What the script needs of a title: its pictures, and by region which one, a note, and whether it differs."""
     title_id = title["title_id"]
     rows = catalogue.artworks.get(title_id, [])
     place = {row["artwork_id"]: index for index, row in enumerate(rows)}

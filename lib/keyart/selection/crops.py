@@ -57,7 +57,7 @@ def crop(
     score = held - 0.02 * np.abs(offsets - room / 2) / max(room, 1e-9)  # at equal worth the middle
     for face in faces:
         low, span = (face.x, face.width) if across else (face.y - 0.15 * face.height, 1.15 * face.height)
-        score += _kept(low - start, span, offsets, size) * (0.5 + face.width * face.height)
+        score += _kept(low - start, span, offsets, size) * (1.1 + 4 * face.width * face.height)
     best = float(offsets[int(score.argmax())])
     x, y = (left + best, top) if across else (left, top + best)
     return Crop(aspect, float(x), float(y), float(crop_width), float(crop_height))

@@ -68,7 +68,7 @@ class Selected:
 def select_artwork(tables: Tables, settings: SelectSettings, model: FaceModel) -> Selected:
     """Look at the candidates of the current scans, choose artworks per title and write both tables.
 
-    Run twice it changes nothing: features that are there are kept, choices follow from them alone.
+    Run twice it writes nothing: features that are there are kept, choices follow from them alone.
     """
     current = current_candidates(tables)
     total = current.count()
@@ -84,16 +84,16 @@ def select_artwork(tables: Tables, settings: SelectSettings, model: FaceModel) -
         (counts,) = edited.agg(
             F.countDistinct("title_id").alias("titles"),
             F.count_if("fresh").alias("computed"),
+            F.count_if("changed").alias("changed"),
             F.count("artwork").alias("artworks"),
             F.count_if(F.col("features").isNull()).alias("unreadable"),
         ).collect()
-        tables.merge("candidates", edited.where("changed").select(*CANDIDATES.names), columns=WRITTEN)
+        # What did not change is not written: a new version of a table makes all that reads it run again.
+        if counts["changed"]:
+            tables.merge("candidates", edited.where("changed").select(*CANDIDATES.names), columns=WRITTEN)
         chosen = edited.where("artwork IS NOT NULL").select("artwork.*")
-        before = tables.read_or_empty("artworks")
-        retired = before.transform(no_longer_chosen, chosen).persist()
-        retirements = retired.count()
-        tables.merge("artworks", chosen.unionByName(retired))
-        retired.unpersist()
+        retired = _write_artworks(tables, chosen)
+        empty = titles_without_candidates(tables, edited)
     finally:
         edited.unpersist()
     return Selected(
@@ -102,9 +102,25 @@ def select_artwork(tables: Tables, settings: SelectSettings, model: FaceModel) -
         computed=int(counts["computed"]),
         artworks=int(counts["artworks"]),
         unreadable=int(counts["unreadable"]),
-        retired=retirements,
-        empty=titles_without_candidates(tables, current),
+        retired=retired,
+        empty=empty,
     )
+
+
+def _write_artworks(tables: Tables, chosen: DataFrame) -> int:
+    """Merge the chosen artworks and set inactive what they replace; returns how many were."""
+    if not tables.exists("artworks"):
+        tables.merge("artworks", chosen)
+        return 0
+    before = tables.read("artworks")
+    news = chosen.unionByName(before.transform(no_longer_chosen, chosen)).subtract(before).persist()
+    try:
+        (counts,) = news.agg(F.count("*").alias("rows"), F.count_if(~F.col("active")).alias("retired")).collect()
+        if counts["rows"]:
+            tables.merge("artworks", news)
+    finally:
+        news.unpersist()
+    return int(counts["retired"])
 
 
 def current_candidates(tables: Tables) -> DataFrame:
@@ -117,10 +133,10 @@ def current_candidates(tables: Tables) -> DataFrame:
     )
 
 
-def titles_without_candidates(tables: Tables, current: DataFrame) -> list[str]:
+def titles_without_candidates(tables: Tables, candidates: DataFrame) -> list[str]:
     """Titles that have a scanned film and yet no candidate, in order."""
     scanned = tables.read("videos").where("current_scan_id IS NOT NULL").select("title_id").dropDuplicates()
-    bare = scanned.join(current.select("title_id"), on="title_id", how="left_anti").orderBy("title_id")
+    bare = scanned.join(candidates.select("title_id"), on="title_id", how="left_anti").orderBy("title_id")
     return [row["title_id"] for row in bare.collect()]
 
 

@@ -1,4 +1,4 @@
-"""Which frames of a film are worth looking at closely: sharp, well exposed, still, outside transitions, spread over time."""
+"""Which frames of a film are worth a closer look: sharp, well exposed, still, outside transitions, spread over time."""
 
 import math
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ def lay_out_shots(frames: int, boundaries: list[Boundary]) -> list[Shot]:
 def frame_quality(signals: np.ndarray, keyframe: np.ndarray) -> np.ndarray:
     """Technical quality of frames (n,) in [0, 1] from their signals (n, 16); comparable within a film.
 
-    The product of sharpness (against the film's sharpest), exposure, contrast, stillness and even focus in all directions.
+    The product of sharpness (against the film's sharpest), exposure, contrast, stillness and even focus.
     """
     if not len(signals):
         return np.zeros(0)
@@ -51,7 +51,7 @@ def frame_quality(signals: np.ndarray, keyframe: np.ndarray) -> np.ndarray:
     contrast = np.clip(signals[:, COLUMN["luma_spread"]] / 0.15, 0.02, 1)
     still = np.exp(-signals[:, COLUMN["subject_motion"]] / 0.05 - signals[:, COLUMN["camera_motion"]] / 0.05)
     focused = 1 - np.clip(blur - 0.5, 0, 0.5)
-    # An encoder spends most bits on keyframes: of two alike, the keyframe is the cleaner picture and the cheaper to fetch.
+    # An encoder spends most bits on keyframes: of two alike, the keyframe is cleaner and cheaper to fetch.
     return sharp * exposed * contrast**0.5 * still * focused * np.where(keyframe, 1.0, 0.97)
 
 
@@ -60,8 +60,8 @@ def choose_candidates(
 ) -> np.ndarray:
     """Frame indices of the candidates, ascending.
 
-    Every shot is divided into at least ``per_shot`` stretches and the best frame of each is taken, at most ``most`` a film,
-    shared out over its running time. Frames under a transition or showing nothing are left out, unless all of them are.
+    Every shot is divided into at least ``per_shot`` stretches and the best frame of each is taken, at most ``most`` a
+    film, shared out over its running time. Frames under a transition or showing nothing are left out, unless all are.
     """
     if not shots:
         return np.zeros(0, np.int64)
@@ -84,7 +84,7 @@ def choose_candidates(
 def _spread_over_time(
     chosen: np.ndarray, shot: np.ndarray, seconds: np.ndarray, quality: np.ndarray, most: int
 ) -> np.ndarray:
-    """Of every part of the film the best, then the second best, until there are ``most``; in a part, shots take turns."""
+    """Of every part of the film the best, then the second best, until ``most``; in a part, shots take turns."""
     parts = max(1, most // 3)
     when = seconds[chosen] - seconds[0]
     part = np.minimum((when / max(float(seconds[-1] - seconds[0]), 1e-6) * parts).astype(int), parts - 1)
@@ -105,13 +105,13 @@ def _rank_within(group: np.ndarray, value: np.ndarray) -> np.ndarray:
 def film_bars(shots: list[Shot], signals: np.ndarray) -> np.ndarray:
     """Black bars to cut off each shot's pictures (shots, 2): shares of height and width.
 
-    A bar counts where the shot keeps it throughout and much of the film has it; a dark sky is no bar.
+    A bar counts where the shot keeps it throughout and half of the film has it; a dark sky is no bar.
     """
     bars = signals[:, [COLUMN["bar_top"], COLUMN["bar_left"]]]
     lit = signals[:, COLUMN["luma_mean"]] > 0.04
     if not lit.any():
         return np.zeros((len(shots), 2))
-    usual = np.quantile(bars[lit], 0.3, axis=0)
+    usual = np.median(bars[lit], axis=0)
     kept = [
         np.quantile(own, 0.1, axis=0) if len(own) else np.zeros(2)
         for own in (bars[shot.start : shot.end][lit[shot.start : shot.end]] for shot in shots)

@@ -35,8 +35,8 @@ class Child:
     def call(self, target: str, *arguments: Any, timeout: float) -> Any:
         """What ``module:function`` returns for the arguments; both cross the process border.
 
-        A function with a parameter ``beat`` gets one to call now and then. VideoError where the function raised one, where
-        the child died, or where it gave no sign of life for ``timeout`` seconds.
+        A function with a parameter ``beat`` gets one to call now and then. VideoError where the function raised one,
+        where the child died, or where it gave no sign of life for ``timeout`` seconds.
         """
         try:
             link = self._started()
@@ -68,10 +68,14 @@ class Child:
         self.stop()
         ours, theirs = Pipe()
         command = [sys.executable, "-c", SERVE, str(theirs.fileno()), *sys.path]
-        quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         one_thread = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
         self._process = subprocess.Popen(
-            command, pass_fds=[theirs.fileno()], env=os.environ | one_thread, close_fds=True, **quiet
+            command,
+            pass_fds=[theirs.fileno()],
+            env=os.environ | one_thread,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         theirs.close()
         self._link = ours

@@ -28,9 +28,9 @@ PLANAR = re.compile(r"yuvj?4(20|22|44|40|11)p(?P<bits>10|12)?(le)?")
 class Segment:
     """A stretch of a film that one task decodes.
 
-    It decodes from its keyframe to the next segment's and owns the frames after the first up to and including the second:
-    the decoder has both in hand, so the difference across the border costs no frame twice. The first segment owns its own
-    keyframe too; the last runs to the end.
+    It decodes from its keyframe to the next segment's and owns the frames after the first up to and including the
+    second: the decoder has both in hand, so the difference across the border costs no frame twice. The first segment
+    owns its own keyframe too; the last runs to the end.
     """
 
     index: int
@@ -140,9 +140,10 @@ def _packets_from(
     raise VideoError(f"the keyframe at pts {segment.start_pts} cannot be found again")
 
 
-def demux(container: InputContainer, stream: VideoStream, loss: Loss) -> Iterator[av.packet.Packet]:
+def demux(container: InputContainer, stream: VideoStream | None, loss: Loss) -> Iterator[av.packet.Packet]:
+    """Packets of one stream, or of all; a reading error ends them and is counted."""
     try:
-        yield from container.demux(stream)
+        yield from container.demux(stream) if stream else container.demux()
     except (av.FFmpegError, OSError) as error:
         loss.add(f"reading stops: {_words(error)}")
 
@@ -150,8 +151,8 @@ def demux(container: InputContainer, stream: VideoStream, loss: Loss) -> Iterato
 def planes(picture: av.VideoFrame, reformatter: VideoReformatter, turn: int = 0) -> tuple[np.ndarray, ...]:
     """Luma, Cb and Cr as uint8 arrays (h, w), (h', w'), (h', w'), turned by ``turn`` degrees clockwise.
 
-    More than 8 bits are reduced to 8; formats that are not planar YUV become yuv420p (limited range, BT.601). The arrays
-    may be views of the decoder's memory: use them before the next frame is asked for, or copy.
+    More than 8 bits are reduced to 8; formats that are not planar YUV become yuv420p (limited range, BT.601). The
+    arrays may be views of the decoder's memory: use them before the next frame is asked for, or copy.
     """
     layout = PLANAR.fullmatch(picture.format.name)
     if layout is None:
@@ -164,8 +165,8 @@ def planes(picture: av.VideoFrame, reformatter: VideoReformatter, turn: int = 0)
 
 
 def _plane(plane: av.video.plane.VideoPlane, bits: int) -> np.ndarray:
-    kind, size = (np.uint8, 1) if bits == 8 else (np.uint16, 2)
-    lines = np.frombuffer(plane, kind).reshape(plane.height, plane.line_size // size)[:, : plane.width]
+    kind = np.dtype(np.uint8 if bits == 8 else np.uint16)
+    lines = np.frombuffer(memoryview(plane), kind).reshape(plane.height, -1)[:, : plane.width]  # type: ignore[arg-type]
     return lines if bits == 8 else cv2.convertScaleAbs(lines, alpha=0.5 ** (bits - 8))
 
 

@@ -75,12 +75,12 @@ def encode_frame(
 ) -> tuple[bytes, int, int]:
     """JPEG bytes, width and height of a decoded frame as a player shows it.
 
-    ``aspect`` is a pixel's width over its height, ``rotation`` degrees clockwise, ``bars`` the shares of height and width
-    that are black at either edge of the turned picture.
+    ``aspect`` is a pixel's width over its height, ``rotation`` degrees clockwise, ``bars`` the shares of height and
+    width that are black at either edge of the turned picture.
     """
     believable = Fraction(1, 4) <= aspect <= 4
     width = max(1, round(picture.width * aspect)) if believable else picture.width
-    shown = reformatter.reformat(
+    shown: np.ndarray = reformatter.reformat(
         picture,
         width=width,
         height=picture.height,

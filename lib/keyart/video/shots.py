@@ -1,25 +1,23 @@
 """Shot boundaries of a film from its luma thumbnails: cuts, dissolves and fades; flashes and freezes are none.
 
-Cuts: the smallest block-matched mismatch over several pairs of a frame before and a frame after, against the motion around
-it; a flash leaves one pair that matches. Dissolves: frames in between lie on the line that joins two sharp ones (a linear
-blend leaves little residual), and the two differ by far more than either side moves. Fades: the picture becomes uniform.
-Inner products of neighbouring frames, one matrix product a stretch, give every blend's residual without touching pixels.
+Cuts: the smallest block-matched mismatch over several pairs of a frame before and a frame after, against the motion
+around it; a flash leaves one pair that matches. Dissolves: frames in between lie on the line that joins two sharp ones
+(a linear blend leaves little residual) and lose detail, and the two differ by far more than either side moves. Fades:
+the picture becomes uniform. Inner products of neighbouring frames, one matrix product a stretch, give every blend's residual without
+touching pixels again.
 """
 
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numba import njit
+
+from keyart.video.kernels import activity_since, mismatch, pair_mismatches
 
 __all__ = ["Boundary", "find_boundaries"]
 
 GRID = (24, 12)
 """Width and height of the planes that are block-matched."""
-BLOCK = (6, 4)
-REACH = 2
-CALM_BLOCKS = 6
-"""A mismatch is the mean over the better half of the 12 blocks: what moves in one place is no new shot."""
 
 PAIRS = 3
 """Frames looked at on either side of a cut: flashes of up to two frames are seen through."""
@@ -29,7 +27,8 @@ CUT_LEAST = 4.0
 
 HALF_WINDOWS = (4, 5, 6, 7, 8, 10, 12, 14, 17)
 """Half lengths in frames (of at most about 30 a second) of the windows in which a blend is looked for."""
-BLEND_SCORE = 0.9
+BLEND_SCORE = 1.5
+"""Least score of a dissolve; a car before a static camera reaches 1.35, slow pans 0.9, most dissolves 3."""
 FLAT = 4.0
 """Standard deviation below which a thumbnail shows nothing: black, white or one colour."""
 DULL = 8.0
@@ -56,18 +55,16 @@ def find_boundaries(thumbs: np.ndarray, rate: float = 25.0) -> list[Boundary]:
     stride = max(1, round(rate / 27))
     thinned = sorted({-(-cut // stride) for cut in cuts})
     blends = [frame * stride for frame in _blends(thumbs[::stride], planes[::stride], spread[::stride], thinned)]
-    blends = [b for b in blends if min((abs(b - other) for other in (*fades, *cuts)), default=99) > 12 * stride]
+    blends = [blend for blend in blends if all(abs(blend - other) > 12 * stride for other in (*cuts, *fades))]
     found = [*(Boundary(f, "cut") for f in cuts), *(Boundary(f, "fade") for f in fades)]
     return sorted([*found, *(Boundary(f, "dissolve") for f in blends)])
 
 
 def _cuts(planes: np.ndarray) -> list[int]:
-    adjacent, smallest = _pair_mismatches(planes, PAIRS)
+    adjacent, smallest = pair_mismatches(planes, PAIRS)
     n = len(planes)
-    motion = np.zeros(n)
-    around = [k for k in range(-4, 5) if k]
     padded = np.pad(adjacent, 4, constant_values=-1)
-    near = np.stack([padded[4 + k : 4 + k + n] for k in around])
+    near = np.stack([padded[4 + k : 4 + k + n] for k in range(-4, 5) if k])
     motion = np.sort(near, axis=0)[-3]  # the third largest: a second cut close by does not hide this one
     motion = np.maximum(motion, _motion_before_freeze(adjacent))
     score = smallest / (np.maximum(motion, 0) + 2)
@@ -94,7 +91,7 @@ def _motion_before_freeze(adjacent: np.ndarray) -> np.ndarray:
 
 
 def _fades(planes: np.ndarray, flat: np.ndarray) -> tuple[list[int], np.ndarray]:
-    """First frames after each uniform run inside the film, and the runs that count; blinks of a scene that goes on don't."""
+    """First frames after each uniform run inside the film, and those runs; blinks of a scene that goes on are none."""
     edges = np.flatnonzero(np.diff(np.r_[False, flat, False].astype(np.int8)))
     fades, uniform = [], np.zeros(len(planes), bool)
     for begin, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
@@ -120,7 +117,7 @@ def _blends(thumbs: np.ndarray, planes: np.ndarray, spread: np.ndarray, cuts: li
         thumbs.reshape(n, -1).astype(np.float32) - 128
     )  # of single precision: differences of products must not drown
     products, means = _neighbour_products(centred, 2 * max(HALF_WINDOWS) + 1), centred.mean(axis=1, dtype=np.float64)
-    activity = _activity(planes, cut)
+    activity, detail = activity_since(planes, cut), _detail(thumbs)
     found: list[tuple[float, int]] = []
     for half in HALF_WINDOWS:
         middle = np.arange(half, n - half)
@@ -129,15 +126,16 @@ def _blends(thumbs: np.ndarray, planes: np.ndarray, spread: np.ndarray, cuts: li
         middle = middle[clear]
         if not len(middle):
             continue
-        fit = _blend_fit(products, means, middle, half)
+        fit = _blend_fit(products, means, detail, middle, half)
         plausible = (fit.energy > 15**2) & (fit.jump < 0.34) & (fit.drop > -0.15)
-        plausible &= (fit.residual < 0.2) & (fit.worst < 0.3) & (fit.likeness < 0.85)
+        plausible &= (fit.dip < 0.7) & (fit.residual < 0.2) & (fit.worst < 0.3) & (fit.likeness < 0.85)
         for k in np.flatnonzero(plausible).tolist():
             first, last = int(middle[k]) - half, int(middle[k]) + half
             change = mismatch(planes[first], planes[last])
             still = max(activity[first], activity[min(last + 4, n - 1)])
             score = change / (still + 2) * (1 - fit.residual[k] / 0.2) * (1 - fit.worst[k] / 0.3)
             score *= 1 - max(fit.likeness[k], 0) / 0.9
+            score *= 2 * (1 - fit.dip[k])
             if change > 3 and score > BLEND_SCORE:
                 found.append((-score, first + int(fit.halfway[k])))
     chosen: list[int] = []
@@ -161,11 +159,14 @@ class _Fit:
     drop: np.ndarray
     likeness: np.ndarray
     """Correlation of the two ends: near 1 where only the light changed."""
+    dip: np.ndarray
+    """Smallest gradient energy against the line between the ends': two pictures laid over each other cancel detail, and
+    a camera that moves keeps it."""
     halfway: np.ndarray
     """Frames from the first to where the blend passes a half."""
 
 
-def _blend_fit(products: np.ndarray, means: np.ndarray, middle: np.ndarray, half: int) -> _Fit:
+def _blend_fit(products: np.ndarray, means: np.ndarray, detail: np.ndarray, middle: np.ndarray, half: int) -> _Fit:
     first, last = middle - half, middle + half
 
     def inner(i: np.ndarray, j: np.ndarray) -> np.ndarray:
@@ -173,13 +174,15 @@ def _blend_fit(products: np.ndarray, means: np.ndarray, middle: np.ndarray, half
 
     aa, bb, ab = inner(first, first), inner(last, last), inner(first, last)
     energy = np.maximum(aa + bb - 2 * ab, 1e-6)
-    shares, residuals = [np.zeros(len(middle))], []
+    shares, residuals, dip = [np.zeros(len(middle))], [], np.full(len(middle), np.inf)
     for k in range(1, 2 * half):
         frame = first + k
         ma, mb = inner(frame, first), inner(frame, last)
         share = (mb - ma - ab + aa) / energy
         residuals.append((inner(frame, frame) + aa - 2 * ma) / energy - share**2)
         shares.append(share)
+        line = detail[first] + (detail[last] - detail[first]) * k / (2 * half)
+        dip = np.minimum(dip, detail[frame] / np.maximum(line, 1e-6))
     share = np.stack([*shares, np.ones(len(middle))])
     residual, steps = np.stack(residuals), np.diff(share, axis=0)
     variance = np.maximum(aa - means[first] ** 2, 1e-6) * np.maximum(bb - means[last] ** 2, 1e-6)
@@ -190,8 +193,15 @@ def _blend_fit(products: np.ndarray, means: np.ndarray, middle: np.ndarray, half
         jump=steps.max(axis=0),
         drop=steps.min(axis=0),
         likeness=(ab - means[first] * means[last]) / np.sqrt(variance),
+        dip=dip,
         halfway=(share >= 0.5).argmax(axis=0),
     )
+
+
+def _detail(thumbs: np.ndarray) -> np.ndarray:
+    """Mean squared gradient of each thumbnail."""
+    across, down = (np.diff(thumbs.astype(np.int16), axis=axis).astype(np.float32) for axis in (2, 1))
+    return (across**2).mean(axis=(1, 2)) + (down**2).mean(axis=(1, 2))
 
 
 def _neighbour_products(centred: np.ndarray, reach: int, stretch: int = 128) -> np.ndarray:
@@ -206,58 +216,3 @@ def _neighbour_products(centred: np.ndarray, reach: int, stretch: int = 128) -> 
             line = np.diagonal(table, k)
             products[begin : begin + min(here, len(line)), k] = line[:here]
     return products
-
-
-@njit(cache=True, nogil=True)
-def _activity(planes, cut):
-    """Mismatch of every frame with the one four before it, or with the first after a cut that lies between."""
-    activity = np.zeros(len(planes))
-    for frame in range(1, len(planes)):
-        back = frame
-        while back > 0 and back > frame - 4 and cut[back] == 0:
-            back -= 1
-        if back < frame:
-            activity[frame] = mismatch(planes[back], planes[frame])
-    return activity
-
-
-@njit(cache=True, nogil=True)
-def mismatch(before, after):
-    """Mean absolute difference in grey levels of the better half of the blocks, each at its best small shift."""
-    height, width = before.shape
-    bw, bh = BLOCK
-    whole = np.int32
-    blocks = np.empty((height // bh) * (width // bw))
-    count = 0
-    for top in range(0, height - bh + 1, bh):
-        for left in range(0, width - bw + 1, bw):
-            best = 255 * bw * bh
-            for y0 in range(max(0, top - REACH), min(height - bh, top + REACH) + 1):
-                for x0 in range(max(0, left - REACH), min(width - bw, left + REACH) + 1):
-                    total = whole(0)
-                    for y in range(bh):
-                        for x in range(bw):
-                            gap = whole(whole(before[top + y, left + x]) - whole(after[y0 + y, x0 + x]))
-                            total = whole(total + (gap if gap >= 0 else whole(-gap)))
-                    best = min(best, total)
-            blocks[count] = best / (bw * bh)
-            count += 1
-    blocks.sort()
-    return blocks[:CALM_BLOCKS].mean()
-
-
-@njit(cache=True, nogil=True)
-def _pair_mismatches(planes, pairs):
-    """Per frame: mismatch with the one before, and the smallest over ``pairs`` frames before and as many from it on."""
-    n = len(planes)
-    adjacent, smallest = np.zeros(n), np.zeros(n)
-    for frame in range(1, n):
-        adjacent[frame] = mismatch(planes[frame - 1], planes[frame])
-        low = adjacent[frame]
-        for i in range(1, pairs + 1):
-            for j in range(pairs):
-                # Once below what a cut needs, further pairs cannot matter.
-                if low > 2.0 and frame - i >= 0 and frame + j < n:
-                    low = min(low, mismatch(planes[frame - i], planes[frame + j]))
-        smallest[frame] = low
-    return adjacent, smallest

