@@ -1,10 +1,10 @@
-"""ingest-catalog: read a folder or a manifest of films into titles and videos."""
+"""ingest-catalog: read a folder of films, a manifest or both into titles and videos."""
 
 import sys
 
 from pyspark.sql import SparkSession
 
-from keyart.catalog.manifests import read_folder, read_manifest
+from keyart.catalog.manifests import combined, read_folder, read_manifest
 from keyart.catalog.spark import ingest_titles
 from keyart.cli import run_job
 from keyart.errors import InputError
@@ -17,11 +17,9 @@ def run(spark: SparkSession, settings: Settings) -> int:
     catalog = settings.catalog
     if not (catalog.videos or catalog.manifest):
         raise InputError("ingest-catalog takes --videos FOLDER, --manifest FILE or both")
-    titles = [
-        *(read_folder(catalog.videos) if catalog.videos else []),
-        *(read_manifest(catalog.manifest) if catalog.manifest else []),
-    ]
-    report = ingest_titles(Tables(spark, settings.tables), titles)
+    found = read_folder(catalog.videos) if catalog.videos else []
+    named = read_manifest(catalog.manifest) if catalog.manifest else []
+    report = ingest_titles(Tables(spark, settings.tables), combined(found, named))
     for line in report.losses:
         print(f"unreadable: {line}")
     print(f"ingested {report.titles} titles, {report.films} films; {len(report.losses)} films cannot be read")

@@ -1,7 +1,7 @@
 """train-taste and train-response on a world whose truth is known: what is written, what is found, what is refused."""
 
 import importlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
@@ -12,10 +12,15 @@ from pyspark.sql import functions as F
 
 from keyart.config import load, with_values
 from keyart.errors import ModelError
+from keyart.feedback.spark import windows_of
+from keyart.learning.blocks_spark import blocks_of
+from keyart.learning.engagement_spark import ORDER, block_builder, catalogue_of, engagement
 from keyart.learning.members import member_vectors, standardised
 from keyart.learning.predict import user_scores
+from keyart.learning.taste_spark import learn, taste_rows
 from keyart.schemas import TABLES
 from keyart.seeding import bucket, rng
+from keyart.settings import Settings
 from keyart.tables import Tables
 from keyart.tracking import Tracking
 
@@ -174,6 +179,17 @@ def put(tables: Tables, table: str, columns: list) -> None:
     tables.overwrite(table, frame)
 
 
+def apart(settings: Settings, root: Path, prefix: str, **values) -> Settings:
+    """The same settings on other tables, with models of their own in the same MLflow database (a new one is slow)."""
+    uri = f"sqlite:///{Path(settings.tables).parent / 'mlflow' / 'mlflow.db'}"
+    sections = {key.replace("__", "."): value for key, value in values.items()}
+    return with_values(settings, {"tables": str(root), "tracking.uri": uri, "tracking.model_prefix": prefix} | sections)
+
+
+def model_of(settings: Settings, name: str):
+    return Tracking(settings.tracking, settings.tables).load(name).model
+
+
 def job(name: str):
     return importlib.import_module(f"keyart.jobs.{name}")
 
@@ -216,7 +232,7 @@ def test_taste_has_everybody_as_of_both_days(trained):
     assert (early["n"], late["n"]) == (1350, 1500)  # a tenth came only after t0, and nobody played among them
     assert late["unknown"] == 150
     assert (early["bucket"], early["rank"], late["versions"], late["kids"]) == (0, 4, 1, 30)
-    taste = Tracking(settings.tracking, settings.tables).load("taste").model
+    taste = model_of(settings, "taste")
     assert taste.about["genres"] == list(GENRES)
     assert taste.arrays["titles"].shape == (36, 4)
 
@@ -248,35 +264,36 @@ def test_both_jobs_twice_leave_the_same(trained, spark):
 
 def test_held_out_members_change_no_title_factor(trained, spark, tmp_path):
     tables, settings, _ = trained
-    other = Tables(spark, str(tmp_path / "tables"))
+    settings_there = apart(settings, tmp_path / "tables", "held-")
+    other = Tables(spark, settings_there.tables)
     for table in ("titles", "videos", "decisions"):
         other.overwrite(table, tables.read(table))
     other.overwrite("events", tables.read("events").where("user_bucket >= 6"))
-    job("train_taste").run(spark, with_values(settings, {"tables": other.root}))
-    ours, theirs = (Tracking(settings.tracking, t.root).load("taste").model.arrays["titles"] for t in (tables, other))
+    job("train_taste").run(spark, settings_there)
+    ours, theirs = (model_of(s, "taste").arrays["titles"] for s in (settings, settings_there))
     np.testing.assert_allclose(ours, theirs, atol=1e-9)
 
 
-def test_mllib_finds_the_same_tastes(trained, spark, tmp_path):
+def test_mllib_finds_the_same_tastes(trained, spark):
     tables, settings, _ = trained
-    settings = with_values(
-        settings, {"taste.solver": "mllib", "taste.regularisation": 0.05, "tables": str(tmp_path / "t")}
-    )
-    other = Tables(spark, settings.tables)
-    for table in ("titles", "videos", "decisions", "events"):
-        other.overwrite(table, tables.read(table))
-    job("train_taste").run(spark, settings)
-    scores = []
-    for where in (tables, other):
-        titles = Tracking(settings.tracking, where.root).load("taste").model.arrays["titles"]
-        rows = where.read("taste").where("as_of = DATE'2026-01-04' AND history > 0").orderBy("user_key").collect()
-        scores.append((np.array([row["factors"] for row in rows]) @ titles.T).ravel())
+    held_out, windows = 6, windows_of(tables.read("decisions"), settings.time)
+    catalogue = catalogue_of(tables.read("titles"))
+    running = tables.read("videos").select("title_id", "duration_seconds")
+    rows = engagement(tables.read("events"), running, windows, catalogue.genres, 5400.0, settings.taste)
+    with blocks_of(rows, ORDER, block_builder(catalogue)) as blocks:
+        scores = []
+        for solver, l2 in (("broadcast", 1.0), ("mllib", 0.05)):
+            taste = replace(settings.taste, solver=solver, regularisation=l2)
+            learned = learn(blocks, catalogue, windows, held_out, taste)
+            rows = taste_rows(blocks, learned, windows).where("as_of = DATE'2026-01-04' AND history > 0")
+            factors = np.array([row["factors"] for row in rows.orderBy("user_key").collect()])
+            scores.append((factors @ learned.model.titles.T).ravel())
     assert np.corrcoef(*scores)[0, 1] > 0.9
 
 
 def test_response_finds_what_the_artwork_did(trained):
     tables, settings, truth = trained
-    found = Tracking(settings.tracking, settings.tables).load("response").model
+    found = model_of(settings, "response")
     about, arrays = found.about, found.arrays
     assert about["artwork_ids"] == truth["ids"].ravel().tolist()
     names = [(cell["level"], cell["cell"], cell["parent"]) for cell in about["cells"]]
@@ -326,22 +343,22 @@ def test_response_says_how_it_was_found(trained):
     np.testing.assert_allclose(served.predict(example)[0], loaded.model.arrays["cell_mean"][0])
 
 
-def test_affinity_alone_is_no_artwork_effect(spark, tmp_path):
+def test_affinity_alone_is_no_artwork_effect(trained, spark, tmp_path):
     """Members who like a genre take its titles; no artwork matters; nothing must be found."""
-    settings = load(None, [f"tables={tmp_path}/tables", "taste.rank=3", "taste.iterations=4"])
+    settings = apart(trained[1], tmp_path / "tables", "affinity-", taste__rank=3, taste__iterations=3)
     tables = Tables(spark, settings.tables)
     write(tables, World(members=800, affinity=2.0, popular=0.0, taste=0.0, seed=3))
     job("train_taste").run(spark, settings)
     job("train_response").run(spark, settings)
-    arrays = Tracking(settings.tracking, settings.tables).load("response").model.arrays
+    arrays = model_of(settings, "response").arrays
     assert not arrays["weights"].any()
     assert np.abs(arrays["cell_mean"]).max() < 0.15
 
 
 def test_what_is_missing_is_named(trained, spark, tmp_path):
     tables, settings, _ = trained
-    other = Tables(spark, str(tmp_path / "tables"))
-    elsewhere = with_values(settings, {"tables": other.root})
+    elsewhere = apart(settings, tmp_path / "tables", "missing-")
+    other = Tables(spark, elsewhere.tables)
     for table in ("decisions", "artworks"):
         other.overwrite(table, tables.read(table))
     with pytest.raises(ModelError, match="train-taste"):

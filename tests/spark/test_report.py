@@ -149,7 +149,7 @@ def pictures(with_artworks: bool) -> dict[str, list[tuple]]:
             rows["candidates"].append(row("candidates", **common, quality=draw.uniform(0.3, 0.9), **seen))
             if not chosen:
                 continue
-            face = dict(x=0.4, y=0.2, width=0.18, height=0.34, score=0.9, landmarks=[])
+            face = {"x": 0.4, "y": 0.2, "width": 0.18, "height": 0.34, "score": 0.9, "landmarks": []}
             look = {
                 "features": draw.uniform(0, 1, len(FEATURE_NAMES)).tolist(), "feature_version": FEATURE_VERSION,
                 "faces": [face] if i % 3 == 0 else [], "shot_type": ("close-up", "wide", "medium")[i % 3],

@@ -5,14 +5,14 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 from keyart.errors import InputError
 
-__all__ = ["FILM_SUFFIXES", "RightsWindow", "Title", "read_folder", "read_manifest"]
+__all__ = ["FILM_SUFFIXES", "RightsWindow", "Title", "combined", "read_folder", "read_manifest"]
 
 FILM_SUFFIXES = (".mp4", ".mkv", ".mov", ".webm", ".gif", ".m4v", ".avi")
 REQUIRED = ("title_id", "name", "uri")
@@ -79,6 +79,13 @@ def read_manifest(file: str) -> list[Title]:
     if not titles:
         raise InputError(f"{file}: holds no titles")
     return _unique(titles, file)
+
+
+def combined(found: list[Title], named: list[Title]) -> list[Title]:
+    """A folder's titles and a manifest's; one in both is as the manifest says, with the folder's film."""
+    films = {title.title_id: title.uri for title in found}
+    manifest = {title.title_id: replace(title, uri=title.uri or films.get(title.title_id, "")) for title in named}
+    return [*(title for title in found if title.title_id not in manifest), *manifest.values()]
 
 
 def _json_rows(file: str, text: str) -> Iterator[tuple[int, dict[str, Any]]]:

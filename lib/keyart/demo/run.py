@@ -29,6 +29,7 @@ from keyart.demo.logbook import FIRST_DAY
 from keyart.demo.studio import make_films
 from keyart.demo.truth import Truth
 from keyart.errors import InputError
+from keyart.feedback.decisions_spark import running_times
 from keyart.feedback.privacy import secret
 from keyart.feedback.windows import holdout_buckets
 from keyart.pipeline import STAGES, run_stages
@@ -119,10 +120,10 @@ class Clock:
 
 
 def _dated(settings: Settings) -> Settings:
-    """Train on the first two thirds of the days; the last two are not mature when the log ends."""
+    """Train on the first two thirds of the days, test on the rest; the log runs on until all of them are mature."""
     days = settings.demo.days
     t1 = FIRST_DAY + timedelta(days=days * 2 // 3)
-    end = FIRST_DAY + timedelta(days=days - 2)
+    end = FIRST_DAY + timedelta(days=days)
     return with_values(settings, {"time.t0": FIRST_DAY, "time.t1": t1, "time.end": end})
 
 
@@ -188,9 +189,11 @@ def _shelves(tables: Tables) -> tuple[list[tuple[str, list[str], float]], dict[s
     artworks: dict[str, list[tuple[str, bytes]]] = {}
     for row in rows:
         artworks.setdefault(row["title_id"], []).append((row["artwork_id"], bytes(row["content"])))
-    seconds = dict(tables.read("videos").select("title_id", "duration_seconds").collect())
-    genres = dict(tables.read("titles").select("title_id", "genres").collect())
-    return [(title, genres[title], seconds.get(title) or 60.0) for title in sorted(artworks)], artworks
+    # As ingest-events will measure it, so that members and learner mean the same by "watched to the end".
+    timed = running_times(tables.read("videos"), current(tables, "frames"))
+    seconds = {row["title_id"]: row["running_seconds"] for row in timed.collect()}
+    genres = {row["title_id"]: row["genres"] for row in tables.read("titles").select("title_id", "genres").collect()}
+    return [(title, genres[title], seconds[title]) for title in sorted(artworks)], artworks
 
 
 def _summary(settings: Settings, tables: Tables, home: Path) -> dict[str, Any]:

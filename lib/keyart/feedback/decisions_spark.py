@@ -10,7 +10,6 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from keyart.feedback.events import DAY_PARTS, HOURS_PER_PART, WATCH_ENDS
-from keyart.feedback.events_spark import decision_id
 from keyart.schemas import DECISIONS, IMPRESSIONS
 from keyart.settings import EventsSettings
 
@@ -29,9 +28,8 @@ def impressions(events: DataFrame) -> DataFrame:
 
     Without propensity, candidate set or its distribution nothing can be learned from an exposure; it stays an event.
     """
-    return _exposures(events).select(
-        F.col("event_id").alias("impression_id"), *[name for name in IMPRESSIONS.names if name != "impression_id"]
-    )
+    values = {"impression_id": F.col("event_id"), "decision_id": _decision_id()}
+    return _exposures(events).select(*[values.get(name, F.col(name)).alias(name) for name in IMPRESSIONS.names])
 
 
 def decisions(
@@ -98,11 +96,7 @@ def artwork_stats(decisions: DataFrame) -> DataFrame:
 
 def _exposures(events: DataFrame) -> DataFrame:
     said = ["title_id", "artwork_id", "propensity", "candidate_set", "candidate_propensities"]
-    return (
-        events.where(F.col("event_type") == "impression")
-        .dropna(subset=said)
-        .withColumn("decision_id", decision_id("user_key", "title_id", "event_date"))
-    )
+    return events.where(F.col("event_type") == "impression").dropna(subset=said)
 
 
 def _first_exposures(exposures: DataFrame) -> DataFrame:
@@ -165,9 +159,10 @@ def _with_outcome(picked: DataFrame, now: datetime, settings: EventsSettings) ->
     early = F.least(F.lit(settings.abandon_seconds), ABANDON_SHARE * F.col("_running"))
     hour = F.coalesce("local_hour", F.hour("ts"))
     part = F.get(F.array(*map(F.lit, DAY_PARTS)), F.floor(hour / HOURS_PER_PART).cast("int"))
-    until_take = F.filter("_at", lambda at: at <= F.coalesce(F.col("_take.at"), F.lit(NEVER)))
+    until_take = F.size(F.filter("_at", lambda at: at <= F.col("_take.at")))
     started = F.coalesce("already_started", F.col("_first_play") < F.col("_first"), F.lit(False))
     values = {
+        "decision_id": _decision_id(),
         "epoch": F.col("event_date"),
         "policy_id": F.coalesce("policy_id", F.lit("unknown")),
         "region": F.coalesce("region", F.lit("unknown")),
@@ -175,7 +170,7 @@ def _with_outcome(picked: DataFrame, now: datetime, settings: EventsSettings) ->
         "day_part": part,
         "kids": F.coalesce("kids", F.lit(False)),
         "already_started": started,
-        "impressions": F.size(until_take),
+        "impressions": F.when(F.col("_take").isNull(), F.size("_at")).otherwise(until_take),
         "first_ts": F.col("ts"),
         "take": F.when(is_final, F.col("_take").isNotNull().cast("int")),
         "quality": F.when(taken, quality),
@@ -186,3 +181,7 @@ def _with_outcome(picked: DataFrame, now: datetime, settings: EventsSettings) ->
         "matured_at": F.when(is_final, F.timestamp_micros("_final")),
     }
     return picked.select(*[values.get(name, F.col(name)).alias(name) for name in DECISIONS.names])
+
+
+def _decision_id() -> Column:
+    return F.md5(F.concat_ws("\x1f", "user_key", "title_id", F.col("event_date").cast("string")))

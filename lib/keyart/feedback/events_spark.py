@@ -5,21 +5,23 @@ from datetime import datetime
 from functools import reduce
 from operator import or_
 
-import pandas as pd
+import pyarrow as pa
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
-from pyspark.sql.types import ArrayType, StringType
+from pyspark.sql.types import ArrayType, DataType, DoubleType, StringType
 
-from keyart.feedback.events import EVENT_TYPES, LIST_COLUMNS, LOG_COLUMNS, REASONS, TITLE_EVENTS
+from keyart.feedback.events import EVENT_TYPES, LIST_COLUMNS, LOG_COLUMNS, REASONS, TITLE_EVENTS, list_sums
 from keyart.feedback.log_spark import LINE, SOURCE
 from keyart.feedback.privacy import user_keys
 from keyart.schemas import EVENTS
 from keyart.seeding import BUCKETS
 
-__all__ = ["accepted", "checked", "decision_id", "quarantined"]
+__all__ = ["accepted", "checked", "quarantined"]
 
 TOLERANCE = 1e-6
 LONGEST_WATCH_SECONDS = 604_800.0
+RAW = "_raw_"
+"""Put before a column's name for its value as logged, where that is of another type."""
 IDS = ("event_id", "user_id", "title_id", "artwork_id")
 
 
@@ -33,18 +35,21 @@ def checked(rows: DataFrame, titles: DataFrame, artworks: DataFrame, latest: dat
     known = titles.select("title_id", F.lit(True).alias("_title_known"))
     shown = artworks.select("artwork_id", F.col("title_id").alias("_artwork_title"))
     given = [name for name in LOG_COLUMNS if name != "user_id"]
+    converted = [name for name in given if rows.schema[name].dataType != _wanted(name)]
+    as_logged = {name: F.col(RAW + name if name in converted else name) for name in given}
     raw = rows.select(
         _keyed(key)(F.coalesce(LINE, F.col("user_id").cast("string"), F.lit(""))).alias("user_key"),
         (_blank_is_null(F.col("user_id").cast("string")).isNull()).alias("_no_member"),
-        F.struct(*given).alias("_raw"),
+        _sum(_typed(rows, "candidate_propensities")).alias("_total"),
         F.length(LINE).alias("_unreadable"),
         F.col(SOURCE).alias("source_file"),
+        *(F.col(name).alias(RAW + name) for name in converted),
         *(_typed(rows, name).alias(name) for name in given),
     )
     joined = raw.join(known, on="title_id", how="left").join(shown, on="artwork_id", how="left")
     return (
-        joined.withColumn("reason", _reason(latest))
-        .withColumn("payload", F.when(F.col("reason").isNotNull(), _payload()))
+        joined.withColumn("reason", _reason(as_logged, latest))
+        .withColumn("payload", F.when(F.col("reason").isNotNull(), _payload(as_logged)))
         .select(
             _event_id(given).alias("event_id"),
             "event_type",
@@ -93,24 +98,25 @@ def quarantined(rows: DataFrame, run_date: Column) -> DataFrame:
     )
 
 
-def decision_id(user_key: str, title_id: str, epoch: str) -> Column:
-    """The id of the decision of these columns."""
-    return F.substring(F.sha2(F.concat_ws("\x1f", user_key, title_id, F.col(epoch).cast("string")), 256), 1, 32)
-
-
 def _keyed(key: bytes) -> Callable[[Column], Column]:
     # The key travels in the closure: as a literal it would stand in query plans and event logs.
-    @F.pandas_udf("string")  # type: ignore[call-overload]
-    def user_key(ids: pd.Series) -> pd.Series:
-        return pd.Series(user_keys(key, ids.tolist()))
+    @F.arrow_udf(StringType())  # type: ignore[call-overload]
+    def user_key(ids: pa.Array) -> pa.Array:
+        members = ids.dictionary_encode()
+        return pa.array(user_keys(key, members.dictionary.to_pylist()), pa.string()).take(members.indices)
 
     return user_key
 
 
+# The type is an object because a name would be looked up in a session, and there is none at import.
+@F.arrow_udf(DoubleType())  # type: ignore[call-overload]
+def _sum(lists: pa.Array) -> pa.Array:
+    lengths = lists.value_lengths().fill_null(0).to_numpy()
+    return pa.array(list_sums(lists.flatten().to_numpy(zero_copy_only=False), lengths))
+
+
 def _typed(rows: DataFrame, name: str) -> Column:
-    column, found, wanted = F.col(name), rows.schema[name].dataType, EVENTS[name].dataType
-    if isinstance(wanted, ArrayType):
-        wanted = ArrayType(wanted.elementType)  # the log may hold nulls; the checks that follow tell
+    column, found, wanted = F.col(name), rows.schema[name].dataType, _wanted(name)
     text = isinstance(found, StringType)
     if name in LIST_COLUMNS and text:
         listed = F.from_json(column, ArrayType(StringType()))
@@ -124,31 +130,35 @@ def _typed(rows: DataFrame, name: str) -> Column:
     return column if found == wanted else column.try_cast(wanted)
 
 
+def _wanted(name: str) -> DataType:
+    kind = EVENTS[name].dataType
+    # A log's lists may hold nulls; the checks tell.
+    return ArrayType(kind.elementType) if isinstance(kind, ArrayType) else kind
+
+
 def _blank_is_null(column: Column) -> Column:
     return F.when(F.trim(column) != "", column)
 
 
-def _reason(latest: datetime) -> Column:
+def _reason(as_logged: dict[str, Column], latest: datetime) -> Column:
     served = F.array_position("candidate_set", F.col("artwork_id")).cast("int")
     logged = F.get("candidate_propensities", served - 1)
-    total = F.aggregate("candidate_propensities", F.lit(0.0), lambda total, p: total + p)
-    is_share = F.coalesce(F.forall("candidate_propensities", lambda p: p.between(0, 1)), F.lit(False))
     both = F.col("candidate_set").isNotNull() & F.col("candidate_propensities").isNotNull()
     tests = {
         "unreadable": F.col("_unreadable").isNotNull(),
         "no_member": F.col("_no_member"),
         "event_type": ~F.coalesce(F.col("event_type").isin(*EVENT_TYPES), F.lit(False)),
-        "no_time": F.col("_raw.ts").isNull(),
+        "no_time": as_logged["ts"].isNull(),
         "bad_time": F.col("ts").isNull(),
         "future": F.col("ts") > F.lit(latest),
-        "bad_value": _bad_value(),
+        "bad_value": _bad_value(as_logged),
         "no_title": F.col("event_type").isin(*TITLE_EVENTS) & F.col("title_id").isNull(),
         "title": F.col("title_id").isNotNull() & F.col("_title_known").isNull(),
         "artwork": F.col("artwork_id").isNotNull() & F.col("_artwork_title").isNull(),
         "other_title": F.col("_artwork_title") != F.col("title_id"),
         "propensity": ~((F.col("propensity") > 0) & (F.col("propensity") <= 1)),
         "lengths": both & (F.size("candidate_set") != F.size("candidate_propensities")),
-        "sum": F.col("candidate_propensities").isNotNull() & ~(is_share & (F.abs(total - 1) <= TOLERANCE)),
+        "sum": F.col("candidate_propensities").isNotNull() & ~_is_distribution(),
         "not_candidate": both & (served == 0),
         "mismatch": F.abs(logged - F.col("propensity")) > TOLERANCE,
     }
@@ -159,18 +169,26 @@ def _reason(latest: datetime) -> Column:
     return chosen
 
 
-def _bad_value() -> Column:
+def _is_distribution() -> Column:
+    # Built-in functions and one numpy sum: Spark's higher-order functions take a microsecond an element.
+    shares = (F.array_min("candidate_propensities") >= 0) & (F.array_max("candidate_propensities") <= 1)
+    whole = F.array_contains("candidate_propensities", -1.0).isNotNull()  # null where the list holds a null
+    return F.coalesce(shares & whole & (F.abs(F.col("_total") - 1) <= TOLERANCE), F.lit(False))
+
+
+def _bad_value(as_logged: dict[str, Column]) -> Column:
     """A value that was given but is none of its column's type, or lies outside what the column can mean."""
-    converted = [name for name in LOG_COLUMNS if name not in (*IDS, "ts") and EVENTS[name].dataType != StringType()]
-    lost = [F.col(f"_raw.{name}").isNotNull() & F.col(name).isNull() for name in converted]
+    lost = [was.isNotNull() & F.col(name).isNull() for name, was in as_logged.items() if name not in (*IDS, "ts")]
     ranges = [~F.col("local_hour").between(0, 23), ~F.col("watched_seconds").between(0, LONGEST_WATCH_SECONDS)]
     return reduce(or_, [*lost, *(F.coalesce(test, F.lit(False)) for test in ranges)])
 
 
-def _payload() -> Column:
+def _payload(as_logged: dict[str, Column]) -> Column:
     # Of a line that cannot be parsed no one can tell where the member's id stands, so none of it is kept.
     unread = F.to_json(F.struct(F.col("_unreadable").alias("unreadable_characters")))
-    return F.when(F.col("_unreadable").isNotNull(), unread).otherwise(F.to_json("_raw"))
+    return F.when(F.col("_unreadable").isNotNull(), unread).otherwise(
+        F.to_json(F.struct(*[was.alias(name) for name, was in as_logged.items()]))
+    )
 
 
 def _event_id(given: list[str]) -> Column:

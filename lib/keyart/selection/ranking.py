@@ -35,6 +35,7 @@ class Candidates:
     shot_share: np.ndarray
     position: np.ndarray
     quality: np.ndarray
+    shot: np.ndarray  # any number that tells the title's shots apart
 
 
 @dataclass(frozen=True)

@@ -227,6 +227,7 @@ def _candidates(rows: list[dict]) -> Candidates:
     def numbers(name: str) -> np.ndarray:
         return np.array([row[name] for row in rows], float)
 
+    shots: dict[tuple[str, int], int] = {}
     return Candidates(
         features=np.array([row["features"] for row in rows], float).reshape(-1, len(FEATURE_NAMES)),
         hashes=np.array([row["hash"] for row in rows], np.int64).view(np.uint64),
@@ -234,6 +235,7 @@ def _candidates(rows: list[dict]) -> Candidates:
         shot_share=numbers("shot_share"),
         position=numbers("position"),
         quality=numbers("quality"),
+        shot=np.array([shots.setdefault((row["video_id"], row["shot_id"]), len(shots)) for row in rows], np.int64),
     )
 
 

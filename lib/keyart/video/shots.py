@@ -3,8 +3,8 @@
 Cuts: the smallest block-matched mismatch over several pairs of a frame before and a frame after, against the motion
 around it; a flash leaves one pair that matches. Dissolves: frames in between lie on the line that joins two sharp ones
 (a linear blend leaves little residual) and lose detail, and the two differ by far more than either side moves. Fades:
-the picture becomes uniform. Inner products of neighbouring frames, one matrix product a stretch, give every blend's residual without
-touching pixels again.
+the picture becomes uniform. Inner products of neighbouring frames, one matrix product a stretch, give every blend's
+residual without touching pixels again.
 """
 
 from dataclasses import dataclass

@@ -2,10 +2,11 @@
 
 import json
 from datetime import date
+from pathlib import Path
 
 import pytest
 
-from keyart.catalog.manifests import RightsWindow, read_folder, read_manifest
+from keyart.catalog.manifests import RightsWindow, combined, read_folder, read_manifest
 from keyart.errors import InputError
 
 
@@ -82,6 +83,18 @@ def test_a_folder_gives_one_title_a_film(tmp_path):
         "дом": "Дом",
     }
     assert all(t.genres == () and t.uri.startswith(str(tmp_path)) for t in titles)
+
+
+def test_a_manifest_names_what_a_folder_holds(tmp_path):
+    for name in ("a.mp4", "b.mp4"):
+        (tmp_path / name).write_bytes(b"x")
+    file = tmp_path / "catalogue.csv"
+    file.write_text("title_id,name,uri,genres\na,The A,,Drama\nold,Old one,,War\n")
+    titles = {t.title_id: t for t in combined(read_folder(str(tmp_path)), read_manifest(str(file)))}
+    assert {key: (t.name, Path(t.uri).name) for key, t in titles.items()} == {
+        "a": ("The A", "a.mp4"), "b": ("b", "b.mp4"), "old": ("Old one", ""),
+    }  # fmt: skip
+    assert titles["a"].genres == ("drama",)
 
 
 @pytest.mark.parametrize("folder", ["empty", "none"])

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.sparse import csr_array
+
 from keyart.learning import als
 from keyart.seeding import rng
-from scipy.sparse import csr_array
 
 L2 = 0.7
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from keyart.learning.coordinates import artwork_coordinates, centred_within
 from keyart.seeding import rng
 

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from keyart.learning.logistic import Rows, full_hessian, log_odds, losses, newton_sums, ridge_step
-from keyart.seeding import rng
 from scipy.optimize import minimize
 from scipy.special import expit
+
+from keyart.learning.logistic import Rows, full_hessian, log_odds, losses, newton_sums, ridge_step
+from keyart.seeding import rng
 
 
 def rows(seed: int, members: int = 12, count: int = 400, size: tuple[int, int] = (3, 2), weights=None) -> Rows:

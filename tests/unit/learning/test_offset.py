@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from scipy.optimize import minimize
+
 from keyart.learning.offset import PRIOR_TAKES, Offset, newton_step, offset_sums, smoothed_rates
 from keyart.seeding import rng
-from scipy.optimize import minimize
 
 
 def sample(seed: int, count: int = 3000):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from keyart.learning.shrinkage import Variances, fit_variances, posterior, rate_effects, tree_of
 from keyart.seeding import rng
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from keyart.errors import ModelError
 from keyart.learning.blocks import add, pack, unpack
 from keyart.learning.members import genre_mix, member_names, member_vectors, title_genres

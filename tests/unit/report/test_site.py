@@ -85,6 +85,10 @@ def test_hostile_text_stays_text(whole, tmp_path):
         assert "<b>" not in (tmp_path / name).read_text("utf-8")
     data = json.loads(pages(tmp_path)["index.html"].scripts[0])
     key = page_of("evil").removesuffix(".html")
+    cards = [
+        json.loads(attrs["data-genres"]) for _, attrs in pages(tmp_path)["index.html"].tags if "data-genres" in attrs
+    ]
+    assert cards == [["thriller", "<b>"], ["drama"]]
     assert data["titles"][key]["pictures"][0][1].startswith('<script>alert("1")</script>')
 
 

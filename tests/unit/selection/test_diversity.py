@@ -26,7 +26,13 @@ def look_alikes(groups: list[int], seed: int = 4, wobble: float = 0.002) -> Cand
     hashes ^= np.uint64(1) << rng.integers(0, 60, len(groups), dtype=np.uint64)
     n = len(groups)
     return Candidates(
-        features, hashes, np.arange(n) * 3.0, np.full(n, 1 / n), np.arange(n) / (2 * n), rng.uniform(0.5, 1, n)
+        features=features,
+        hashes=hashes,
+        seconds=np.arange(n) * 3.0,
+        shot_share=np.full(n, 1 / n),
+        position=np.arange(n) / (2 * n),
+        quality=rng.uniform(0.5, 1, n),
+        shot=np.arange(n),
     )
 
 
@@ -85,6 +91,20 @@ def test_diversity_0_takes_the_best_and_1_the_most_different():
     assert distances(candidates, 0)[second] == pytest.approx(distances(candidates, 0)[2:].max(), abs=0.05)
 
 
+def test_a_shot_gives_one_picture_where_the_film_has_shots_enough():
+    candidates = look_alikes([0, 1, 2, 3])
+    between = candidates.features.copy()
+    between[1] = between[0] + 0.3 * (between[1] - between[0])
+    hashes = candidates.hashes.copy()
+    hashes[1] = hashes[0] ^ np.uint64(0xFFF)
+    candidates = replace(candidates, features=between, hashes=hashes, shot=np.array([0, 0, 1, 2]))
+    assert 0.36 < distances(candidates, 0)[1] < 0.55
+    ranking = ranked([0.9, 0.89, 0.7, 0.6])
+    assert choose(candidates, ranking, 2, 0.0).chosen == [0, 2]
+    assert choose(candidates, ranking, 2, 0.0).verdicts[1] == "much like 0.0 s"
+    assert choose(candidates, ranking, 4, 0.0).chosen == [0, 1, 2, 3], "a film of few shots may show one twice"
+
+
 def test_pictures_far_weaker_than_the_best_are_not_shown_for_being_different():
     choice = choose(look_alikes([0, 1, 2]), ranked([0.9, 0.1, 0.8]), 8, 1.0)
     assert choice.chosen == [0, 2] and choice.verdicts[1] == "scored far less than the best"
@@ -107,6 +127,6 @@ def test_an_edit_says_why_and_ranks_by_score():
 
 
 def test_an_edit_of_nothing_is_empty():
-    nothing = Candidates(np.empty((0, len(FEATURE_NAMES))), np.empty(0, np.uint64), *[np.empty(0)] * 4)
+    nothing = Candidates(np.empty((0, len(FEATURE_NAMES))), np.empty(0, np.uint64), *[np.empty(0)] * 5)
     edit = edit_title(nothing, [], 8, 0.5, 0.1)
     assert edit.picks == [] and edit.verdicts == [] and edit.score.shape == (0,)

@@ -31,6 +31,7 @@ def candidates(pictures: list[np.ndarray], faces=nobody, **columns) -> Candidate
         "shot_share": np.full(n, 1 / n),
         "position": np.arange(n) / (2 * n),
         "quality": np.ones(n),
+        "shot": np.arange(n),
     } | {name: np.asarray(value, float) for name, value in columns.items()}
     return Candidates(
         np.array([one.features for one in seen]), np.array([one.hash for one in seen], np.uint64), **values
@@ -110,5 +111,5 @@ def test_what_cannot_be_shown_is_named():
 
 
 def test_no_candidates_are_no_exception():
-    ranking = rank(Candidates(np.empty((0, len(FEATURE_NAMES))), np.empty(0, np.uint64), *[np.empty(0)] * 4), 0.1)
+    ranking = rank(Candidates(np.empty((0, len(FEATURE_NAMES))), np.empty(0, np.uint64), *[np.empty(0)] * 5), 0.1)
     assert ranking.score.shape == (0,) and ranking.usable.shape == (0,)
