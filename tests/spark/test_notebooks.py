@@ -30,7 +30,7 @@ def execute(name: str, spark) -> dict:
     path = NOTEBOOKS / name
     namespace = {"spark": spark, "__name__": "__main__"}
     for number, cell in enumerate(cells(path), 1):
-        exec(compile(cell, f"{name}, cell {number}", "exec"), namespace)
+        exec(compile(cell, f"{name}, cell {number}", "exec"), namespace)  # noqa: S102: our own notebooks
     return namespace
 
 
@@ -51,8 +51,8 @@ def logs(path: Path, artworks: dict[str, list[str]], members: int = 120, days: i
                     n = len(candidates)
                     pick = int(draw.integers(n))
                     shown = {
-                        "artwork_id": candidates[pick], "policy_id": "uniform", "propensity": 1 / n, "row": 0, "position": 1,
-                        "candidate_set": candidates, "candidate_propensities": [1 / n] * n, "already_started": False,
+                        "artwork_id": candidates[pick], "policy_id": "uniform", "propensity": 1 / n, "row": 0,
+                        "candidate_set": candidates, "candidate_propensities": [1 / n] * n, "already_started": False, "position": 1,
                     }  # fmt: skip
                     line("impression", user, title, at, **shown)
                     if draw.random() < (0.5 if pick == 0 else 0.25):

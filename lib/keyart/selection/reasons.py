@@ -9,7 +9,8 @@ COUNTS = {1: "one face", 2: "two faces", 3: "three faces"}
 
 def reason(signals: Mapping[str, float], shot_type: str, faces: int, moods: Sequence[str], shot_share: float) -> str:
     """One line from named features: what is seen, what is good about it, how far it stands for the film."""
-    seen = f"{shot_type} of {COUNTS.get(faces, 'several faces')}" if faces else "no face"
+    shot = shot_type if shot_type.endswith("close-up") else f"{shot_type} shot"
+    seen = f"{shot} of {COUNTS.get(faces, 'several faces')}" if faces else "no face"
     virtues = (
         ("sharp", signals["sharpness"] - 0.1),
         ("well lit", signals["exposure"] - 0.2),

@@ -23,7 +23,9 @@ LONG_SIDE = 480
 CASCADE = Path(cv2.__file__).parent / "data" / "haarcascade_frontalface_default.xml"
 """OpenCV carries it."""
 YUNET_SCORE = 0.7
-"""Least confidence of YuNet that counts as a face."""
+"""Least confidence of YuNet that counts as a face; drawn faces often reach no more."""
+SMALL, SMALL_SCORE = 0.15, 0.8
+"""Faces lower than this share of the picture need more confidence: among them are most of the false alarms."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,8 @@ class YuNet:
         self._net.setInputSize((width, height))
         found = self._net.detect(small)[1]
         faces = [] if found is None else [_face(row[:4], row[4:14], float(row[14]), width, height) for row in found]
-        return sorted(faces, key=lambda face: -face.score)
+        sure = [face for face in faces if face.height >= SMALL or face.score >= SMALL_SCORE]
+        return sorted(sure, key=lambda face: -face.score)
 
 
 class Cascade:
