@@ -6,8 +6,8 @@
 # MAGIC Every step is the same job that `keyart <job>` and `spark-submit jobs/<job>.py` run. Each can be run again: nothing
 # MAGIC is done or counted twice.
 # MAGIC
-# MAGIC On Databricks: install keyart's wheel on the cluster (`make wheel`) and set the three variables below, in the
-# MAGIC cluster's settings or here. Elsewhere: start Jupyter or Python in the project's folder after `make setup`.
+# MAGIC On Databricks: install keyart's wheel on the cluster (`make wheel`) and set the variables below, in the cluster's
+# MAGIC settings or here. Elsewhere: start Jupyter or Python in the project's folder after `make setup`.
 
 # COMMAND ----------
 
@@ -16,6 +16,7 @@ import os
 
 TABLES = os.environ.get("KEYART_TABLES", "build/notebook/tables")  # a folder, a URL, or catalog:main.keyart
 VIDEOS = os.environ.get("KEYART_VIDEOS", "build/demo/films/7")  # a folder of films
+MANIFEST = os.environ.get("KEYART_MANIFEST", "")  # CSV or JSON lines with names and genres; may be empty
 EVENTS = os.environ.get("KEYART_EVENTS", "")  # a log file or folder; empty stops after the artworks
 REPORT = os.environ.get("KEYART_REPORT", "")  # where the report goes; empty: beside the tables
 
@@ -29,7 +30,8 @@ from keyart.tables import Tables
 
 CONF = next((folder for folder in (Path("conf"), Path("../conf")) if folder.is_dir()), None)
 settings = load(CONF and CONF / "base.yaml")
-settings = with_values(settings, {"tables": TABLES, "catalog.videos": VIDEOS, "events.events": EVENTS, "report.folder": REPORT})
+paths = {"tables": TABLES, "catalog.videos": VIDEOS, "catalog.manifest": MANIFEST, "report.folder": REPORT}
+settings = with_values(settings, {**paths, "events.events": EVENTS})
 if "spark" not in globals():  # Databricks has one
     spark = open_session(load(CONF and CONF / "local.yaml").session)
 tables = Tables(spark, TABLES)
@@ -59,6 +61,7 @@ def show_html(html):
 
 
 # COMMAND ----------
+
 # MAGIC %md
 # MAGIC ## The films
 # MAGIC `ingest-catalog` reads a folder (each file a title of its own) or a manifest that names them.
@@ -72,6 +75,7 @@ show(tables.read("titles").select("title_id", "name", "genres", "kids"))
 show(tables.read("videos").select("title_id", "codec", "width", "height", "duration_seconds", "frame_rate", "size_bytes"))
 
 # COMMAND ----------
+
 # MAGIC %md
 # MAGIC ## Every frame, once
 # MAGIC `scan-videos` decodes each film once. A frame leaves its signals, a shot its borders, and a few frames of each shot
@@ -103,6 +107,7 @@ show(
 )
 
 # COMMAND ----------
+
 # MAGIC %md
 # MAGIC ## A small, different set
 # MAGIC `select-artwork` looks closely at the candidates and chooses artworks that are good and unlike each other. Every
@@ -134,6 +139,7 @@ show_html(
 )
 
 # COMMAND ----------
+
 # MAGIC %md
 # MAGIC ## What members did
 # MAGIC With logs (`KEYART_EVENTS`), `ingest-events` turns raw rows into events, impressions and decisions. Member ids are
@@ -158,6 +164,7 @@ else:
     print("KEYART_EVENTS is not set: everyone sees each title's first artwork by rank")
 
 # COMMAND ----------
+
 # MAGIC %md
 # MAGIC ## Learn, assign, evaluate
 # MAGIC `train-taste` learns who likes which titles; `train-response` what an image does, by region and by member;
@@ -185,6 +192,7 @@ if EVENTS:
     )
 
 # COMMAND ----------
+
 # MAGIC %md
 # MAGIC ## The page people look at
 # MAGIC `build-report` writes a folder that opens in any browser, without a server and without a network.

@@ -62,6 +62,7 @@ def show_html(html):
 
 
 # COMMAND ----------
+
 # MAGIC %md
 # MAGIC ## What is known
 # MAGIC `gather` reads what the report reads: catalogue-sized tables whole, member-sized ones as sums and a small sample.
@@ -83,6 +84,7 @@ def picture(artwork):
 
 
 # COMMAND ----------
+
 # MAGIC %md
 # MAGIC ## Where regions differ
 # MAGIC Each region's default artwork for each title: the gain is in reward against the title's average artwork, with the 95%
@@ -130,6 +132,7 @@ if len(spread):
     show_html(contact_sheet(sheet))
 
 # COMMAND ----------
+
 # MAGIC %md
 # MAGIC ## How sure is that
 # MAGIC In each region, the default against its runner-up. With normal posteriors, taken as independent, the chance that the
@@ -153,6 +156,7 @@ print(f"{(contests['chance'] > 0.95).sum()} of {len(contests)} regional defaults
 show(contests.sort_values("chance"), 12)
 
 # COMMAND ----------
+
 # MAGIC %md
 # MAGIC ## Who sees something of their own
 # MAGIC Members whose best artwork differs from their region's default by enough to matter. Groups smaller than
@@ -197,6 +201,7 @@ for member in facts.members[:3]:
     show_html(contact_sheet(sheet[:8]))
 
 # COMMAND ----------
+
 # MAGIC %md
 # MAGIC ## What is served, and how it is logged
 # MAGIC `resolve` answers from the most specific level that knows and says which. The draw is a keyed hash: asked again, it
@@ -232,6 +237,7 @@ if facts.policy:
     show(pd.DataFrame(served))
 
 # COMMAND ----------
+
 # MAGIC %md
 # MAGIC ## What it would have been worth
 # MAGIC Estimated from decisions that no model had seen. The doubly robust estimate is the one to read; where the verdict is

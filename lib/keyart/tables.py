@@ -15,7 +15,7 @@ from pyspark.sql import DataFrame, SparkSession, functions
 from keyart.errors import TableError
 from keyart.schemas import TABLES, TableSpec, check_schema
 
-__all__ = ["Tables"]
+__all__ = ["Tables", "open_delta"]
 
 log = logging.getLogger(__name__)
 
@@ -141,7 +141,9 @@ class Tables:
             f" COMMENT {_quoted(field.metadata['comment'])}"
             for field in spec.schema
         )
-        flat = [field.name for field in spec.schema if field.name not in PRIVATE and _has_statistics(field)]
+        # Minimum and maximum of a column take time at every write: kept where a reader skips files by them.
+        sought = {*spec.cluster, *spec.key} - set(PRIVATE)
+        flat = [field.name for field in spec.schema if field.name in sought or _is_time(field)]
         cluster = f"CLUSTER BY ({', '.join(spec.cluster)})" if spec.cluster else ""
         self._retry(
             table,
@@ -174,12 +176,21 @@ class Tables:
         return TABLES[table]
 
 
+def open_delta(spark: SparkSession, path: str) -> tuple[DataFrame, int] | None:
+    """A Delta table that is not one of ours, such as a delivered log, and its version; None where ``path`` is none."""
+    try:
+        row = spark.sql(f"DESCRIBE HISTORY delta.`{path}` LIMIT 1").select("version").first()
+    except PySparkException:
+        return None  # whatever else lies there, it is no Delta table
+    return None if row is None else (spark.read.format("delta").load(path), int(row["version"]))
+
+
 def _quoted(text: str) -> str:
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
-def _has_statistics(field) -> bool:
-    return field.dataType.typeName() in {"string", "integer", "long", "double", "date", "timestamp"}
+def _is_time(field) -> bool:
+    return field.dataType.typeName() in {"date", "timestamp"}
 
 
 def _is_missing(error: PySparkException) -> bool:

@@ -81,7 +81,11 @@ def write(tables: Tables, world: World) -> dict[str, np.ndarray]:
     x = vectors - vectors.mean(axis=1, keepdims=True)
     truth = {"popular": x @ popular, "taste": np.einsum("ug,gf,taf->uta", liking - 1 / 3, mixed, x), "ids": ids}
     put(tables, "decisions", decide(random, world, keys, liking, films, genre, truth))
-    return truth | {"keys": np.array(keys), "liking": liking}
+    # What a level sees is the take rate over all members: who likes the title's genre weighs more.
+    likes = 3 * (liking[:, [GENRES.index(genre[film]) for film in films]] - 1 / 3)
+    odds = world.base + world.affinity * likes[:, :, None] + truth["popular"] + truth["taste"]
+    rate = np.log(np.mean(1 / (1 + np.exp(-odds)), axis=0))
+    return truth | {"keys": np.array(keys), "liking": liking, "rate": rate - rate.mean(axis=1, keepdims=True)}
 
 
 def history(random, world, keys, liking, back, genre) -> list:
@@ -308,8 +312,7 @@ def test_response_finds_what_the_artwork_did(trained):
         ("parent", "other", "*"),
     ]
     assert ("region", "BR", "other") in names
-    usual = (truth["popular"] + truth["taste"].mean(axis=0)).ravel()
-    assert np.corrcoef(arrays["cell_mean"][0], usual)[0, 1] > 0.9
+    assert np.corrcoef(arrays["cell_mean"][0], truth["rate"].ravel())[0, 1] > 0.9
     assert (arrays["cell_n"][0] == arrays["cell_n"][4:].sum(axis=0)).all()
     title_mean = np.add.reduceat(arrays["cell_mean"], np.arange(0, 36, 6), axis=1)
     np.testing.assert_allclose(title_mean, 0, atol=1e-9)

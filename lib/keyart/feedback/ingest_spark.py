@@ -122,11 +122,19 @@ def _recompute(tables: Tables, first: date, present: datetime | None, options: E
     outcomes = F.col("event_type").isin("take", *WATCH_ENDS)
     history = events.where((F.col("event_type") == "play") | (outcomes & recent))
     found = decisions(events.where(recent), history, _running(tables), now, options)
-    tables.replace("impressions", impressions(events.where(recent)), f"event_date >= DATE'{since}'")
-    tables.replace("decisions", found, f"epoch >= DATE'{since}'")
+    _set(tables, "impressions", impressions(events.where(recent)), f"event_date >= DATE'{since}'")
+    _set(tables, "decisions", found, f"epoch >= DATE'{since}'")
     settled = tables.read("decisions").where(F.col("epoch") >= F.lit(since))
-    tables.replace("artwork_stats", artwork_stats(settled), f"event_date >= DATE'{since}'")
+    _set(tables, "artwork_stats", artwork_stats(settled), f"event_date >= DATE'{since}'")
     return since
+
+
+def _set(tables: Tables, table: str, frame: DataFrame, where: str) -> None:
+    """Replace the rows for which the condition holds; in a new table there are none to look for."""
+    if tables.exists(table):
+        tables.replace(table, frame, where)
+    else:
+        tables.append(table, frame)
 
 
 def _running(tables: Tables) -> DataFrame:
@@ -149,4 +157,4 @@ def _write_measures(
 ) -> None:
     limits = {"bad_share": options.max_quarantine_share}
     found = [(run_key, name, value, limits.get(name), run_date) for name, value in sorted(measures.items())]
-    tables.merge("data_quality", tables.spark.createDataFrame(found, DATA_QUALITY))
+    _set(tables, "data_quality", tables.spark.createDataFrame(found, DATA_QUALITY), f"run_key = '{run_key}'")

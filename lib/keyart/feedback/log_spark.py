@@ -11,6 +11,7 @@ from pyspark.sql.types import ArrayType, StringType, StructField, StructType
 from keyart.errors import InputError
 from keyart.feedback.events import LIST_COLUMNS, LOG_COLUMNS, REQUIRED, theirs
 from keyart.settings import EventsSettings
+from keyart.tables import open_delta
 
 __all__ = ["LINE", "SOURCE", "Log", "open_log", "unreadable"]
 
@@ -39,9 +40,9 @@ def open_log(spark: SparkSession, settings: EventsSettings) -> Log:
     if not path:
         raise InputError("no log was named; give --events PATH, a file or folder of JSON lines, CSV, Parquet or Delta")
     names = theirs(settings.columns)
-    version = _delta_version(spark, path) if settings.format in ("auto", "delta") else None
-    if version is not None:
-        found = spark.read.format("delta").load(path)
+    delta = open_delta(spark, path) if settings.format in ("auto", "delta") else None
+    if delta is not None:
+        found, version = delta
         return Log(path, _named(found, names, path), _hash([path, version]))
     if settings.format == "delta":
         raise InputError(f"{path} is no Delta table; name its folder, or set events.format")
@@ -60,14 +61,6 @@ def unreadable(path: str, error: PySparkException) -> InputError:
     """What to tell when Spark cannot read the log."""
     said = (str(error).strip().splitlines() or [type(error).__name__])[0]
     return InputError(f"log {path} cannot be read as events.format says: {said[:300]}")
-
-
-def _delta_version(spark: SparkSession, path: str) -> str | None:
-    try:
-        row = spark.sql(f"DESCRIBE HISTORY delta.`{path}` LIMIT 1").select("version").first()
-    except PySparkException:
-        return None  # no Delta table there; what else it is, or that nothing is there, comes out next
-    return None if row is None else str(row["version"])
 
 
 def _files(spark: SparkSession, path: str) -> list[tuple[str, int]]:
