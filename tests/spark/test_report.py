@@ -393,6 +393,15 @@ def page(browser, site):
     assert faults == []
 
 
+def until(page, condition: str) -> None:
+    """Wait for a condition; Playwright's own waiting evaluates text in the page, which its policy forbids."""
+    for _ in range(100):
+        if page.evaluate(condition):
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError(f"never came true: {condition}")
+
+
 @pytest.mark.browser
 def test_switching_the_region_changes_the_pictures(page, site):
     page.goto((site / "index.html").as_uri())
@@ -404,7 +413,7 @@ def test_switching_the_region_changes_the_pictures(page, site):
     assert changed > 0
     assert page.locator(".card.differs").count() == changed
     assert f"{changed} of 4 titles" in page.locator("#status").inner_text()
-    page.wait_for_function("[...document.querySelectorAll('.wall img')].every(one => one.complete && one.naturalWidth)")
+    until(page, "[...document.querySelectorAll('.wall img')].every(one => one.complete && one.naturalWidth)")
     page.keyboard.press("ArrowRight")
     assert not page.get_by_label("JP", exact=True).is_checked(), "regions can be walked with the keyboard"
     page.get_by_label("everywhere").check(force=True)
@@ -440,7 +449,7 @@ def test_no_page_is_wider_than_the_screen_and_every_picture_loads(page, site, wi
         page.goto(file.as_uri())
         assert page.evaluate("document.documentElement.scrollWidth") <= width, file.name
         page.evaluate("document.querySelectorAll('img').forEach(one => one.loading = 'eager')")
-        page.wait_for_function("[...document.images].every(one => one.complete)")
+        until(page, "[...document.images].every(one => one.complete)")
         assert page.evaluate("[...document.images].every(one => one.naturalWidth > 0)"), file.name
 
 
@@ -450,5 +459,5 @@ def test_crops_are_drawn_when_asked_for(page, site):
     visible = "getComputedStyle(document.querySelector('.outlines .crop')).opacity"
     assert page.evaluate(visible) == "0"
     page.get_by_label("crops").check(force=True)
-    page.wait_for_function(f"{visible} === '1'")
+    until(page, f"{visible} === '1'")
     assert re.search(r"#artwork-\d", page.locator(".pins a").first.get_attribute("href"))

@@ -209,7 +209,9 @@ def _summary(settings: Settings, tables: Tables, home: Path) -> dict[str, Any]:
     )
     shown = choices(tables, members).toPandas()  # simulated: one member in five x a dozen titles
     evaluations = [row.asDict() for row in tables.read("evaluations").collect()]
-    return _counts(tables) | {"world": settings.demo.world, "judged": judge(held_out, shown, evaluations)}
+    judged = judge(held_out, shown, evaluations)
+    judged["judged_members"], judged["judged_decisions"] = judged.pop("members"), judged.pop("decisions")
+    return {"world": settings.demo.world, "seed": settings.demo.seed} | _counts(tables) | judged
 
 
 def _counts(tables: Tables) -> dict[str, int]:
@@ -226,23 +228,22 @@ def _counts(tables: Tables) -> dict[str, int]:
 
 
 def _say(summary: dict[str, Any], home: Path) -> None:
-    judged = summary["judged"]
     print(
         f"\nWorld: {summary['world']}. {summary['titles']} titles, {summary['frames_scanned']:,} frames, "
         f"{summary['artworks']} artworks, {summary['decisions']:,} decisions; {summary['seconds_total']:.0f} s"
     )
-    print(f"The truth, on {judged['members']:,} members that no model was trained on:")
-    uniform = judged["values"]["uniform"]
+    print(f"The truth, on {summary['members']:,} members that no model was trained on:")
+    uniform = summary["values"]["uniform"]
     for name, about in VALUES:
-        value = judged["values"][name]
+        value = summary["values"][name]
         print(f"  {about:<46}{value:.5f}  {value / uniform - 1:+7.1%}")
-    if judged["ope_interval_user"]:
-        low, high = judged["ope_interval_user"]
+    if summary["ope_interval_user"]:
+        low, high = summary["ope_interval_user"]
         print(f"  off-policy interval claimed for user-level    {low:.5f} to {high:.5f} (95%)")
-    if judged["share_of_oracle"] is not None:
-        print(f"  share of the reachable lift                   {judged['share_of_oracle']:.0%}")
+    if summary["share_of_oracle"] is not None:
+        print(f"  share of the reachable lift                   {summary['share_of_oracle']:.0%}")
     print("What may be claimed from the logs alone:")
-    for sentence in judged["conclusions"]:
+    for sentence in summary["conclusions"]:
         print(f"  {sentence}")
     print(f"Report: {home / 'report' / 'index.html'}\nFigures: {home / 'summary.json'}")
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from math import ceil
 
-from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
@@ -18,7 +17,7 @@ from keyart.errors import ConfigError, InputError, LimitError
 from keyart.feedback.decisions_spark import artwork_stats, decisions, impressions, running_times
 from keyart.feedback.events import WATCH_ENDS, parse_now
 from keyart.feedback.events_spark import accepted, checked, quarantined
-from keyart.feedback.log_spark import Log, open_log, unreadable
+from keyart.feedback.log_spark import READ_ERRORS, Log, open_log, unreadable
 from keyart.feedback.privacy import secret
 from keyart.feedback.quality_spark import decision_measures, delivery_measures, tally
 from keyart.schemas import DATA_QUALITY
@@ -66,7 +65,7 @@ def _land(
 ) -> Ingested:
     try:
         counts = tally(rows)
-    except PySparkException as error:
+    except READ_ERRORS as error:
         raise unreadable(delivery.path, error) from error
     if not counts:
         raise InputError(f"log {delivery.path} has no rows; give --events a file or folder with rows")

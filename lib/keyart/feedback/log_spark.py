@@ -1,8 +1,10 @@
 """Open a log as it was delivered: JSON lines, CSV, Parquet or Delta, under our names for its columns."""
 
 import hashlib
+import re
 from dataclasses import dataclass
 
+from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -13,10 +15,12 @@ from keyart.feedback.events import LIST_COLUMNS, LOG_COLUMNS, REQUIRED, theirs
 from keyart.settings import EventsSettings
 from keyart.tables import open_delta
 
-__all__ = ["LINE", "SOURCE", "Log", "open_log", "unreadable"]
+__all__ = ["LINE", "READ_ERRORS", "SOURCE", "Log", "open_log", "unreadable"]
 
 LINE = "_line"
 """Column that holds a line no reader could parse, else null."""
+READ_ERRORS = (PySparkException, Py4JJavaError)
+"""What a log that cannot be read ends in: a task's failure reaches a classic session as Py4J's own error."""
 SOURCE = "_source"
 """Column that holds the file a row came from."""
 
@@ -52,22 +56,23 @@ def open_log(spark: SparkSession, settings: EventsSettings) -> Log:
     kind = settings.format if settings.format != "auto" else _kind([name for name, _ in files], path)
     try:
         found = READERS[kind](spark, path, names)
-    except PySparkException as error:
+    except READ_ERRORS as error:
         raise unreadable(path, error) from error
     return Log(path, _named(found, names, path), _hash([path, *files]))
 
 
-def unreadable(path: str, error: PySparkException) -> InputError:
+def unreadable(path: str, error: Exception) -> InputError:
     """What to tell when Spark cannot read the log."""
-    said = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    return InputError(f"log {path} cannot be read as events.format says: {said[:300]}")
+    said = re.search(r"\[[A-Z_.]+\].*", str(error))
+    why = said[0][:300] if said else type(error).__name__
+    return InputError(f"log {path} cannot be read; mend it or set events.format to what it is: {why}")
 
 
 def _files(spark: SparkSession, path: str) -> list[tuple[str, int]]:
     try:
         listed = spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(path)
         rows = listed.select("path", "length").collect()
-    except PySparkException as error:
+    except READ_ERRORS as error:
         if "PATH_NOT_FOUND" in str(error):
             raise InputError(f"there is no log at {path}; give --events a file or folder") from error
         raise unreadable(path, error) from error

@@ -68,12 +68,15 @@ def nice_ticks(low: float, high: float, about: int = 5) -> tuple[float, ...]:
     return tuple(round(k * step, 12) + 0.0 for k in range(first, last + 1))
 
 
-def interval_chart(estimates: Sequence[Estimate], with_zero: bool = True) -> IntervalChart:
-    """Place estimates on one axis that holds every interval (and zero), with a little air at both ends."""
+def interval_chart(estimates: Sequence[Estimate]) -> IntervalChart:
+    """Place estimates on one axis that holds zero and every interval, with a little air at both ends.
+
+    Where no estimate has a value the axis is empty.
+    """
     ends = [v for e in estimates for v in (e.value, e.lower, e.upper) if v is not None and math.isfinite(v)]
-    if with_zero or not ends:
-        ends.append(0.0)
-    low, high = min(ends), max(ends)
+    if not ends:
+        return IntervalChart(tuple(Bar(e, None, None, None, "unclear") for e in estimates), Axis((), None))
+    low, high = min(0.0, *ends), max(0.0, *ends)
     air = (high - low) * 0.06 or 0.01
     low, high = low - air, high + air
 

@@ -83,7 +83,7 @@ def headline(facts: Facts) -> Headline:
         state, claim = "claimed", f"A lift may be claimed: the {level} interval lies above zero."
     else:
         why = "" if row["verdict"] == "ok" else f" ({row['verdict']})"
-        state, claim = "unclaimed", f"No lift may be claimed: the {level} interval does not lie above zero{why}."
+        state, claim = "unclaimed", f"A claim needs the {level} interval to lie above zero; it does not{why}."
     sentence = "in reward when each member's artwork is chosen for them, against any of the title's artworks at random"
     return Headline(state, lift, lower, upper, sentence, claim, figures)
 

@@ -56,7 +56,9 @@ def flat(text: str) -> list[tuple[str, str]]:
 def _lines(tree: Mapping[str, Any], path: tuple[str, ...]):
     for key, value in tree.items():
         here = (*path, wording.named(str(key)))
-        if isinstance(value, dict):
+        if isinstance(value, dict) and path and not any(isinstance(item, dict | list) for item in value.values()):
+            yield " · ".join(here), ", ".join(f"{name} {item}" for name, item in value.items())
+        elif isinstance(value, dict):
             yield from _lines(value, here)
         elif isinstance(value, list) and not any(isinstance(item, dict | list) for item in value):
             yield " · ".join(here), ", ".join(map(str, value))

@@ -22,7 +22,8 @@ def title_page(catalogue: Catalogue, title: Row) -> dict[str, Any]:
     title_id = title["title_id"]
     artworks = [_artwork(catalogue, row) for row in catalogue.artworks.get(title_id, [])]
     shown = catalogue.candidates.get(title_id, [])
-    others = [row for row in shown if row["verdict"] != "selected"]
+    chosen = {row["image_hash"] for row in catalogue.artworks.get(title_id, [])}
+    others = [row for row in shown if row["image_hash"] not in chosen]
     return {
         "name": title["name"],
         "page": page_of(title_id),

@@ -76,7 +76,7 @@ def test_after_a_scan_alone_the_wall_shows_the_best_frame(scanned):
     ("row", "state", "word"),
     [
         ((0.12, 0.08, 0.16, True), "claimed", "may be claimed"),
-        ((0.02, -0.01, 0.05, False), "unclaimed", "No lift may be claimed"),
+        ((0.02, -0.01, 0.05, False), "unclaimed", "it does not"),
         ((None, None, None, False), "none", "Too few members"),
     ],
 )
