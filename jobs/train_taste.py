@@ -18,14 +18,8 @@ def run(spark, settings) -> None:
     windows = windows_of(tables.read("decisions"), settings.time)
     catalogue = catalogue_of(tables.read("titles"))
     running = tables.read("videos").groupBy("title_id").agg(F.max("duration_seconds").alias("duration_seconds"))
-    rows = engagement(
-        tables.read("events"),
-        running,
-        windows,
-        catalogue.genres,
-        settings.events.default_duration_seconds,
-        settings.taste,
-    )
+    unknown = settings.events.default_duration_seconds
+    rows = engagement(tables.read("events"), running, windows, catalogue.genres, unknown, settings.taste)
     with blocks_of(rows, ORDER, block_builder(catalogue)) as blocks:
         learned = learn(blocks, catalogue, windows, holdout_buckets(settings.time), settings.taste)
         days = f"as_of IN (DATE'{windows.t0}', DATE'{windows.t1}')"

@@ -165,8 +165,8 @@ class EventsSettings:
     default_duration_seconds: Annotated[float, Range(1, 86_400)] = 5_400.0
     """Running time assumed for a title without a film of known duration."""
     now: str = ""
-    """What counts as the present (ISO time, UTC), for replays; empty takes the newest event. Events more than a day after
-    it (where empty: after the clock) are set aside."""
+    """What counts as the present (ISO time, UTC), for replays; empty takes the newest event. Events more than a day
+    after it (where empty: after the clock) are set aside."""
 
 
 @dataclass(frozen=True)
@@ -269,8 +269,8 @@ class DemoSettings:
     days: Annotated[int, Range(6, 365)] = 28
     """Days with logged decisions; as many days of history lie before them."""
     oracle_lift: Annotated[float, Range(0.05, 0.3)] = 0.25
-    """Lift over uniform of the best policy on observable context, to which every world but null is calibrated; less where
-    the artworks differ too little for it."""
+    """Lift over uniform of the best policy on observable context, to which every world but null is calibrated; less
+    where the artworks differ too little for it."""
     take_rate: Annotated[float, Range(0.01, 0.05)] = 0.03
     """Takes per decision under uniform artwork, to which the audience is calibrated."""
 

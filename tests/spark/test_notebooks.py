@@ -61,12 +61,16 @@ def logs(path: Path, artworks: dict[str, list[str]], members: int = 120, days: i
 
 
 @pytest.fixture
-def films(tmp_path) -> Path:
-    folder = tmp_path / "films"
+def films(tmp_path) -> dict[str, Path]:
+    """A folder of three small films and a manifest that knows their genres, as the notebook's variables."""
+    folder, lines = tmp_path / "films", ["title_id,name,uri,genres"]
     folder.mkdir()
-    for seed in (1, 2, 3):
+    for seed, genre in enumerate(("drama", "comedy", "thriller"), 1):
         tiny_film(folder / f"film-{seed}.mp4", seed=seed)
-    return folder
+        lines.append(f"film-{seed},Film {seed},,{genre}")
+    manifest = tmp_path / "manifest.csv"
+    manifest.write_text("\n".join(lines))
+    return {"KEYART_VIDEOS": folder, "KEYART_MANIFEST": manifest}
 
 
 def environment(monkeypatch, tmp_path, **values: object) -> None:
@@ -78,7 +82,7 @@ def environment(monkeypatch, tmp_path, **values: object) -> None:
 
 
 def test_the_pipeline_is_walked_on_films_and_then_on_logs(spark, tmp_path, films, monkeypatch, capsys):
-    environment(monkeypatch, tmp_path, KEYART_VIDEOS=films)
+    environment(monkeypatch, tmp_path, **films)
     notebook = execute("01_walk_the_pipeline.py", spark)
     index = tmp_path / "run" / "report" / "index.html"
     assert "No policy yet" in index.read_text("utf-8")
@@ -89,12 +93,7 @@ def test_the_pipeline_is_walked_on_films_and_then_on_logs(spark, tmp_path, films
     assert len(artworks) == 3 and all(len(ids) > 1 for ids in artworks.values())
 
     logs(tmp_path / "log.jsonl", artworks)
-    manifest = tmp_path / "manifest.csv"
-    genres = dict(zip(artworks, ("drama", "comedy", "thriller"), strict=True))
-    lines = [f"{title},{title.title()},films/{title}.mp4,{genre}" for title, genre in genres.items()]
-    manifest.write_text("\n".join(["title_id,name,uri,genres", *lines]))
-    more = {"KEYART_MANIFEST": manifest, "KEYART_EVENTS": tmp_path / "log.jsonl"}
-    environment(monkeypatch, tmp_path, KEYART_VIDEOS=films, **more)
+    environment(monkeypatch, tmp_path, **films, KEYART_EVENTS=tmp_path / "log.jsonl")
     # Whoever adds logs later runs the settings again and goes on from there.
     execute("01_walk_the_pipeline.py", spark, notebook, only=("EVENTS", "build_report"))
     assert "Current defaults, everywhere" in index.read_text("utf-8")

@@ -4,10 +4,11 @@ import threading
 from datetime import date
 
 import pytest
+from pyspark.sql import functions as F
+
 from keyart.errors import SchemaError, TableError
 from keyart.schemas import TABLES, check_schema
 from keyart.tables import Tables
-from pyspark.sql import functions as F
 
 pytestmark = pytest.mark.spark
 

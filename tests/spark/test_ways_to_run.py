@@ -26,10 +26,12 @@ def manifest(tmp_path):
     return path
 
 
-def run(arguments, **environment):
-    environment = {"PYSPARK_PYTHON": sys.executable, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"} | environment
+def run(program, *arguments):
+    """Run an installed program with conf/local.yaml, from the project's root."""
+    environment = {"PYSPARK_PYTHON": sys.executable, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
     kept = {key: value for key, value in os.environ.items() if key not in {"SPARK_REMOTE", "PYTHONPATH"}}
-    return subprocess.run(arguments, env=kept | environment, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    command = [str(BIN / program), *map(str, arguments), "--config", "conf/local.yaml"]
+    return subprocess.run(command, env=kept | environment, cwd=ROOT, capture_output=True, text=True, timeout=300)
 
 
 def names(tables):
@@ -52,18 +54,15 @@ def test_spark_submit_with_the_zip(manifest, tables, tmp_path):
         "runpy.run_path(sys.argv[0], run_name='__main__')\n"
     )
     for script in (ROOT / "jobs/ingest_catalog.py", probe):
-        done = run(
-            [str(BIN / "spark-submit"), "--py-files", str(archive), str(script)]
-            + ["--config", "conf/local.yaml", "--manifest", str(manifest), "--tables", tables.root]
-        )
+        done = run(*("spark-submit", "--py-files", archive, script, "--manifest", manifest, "--tables", tables.root))
         assert done.returncode == 0, done.stderr[-3000:]
     assert names(tables) == EXPECTED
 
 
 def test_the_command_over_spark_connect(manifest, tables):
     done = run(
-        [str(BIN / "keyart"), "ingest-catalog", "--manifest", str(manifest), "--tables", tables.root]
-        + ["--config", "conf/local.yaml", "--set", "session.master=''", "--set", "session.remote=local[2]"]
+        *("keyart", "ingest-catalog", "--manifest", manifest, "--tables", tables.root),
+        *("--set", "session.master=''", "--set", "session.remote=local[2]"),
     )
     assert done.returncode == 0, done.stderr[-3000:]
     assert names(tables) == EXPECTED
@@ -74,10 +73,7 @@ def test_a_users_mistake_is_one_line_and_status_2(tmp_path, text, said):
     path = tmp_path / ("nowhere.csv" if text is None else "films.csv")
     if text is not None:
         path.write_text(text)
-    done = run(
-        [str(BIN / "keyart"), "ingest-catalog", "--manifest", str(path), "--tables", str(tmp_path / "tables")]
-        + ["--config", "conf/local.yaml"]
-    )
+    done = run("keyart", "ingest-catalog", "--manifest", path, "--tables", tmp_path / "tables")
     lines = [line for line in done.stderr.splitlines() if line.startswith("keyart:")]
     assert done.returncode == 2
     assert len(lines) == 1

@@ -43,12 +43,11 @@ def decisions(
     ``history`` holds takes, plays and watches since the first of ``events``, and all earlier plays (for already_started
     where the log does not say). ``running`` is title_id, running_seconds.
     """
-    firsts = _first_exposures(_exposures(events)).join(_outcomes(history), on=list(PAIR), how="left")
-    timed = firsts.join(running, on="title_id", how="left").withColumn(
-        "_running", F.coalesce("running_seconds", F.lit(settings.default_duration_seconds))
-    )
+    outcomes = _outcomes(history).join(running, on="title_id", how="left")
     picked = (
-        timed.withColumn("_final", F.col("_first") + int(settings.reward_window_hours * HOUR))
+        _first_exposures(_exposures(events))
+        .join(outcomes, on=list(PAIR), how="left")
+        .withColumn("_final", F.col("_first") + int(settings.reward_window_hours * HOUR))
         .withColumn("_take", F.get(_takes(settings), F.lit(0)))
         .withColumn("_seen", _watched())
     )
@@ -108,9 +107,8 @@ def _first_exposures(exposures: DataFrame) -> DataFrame:
     of_pair = Window.partitionBy(*PAIR).orderBy("event_date", "ts", "event_id")
     return (
         exposures.repartition(*PAIR)
-        .withColumn("_n", F.row_number().over(of_day))
-        .withColumn("_at", F.collect_list(at).over(whole_day))
-        .where(F.col("_n") == 1)
+        .withColumns({"_at": F.collect_list(at).over(whole_day), "_id": F.first("event_id").over(whole_day)})
+        .where(F.col("event_id") == F.col("_id"))
         .withColumn("_first", at)
         .withColumn("_next", F.lead("_first").over(of_pair))
     )
@@ -155,8 +153,9 @@ def _with_outcome(picked: DataFrame, now: datetime, settings: EventsSettings) ->
     taken = is_final & F.col("_take").isNotNull()
     watched = F.aggregate("_seen", F.lit(0.0), lambda total, s: total + s["watched"])
     completed = F.exists("_seen", lambda s: s["complete"])
-    quality = F.when(completed, 1.0).otherwise(F.least(F.lit(1.0), watched / F.col("_running")))
-    early = F.least(F.lit(settings.abandon_seconds), ABANDON_SHARE * F.col("_running"))
+    running = F.coalesce("running_seconds", F.lit(settings.default_duration_seconds))
+    quality = F.when(completed, 1.0).otherwise(F.least(F.lit(1.0), watched / running))
+    early = F.least(F.lit(settings.abandon_seconds), ABANDON_SHARE * running)
     hour = F.coalesce("local_hour", F.hour("ts"))
     part = F.get(F.array(*map(F.lit, DAY_PARTS)), F.floor(hour / HOURS_PER_PART).cast("int"))
     until_take = F.size(F.filter("_at", lambda at: at <= F.col("_take.at")))

@@ -99,6 +99,13 @@ class Catalogue:
             order += [("region", region.name) for region in self.regions if region.parent == parent]
         return [pair for pair in order if self.cell(*pair, title_id)]
 
+    def counted(self, row: Row) -> tuple[str, str, str]:
+        """Decisions, takes and reason of a level's row; of a cell below privacy.smallest_cell only that it is."""
+        few = self.facts.smallest_cell
+        if row["n"] < few:
+            return f"under {few}", wording.NOTHING, "few decisions of its own: mostly what is known above it"
+        return wording.count(row["n"]), wording.count(row["takes"]), row["reason"]
+
     def picture(self, row: Row | None) -> Picture | None:
         """The thumbnail of an artwork or candidate."""
         return None if row is None else self.facts.pictures.get(row["image_hash"])

@@ -51,7 +51,7 @@ def _artwork(catalogue: Catalogue, row: Row) -> dict[str, Any]:
         "alt": catalogue.alt(row),
         "time": wording.clock(row["seconds"]),
         "crops": sorted(row["crops"], key=lambda crop: -crop["width"] / max(crop["height"], 1e-9)),
-        "take_rate": wording.percent(takes / n, 2) if n else None,
+        "take_rate": wording.percent(takes / n, 2) if n >= catalogue.facts.smallest_cell else None,
         "n": wording.count(n),
         "wins": wins,
     }
@@ -165,9 +165,7 @@ def _winners(catalogue: Catalogue, title_id: str) -> dict[str, Any] | None:
             "bar": bar,
             "value": wording.signed_percent(bar.estimate.value),
             "interval": f"{wording.signed_percent(bar.estimate.lower)} to {wording.signed_percent(bar.estimate.upper)}",
-            "n": wording.count(row["n"]),
-            "takes": wording.count(row["takes"]),
-            "reason": row["reason"],
+            **dict(zip(("n", "takes", "reason"), catalogue.counted(row), strict=True)),
         }
         for (level, cell, row), bar in zip(found, chart.bars, strict=True)
     ]
@@ -189,24 +187,25 @@ def _regions(catalogue: Catalogue, title_id: str) -> dict[str, Any] | None:
                 "number": catalogue.number[artwork["artwork_id"]],
                 "picture": catalogue.picture(artwork),
                 "alt": catalogue.alt(artwork),
-                "cells": [_tinted(row) for row in line],
+                "cells": [_tinted(catalogue, row) for row in line],
             }
         )
     heads = [{"label": "everywhere" if level == "global" else cell, "level": level} for level, cell in cells]
     return {"heads": heads, "lines": lines}
 
 
-def _tinted(row: Row | None) -> dict[str, Any] | None:
+def _tinted(catalogue: Catalogue, row: Row | None) -> dict[str, Any] | None:
     if row is None:
         return None
     value = gain(row["mean"])
     spread = Z95 * row["sd"]
+    n, takes, _ = catalogue.counted(row)
     return {
         "value": wording.signed_percent(value, 0),
         "tint": round(min(abs(value) / STRONG, 1.0) * 100),
         "sign": "below" if value < 0 else "above",
         "is_default": row["is_default"],
         "about": f"95% interval {wording.signed_percent(gain(row['mean'] - spread), 0)} to "
-        f"{wording.signed_percent(gain(row['mean'] + spread), 0)}; {wording.count(row['n'])} decisions, "
-        f"{wording.count(row['takes'])} takes; served {wording.percent(row['probability'], 0)}",
+        f"{wording.signed_percent(gain(row['mean'] + spread), 0)}; {n} decisions, {takes} takes; "
+        f"served {wording.percent(row['probability'], 0)}",
     }

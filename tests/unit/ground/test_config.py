@@ -5,6 +5,7 @@ from datetime import date
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from keyart.config import as_dict, load, with_values
 from keyart.errors import ConfigError
 from keyart.settings import Settings

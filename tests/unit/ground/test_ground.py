@@ -9,6 +9,7 @@ import zipfile
 
 import numpy as np
 import pytest
+
 from keyart import bundle, cli, jars, java, seeding
 from keyart.errors import SetupError
 

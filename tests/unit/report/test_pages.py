@@ -154,6 +154,13 @@ def test_small_groups_are_not_counted_out(whole):
     assert members_page(Catalogue(dataclasses.replace(whole, smallest_cell=101)))["popular"] == []
 
 
+def test_small_cells_show_no_counts(whole):
+    catalogue = Catalogue(dataclasses.replace(whole, smallest_cell=101))
+    page = title_page(catalogue, catalogue.title["orbit"])
+    assert {(row["n"], row["takes"]) for row in page["winners"]["rows"]} == {("under 101", "–")}
+    assert "gains" not in page["winners"]["rows"][0]["reason"]
+
+
 def test_what_a_region_favours_is_found_within_titles_only():
     rng = np.random.default_rng(3)
     titles = np.repeat(np.arange(50), 8)
