@@ -68,7 +68,7 @@ def test_the_command_over_spark_connect(manifest, tables):
     assert names(tables) == EXPECTED
 
 
-@pytest.mark.parametrize(("text", "said"), [("title_id,uri\na,x\n", "name"), ("", "empty"), (None, "nowhere.csv")])
+@pytest.mark.parametrize(("text", "said"), [("title_id,uri\na,x\n", "name"), ("", "missing"), (None, "nowhere.csv")])
 def test_a_users_mistake_is_one_line_and_status_2(tmp_path, text, said):
     path = tmp_path / ("nowhere.csv" if text is None else "films.csv")
     if text is not None:

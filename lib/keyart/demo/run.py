@@ -208,7 +208,7 @@ def _summary(settings: Settings, tables: Tables, home: Path) -> dict[str, Any]:
         (taste["as_of"] == settings.time.t1) & (taste["user_bucket"] < holdout_buckets(settings.time))
     )
     # Simulated, so small enough for the driver: one member in five x a dozen titles.
-    shown = choices(tables, members).toPandas().to_dict("list")
+    shown = {str(name): column for name, column in choices(tables, members).toPandas().items()}
     evaluations = [row.asDict() for row in tables.read("evaluations").collect()]
     judged = judge(held_out, shown, evaluations)
     judged["judged_members"], judged["judged_decisions"] = judged.pop("members"), judged.pop("decisions")
