@@ -2,22 +2,22 @@
 
 import sys
 
-from pyspark.sql import functions as F
-
 from keyart.cli import run_job
+from keyart.feedback.decisions_spark import running_times
 from keyart.feedback.spark import windows_of
 from keyart.feedback.windows import holdout_buckets
 from keyart.learning.blocks_spark import blocks_of
 from keyart.learning.engagement_spark import ORDER, block_builder, catalogue_of, engagement
 from keyart.learning.taste_spark import learn, register_taste, taste_rows
 from keyart.tables import Tables
+from keyart.video.spark import current
 
 
 def run(spark, settings) -> None:
     tables = Tables(spark, settings.tables)
     windows = windows_of(tables.read("decisions"), settings.time)
     catalogue = catalogue_of(tables.read("titles"))
-    running = tables.read("videos").groupBy("title_id").agg(F.max("duration_seconds").alias("duration_seconds"))
+    running = running_times(tables.read("videos"), current(tables, "frames") if tables.exists("frames") else None)
     unknown = settings.events.default_duration_seconds
     rows = engagement(tables.read("events"), running, windows, catalogue.genres, unknown, settings.taste)
     with blocks_of(rows, ORDER, block_builder(catalogue)) as blocks:

@@ -75,8 +75,9 @@ def _demo(settings: Settings, videos: str | None) -> int:
     settings = _dated(settings)
     with clock("films"):
         settings = _films(settings, videos, home)
-    from keyart.session import open_session
+    from keyart.session import is_running, open_session
 
+    ours = not is_running()
     with clock("session"):
         spark = open_session(settings.session)
     tables = Tables(spark, settings.tables)
@@ -91,7 +92,8 @@ def _demo(settings: Settings, videos: str | None) -> int:
         summary["seconds"] = clock.seconds
         summary["seconds_total"] = round(clock.total(), 1)
     finally:
-        spark.stop()
+        if ours:
+            spark.stop()
     (home / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
     _say(summary, home)
     return 0

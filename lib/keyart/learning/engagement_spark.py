@@ -51,7 +51,7 @@ def engagement(
     """What each member did before t0 (``early``) and before t1 (``late``), one row a member, kind and name.
 
     ``title``: quality in [0, 1]; ``genre``: searches that name it; ``region``: events there. Null: none by that day.
-    ``running_times`` are title_id, duration_seconds.
+    ``running_times`` are title_id, running_seconds.
     """
     seen = events.where(F.col("event_date") < F.lit(windows.t1)).withColumn(
         "is_early", F.col("event_date") < F.lit(windows.t0)
@@ -76,7 +76,7 @@ def _watched(seen: DataFrame, running_times: DataFrame, default_seconds: float, 
 
     def quality(name: str) -> Column:
         seconds, done = F.col(f"{name}_seconds"), F.col(f"{name}_complete")
-        running = F.coalesce("duration_seconds", F.lit(default_seconds))
+        running = F.coalesce("running_seconds", F.lit(default_seconds))
         return (
             F.when(done == 1, 1.0)
             .when(seconds > 0, F.least(F.lit(1.0), seconds / running))

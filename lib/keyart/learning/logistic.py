@@ -17,7 +17,7 @@ from scipy.special import expit
 from keyart.learning.als import packed_outer
 from keyart.learning.blocks import Arrays
 
-__all__ = ["Rows", "full_hessian", "log_odds", "losses", "newton_sums", "ridge_step"]
+__all__ = ["Rows", "full_hessian", "log_odds", "losses", "newton_sums", "ridge_step", "score_test"]
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,19 @@ def full_hessian(packed: np.ndarray, members: int, artworks: int) -> np.ndarray:
     left, right = places
     full = packed[left[:, None, :, None], right[None, :, None, :]]
     return full.reshape(members * artworks, members * artworks)
+
+
+def score_test(hessian: np.ndarray, gradient: np.ndarray, l2: float) -> float:
+    """How far the gradient at W = 0 exceeds chance, in standard deviations, in the directions that ``l2`` leaves free.
+
+    Without an effect the gradient has mean 0 and covariance H, whatever the takes do otherwise, because x is randomised
+    around 0. So g'(H + l2)^-1 g has mean tr S and variance 2 tr S^2 with S = H (H + l2)^-1 (the variance-component
+    score test of le Cessie and van Houwelingen 1995).
+    """
+    values = np.linalg.eigvalsh(hessian)
+    free = values / (values + l2)
+    found = gradient.ravel() @ np.linalg.solve(hessian + l2 * np.eye(len(hessian)), gradient.ravel())
+    return float((found - free.sum()) / max(np.sqrt(2 * np.sum(free**2)), 1e-12))
 
 
 def ridge_step(hessian: np.ndarray, gradient: np.ndarray, weights: np.ndarray, l2: float) -> np.ndarray:

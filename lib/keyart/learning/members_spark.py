@@ -10,7 +10,7 @@ from pyspark.sql import DataFrame
 from keyart.learning.blocks import Arrays
 from keyart.learning.blocks_spark import sum_over
 from keyart.learning.fit import chosen_strength, validation_metrics
-from keyart.learning.logistic import full_hessian, ridge_step
+from keyart.learning.logistic import full_hessian, ridge_step, score_test
 from keyart.learning.response import Base, compare, member_sums
 
 __all__ = ["MemberLevel"]
@@ -45,7 +45,9 @@ class MemberLevel:
         tried = np.stack([ridge_step(hessian, gradient, weights, strength) for gradient, weights, strength in steps])
         base, features = self.base, self.features  # a worker gets these, not self with its DataFrame
         found = sum_over(self.blocks, lambda block: compare(block, base, effects, features, tried))
-        chosen, metrics = chosen_strength(found), validation_metrics(found, l2)
+        scores = [score_test(hessian, sums["gradient"][0], strength) for strength in l2]
+        chosen, metrics = chosen_strength(found, scores), validation_metrics(found, l2)
+        metrics["member_score_z"] = max(scores) if chosen is None else scores[chosen]
         if chosen is None:
             return None, nothing, metrics | {"chosen_l2": 0.0}
         return l2[chosen], tried[chosen], metrics | {"chosen_l2": l2[chosen]}

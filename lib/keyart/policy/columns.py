@@ -19,7 +19,7 @@ def vectors(column: pa.Array, length: int) -> tuple[np.ndarray, np.ndarray]:
     if (lengths != length).any():
         raise ValueError(f"a vector has {lengths[lengths != length][0]} numbers, the model wants {length}")
     matrix = np.zeros((len(column), length))
-    matrix[present] = np.asarray(column.flatten(), dtype=np.float64).reshape(-1, length)
+    matrix[present] = np.asarray(column.flatten(), dtype=np.float64).reshape(int(present.sum()), length)
     return matrix, present
 
 

@@ -31,16 +31,16 @@ def sums(gain: list[float], squares: list[float]) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize(
-    ("gain", "squares", "expected"),
+    ("gain", "scores", "expected"),
     [
-        ([1.0, 5.0, 3.0], [1.0, 4.0, 1.0], 1),
-        ([1.0, 5.0, 3.0], [1.0, 9.0, 1.0], None),  # the best is 1.7 standard errors
-        ([-4.0, -1.0], [1.0, 0.01], None),
-        ([0.0, 0.0], [0.0, 0.0], None),  # no late rows
+        ([1.0, 5.0, 3.0], [9.0, 5.0, 4.5], 1),
+        ([1.0, 5.0, 3.0], [9.0, 3.0, 9.0], None),  # what predicts best is no more than chance
+        ([-4.0, -1.0], [9.0, 9.0], None),  # an effect that does not last
+        ([0.0, 0.0], [9.0, 9.0], None),  # no late rows
     ],
 )
-def test_a_strength_must_beat_the_region_level_beyond_chance(gain, squares, expected):
-    assert chosen_strength(sums(gain, squares)) == expected
+def test_a_strength_must_predict_later_days_and_be_beyond_chance(gain, scores, expected):
+    assert chosen_strength(sums(gain, [1.0] * len(gain)), scores) == expected
 
 
 def test_metrics_are_per_decision_and_absent_without_late_rows():

@@ -5,7 +5,7 @@ import pytest
 from scipy.optimize import minimize
 from scipy.special import expit
 
-from keyart.learning.logistic import Rows, full_hessian, log_odds, losses, newton_sums, ridge_step
+from keyart.learning.logistic import Rows, full_hessian, log_odds, losses, newton_sums, ridge_step, score_test
 from keyart.seeding import rng
 
 
@@ -90,3 +90,16 @@ def test_a_bilinear_truth_is_recovered_within_its_standard_errors():
 def test_no_weights_leave_the_offset():
     found = rows(7)
     assert log_odds(found, np.zeros((3, 2))) is found.offset
+
+
+def test_score_test_is_standard_without_an_effect_and_large_with_one():
+    def score(seed: int, weights: np.ndarray) -> float:
+        found = rows(seed, members=300, count=3000, weights=weights)
+        sums = newton_sums(found, np.zeros((1, 3, 2)))
+        return score_test(full_hessian(sums["hessian"], 3, 2), sums["gradient"][0], l2=50.0)
+
+    none = np.array([score(100 + seed, np.zeros((3, 2))) for seed in range(200)])
+    assert abs(none.mean()) < 0.25
+    assert 0.75 < none.std() < 1.25
+    assert (none > 4).mean() <= 0.01
+    assert score(1, np.full((3, 2), 0.15)) > 4

@@ -19,6 +19,13 @@ def test_vectors_of_another_length_are_refused():
         vectors(pa.array([[1.0, 2.0], [1.0, 2.0, 3.0]]), 2)
 
 
+def test_vectors_may_be_empty():
+    """A catalogue without genres has genre mixes of length 0."""
+    matrix, present = vectors(pa.array([[], None, []], pa.list_(pa.float32())), 0)
+    assert matrix.shape == (3, 0)
+    assert present.tolist() == [True, False, True]
+
+
 def test_owners_of_flattened_lists():
     column = pa.array([["x"], [], None, ["a", "b"], ["c"]]).slice(1)
     assert owners(column).tolist() == [2, 2, 3]

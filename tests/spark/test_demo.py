@@ -1,0 +1,56 @@
+"""`make demo` in small: every stage on films of its own, the judgement beside the truth, and nothing done twice."""
+
+import json
+
+import pytest
+
+from keyart.demo.run import main
+
+pytestmark = pytest.mark.spark
+
+WANTED = {
+    "titles", "frames_scanned", "shots", "artworks", "impressions", "decisions", "lift_region_vs_uniform",
+    "lift_user_vs_uniform", "lift_user_vs_best_single", "ope_interval_user", "share_of_oracle", "seconds",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    return tmp_path_factory.mktemp("demo")
+
+
+def demo(home, world):
+    small = {"demo.titles": 2, "demo.members": 1500, "demo.days": 9, "demo.world": world, "taste.iterations": 3}
+    chosen = [f"--set={key}={value}" for key, value in {**small, "tables": home / "tables"}.items()]
+    assert main(["--config", "conf/demo.yaml", *chosen]) == 0
+    return json.loads((home / "summary.json").read_text())
+
+
+def test_the_whole_pipeline_once_and_then_nothing_again(spark, home, capsys):
+    first = demo(home, "taste")
+    assert first.keys() >= WANTED
+    assert first["titles"] == 2
+    assert 2 * 20 * 24 <= first["frames_scanned"] <= 2 * 60 * 24
+    assert first["artworks"] == 16
+    assert first["shots"] >= 12
+    assert 0.05 <= first["oracle_lift"] <= 0.3
+    assert first["lift_user_vs_uniform"] <= first["oracle_lift"] + 0.05
+    assert (home / "report" / "index.html").is_file()
+    said = capsys.readouterr().out
+    assert "Report: " in said
+    assert "What may be claimed from the logs alone:" in said
+
+    second = demo(home, "taste")
+    worked = {stage: seconds for stage, seconds in second["seconds"].items() if stage not in {"session", "judge"}}
+    assert {stage for stage, seconds in worked.items() if seconds > 2.0} <= {"films"}
+    same = WANTED - {"seconds"}
+    assert {key: first[key] for key in same} == {key: second[key] for key in same}
+
+
+def test_where_artwork_does_not_matter_nothing_is_claimed(spark, home):
+    summary = demo(home, "null")
+    assert summary["world"] == "null"
+    assert summary["lift_user_vs_uniform"] == 0.0
+    assert summary["share_of_oracle"] is None
+    assert summary["conclusions"]
+    assert all(sentence.startswith("no ") for sentence in summary["conclusions"])
