@@ -31,6 +31,7 @@ setup(
         "av>=16",
         "numba>=0.62",
         "scipy>=1.15",
+        "threadpoolctl>=3.2",
         "pandas>=2.2,<3",
         "pyarrow>=20",
         "mlflow>=3.5,<4",

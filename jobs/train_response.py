@@ -2,16 +2,20 @@
 
 import sys
 
+from pyspark.sql import SparkSession
+
 from keyart.cli import run_job
 from keyart.feedback.spark import windows_of
 from keyart.feedback.windows import holdout_buckets
 from keyart.learning import decisions_spark as rows
 from keyart.learning.blocks_spark import blocks_of
 from keyart.learning.response_spark import check_enough, fit_response, register_response, taste_model, validation_day
+from keyart.settings import Settings
 from keyart.tables import Tables
 
 
-def run(spark, settings) -> None:
+def run(spark: SparkSession, settings: Settings) -> None:
+    """Fit offset, region and member level, register the model and say what came of it."""
     tables = Tables(spark, settings.tables)
     decisions, windows = tables.read("decisions"), windows_of(tables.read("decisions"), settings.time)
     artworks = rows.artworks_of(tables.read("artworks"))
@@ -19,9 +23,8 @@ def run(spark, settings) -> None:
     chosen = rows.eligible(decisions, windows, holdout_buckets(settings.time))
     counts = rows.cell_counts(chosen, artworks.artwork_ids)
     check_enough(counts, windows)
-    build = rows.block_builder(
-        artworks, counts.regions, taste.model, validation_day(windows), settings.response.weight_clip
-    )
+    late, clip = validation_day(windows), settings.response.weight_clip
+    build = rows.block_builder(artworks, counts.regions, taste.model, late, clip)
     with blocks_of(rows.with_vectors(chosen, vectors), rows.ORDER, build) as blocks:
         fitted = fit_response(blocks, artworks, counts, taste.model.arrays, settings.regions, settings.response)
     version = register_response(tables, fitted, artworks, taste, windows, settings)

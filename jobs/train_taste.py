@@ -2,24 +2,25 @@
 
 import sys
 
+from pyspark.sql import SparkSession
+
 from keyart.cli import run_job
-from keyart.feedback.decisions_spark import running_times
 from keyart.feedback.spark import windows_of
 from keyart.feedback.windows import holdout_buckets
 from keyart.learning.blocks_spark import blocks_of
-from keyart.learning.engagement_spark import ORDER, block_builder, catalogue_of, engagement
+from keyart.learning.engagement_spark import ORDER, block_builder, catalogue_of, engagement, running
 from keyart.learning.taste_spark import learn, register_taste, taste_rows
+from keyart.settings import Settings
 from keyart.tables import Tables
-from keyart.video.spark import current
 
 
-def run(spark, settings) -> None:
+def run(spark: SparkSession, settings: Settings) -> None:
+    """Learn taste, write its rows, register the model and say what came of it."""
     tables = Tables(spark, settings.tables)
     windows = windows_of(tables.read("decisions"), settings.time)
     catalogue = catalogue_of(tables.read("titles"))
-    running = running_times(tables.read("videos"), current(tables, "frames") if tables.exists("frames") else None)
     unknown = settings.events.default_duration_seconds
-    rows = engagement(tables.read("events"), running, windows, catalogue.genres, unknown, settings.taste)
+    rows = engagement(tables.read("events"), running(tables), windows, catalogue.genres, unknown, settings.taste)
     with blocks_of(rows, ORDER, block_builder(catalogue)) as blocks:
         learned = learn(blocks, catalogue, windows, holdout_buckets(settings.time), settings.taste)
         days = f"as_of IN (DATE'{windows.t0}', DATE'{windows.t1}')"

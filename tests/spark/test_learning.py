@@ -13,12 +13,11 @@ from pyspark.sql import functions as F
 
 from keyart.config import load, with_values
 from keyart.errors import ModelError
-from keyart.feedback.decisions_spark import running_times
 from keyart.feedback.spark import windows_of
 from keyart.feedback.windows import holdout_buckets
 from keyart.learning.blocks_spark import blocks_of
 from keyart.learning.decisions_spark import artworks_of
-from keyart.learning.engagement_spark import ORDER, block_builder, catalogue_of, engagement
+from keyart.learning.engagement_spark import ORDER, block_builder, catalogue_of, engagement, running
 from keyart.learning.members import member_vectors, standardised
 from keyart.learning.predict import user_scores
 from keyart.learning.taste_spark import learn, taste_rows
@@ -273,8 +272,7 @@ def test_both_jobs_twice_leave_the_same(trained, spark):
 def titles_learned(tables: Tables, settings: Settings, events: DataFrame, taste: TasteSettings) -> np.ndarray:
     """Affinities of all members with history to all titles, from title factors learned on these events."""
     windows, catalogue = windows_of(tables.read("decisions"), settings.time), catalogue_of(tables.read("titles"))
-    running = running_times(tables.read("videos"), None)
-    rows = engagement(events, running, windows, catalogue.genres, 5400.0, taste)
+    rows = engagement(events, running(tables), windows, catalogue.genres, 5400.0, taste)
     with blocks_of(rows, ORDER, block_builder(catalogue)) as blocks:
         learned = learn(blocks, catalogue, windows, holdout_buckets(settings.time), taste)
         known = taste_rows(blocks, learned, windows).where("as_of = DATE'2026-01-04' AND history > 0")

@@ -7,6 +7,7 @@ from datetime import date, timedelta
 
 import numpy as np
 from pyspark.sql import DataFrame
+from threadpoolctl import threadpool_limits
 
 from keyart.errors import ConfigError, ModelError
 from keyart.feedback.windows import Windows
@@ -76,6 +77,8 @@ class Fitted:
     slopes: dict[str, float] = field(default_factory=dict)
 
 
+# Hundreds of small factorisations: beside Spark's tasks, BLAS threads that wait for each other take 100 times as long.
+@threadpool_limits.wrap(limits=1)
 def fit_response(
     blocks: DataFrame,
     artworks: Artworks,
