@@ -235,7 +235,7 @@ def _say(summary: dict[str, Any], home: Path) -> None:
         f"\nWorld: {summary['world']}. {summary['titles']} titles, {summary['frames_scanned']:,} frames, "
         f"{summary['artworks']} artworks, {summary['decisions']:,} decisions; {summary['seconds_total']:.0f} s"
     )
-    print(f"The truth, on {summary['members']:,} members that no model was trained on:")
+    print(f"The truth, on {summary['judged_members']:,} members that no model was trained on:")
     uniform = summary["values"]["uniform"]
     for name, about in VALUES:
         value = summary["values"][name]
