@@ -7,6 +7,7 @@ as Unity Catalog. Writes go through the DataFrame API and SQL alone, so that the
 import logging
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from datetime import UTC, datetime
 
 from pyspark.errors import PySparkException
@@ -30,7 +31,8 @@ class Tables:
 
     def __init__(self, spark: SparkSession, root: str) -> None:
         self.spark = spark
-        self.root = root.rstrip("/")
+        # SQL knows delta.`path` by absolute paths and URLs only.
+        self.root = (root if ":" in root else str(Path(root).absolute())).rstrip("/")
 
     def name(self, table: str) -> str:
         """How SQL calls the table: delta.`ROOT/table`, or catalog.schema.table."""

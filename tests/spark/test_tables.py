@@ -119,6 +119,14 @@ def test_names_of_a_catalogue(spark):
     assert Tables(spark, "s3://bucket/x/").name("titles") == "delta.`s3://bucket/x/titles`"
 
 
+def test_a_root_may_be_relative(spark, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    tables = Tables(spark, "build/tables")
+    tables.append("titles", titles(spark, "a"))
+    assert tables.read("titles").count() == 1
+    assert (tmp_path / "build" / "tables" / "titles" / "_delta_log").is_dir()
+
+
 def test_a_schema_of_the_session_catalogue_works_too(spark, tmp_path):
     spark.sql(f"CREATE DATABASE IF NOT EXISTS keyart_test LOCATION '{tmp_path}'")
     try:
