@@ -7,8 +7,8 @@ as Unity Catalog. Writes go through the DataFrame API and SQL alone, so that the
 import logging
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from datetime import UTC, datetime
+from pathlib import Path
 
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession, functions
