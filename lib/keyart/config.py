@@ -35,10 +35,17 @@ def load(path: str | Path | None, overrides: Sequence[str] = ()) -> Settings:
             parsed = yaml.safe_load(value) if value else ""
         except yaml.YAMLError as error:
             raise ConfigError(f"--set {override}: the value is not YAML") from error
-        change: Any = parsed
-        for part in reversed(key.strip().split(".")):
-            change = {part: change}
-        _build(Settings, change, "--set", "")
+        change = _nested(key, parsed)
+        try:
+            _build(Settings, change, "--set", "")
+        except ConfigError:
+            # What YAML takes for a null, number or date may be meant as text: demo.world=null, catalog.videos=2001.
+            change = _nested(key, value)
+            try:
+                _build(Settings, change, "--set", "")
+            except ConfigError:
+                change = _nested(key, parsed)
+                _build(Settings, change, "--set", "")
         tree = _merge(tree, change)
     return _build(Settings, tree, origin, "")
 
@@ -46,6 +53,12 @@ def load(path: str | Path | None, overrides: Sequence[str] = ()) -> Settings:
 def as_dict(settings: Settings) -> dict[str, Any]:
     """The settings as plain values, for logs and MLflow."""
     return asdict(settings)
+
+
+def _nested(key: str, value: Any) -> Any:
+    for part in reversed(key.strip().split(".")):
+        value = {part: value}
+    return value
 
 
 def with_values(settings: Settings, values: Mapping[str, Any]) -> Settings:

@@ -46,12 +46,3 @@ def test_the_whole_pipeline_once_and_then_nothing_again(spark, home, capsys):
     assert not again, f"{again} did again what had not changed"
     same = WANTED - {"seconds"}
     assert {key: first[key] for key in same} == {key: second[key] for key in same}
-
-
-def test_where_artwork_does_not_matter_nothing_is_claimed(spark, home):
-    summary = demo(home, "null")
-    assert summary["world"] == "null"
-    assert summary["lift_user_vs_uniform"] == 0.0
-    assert summary["share_of_oracle"] is None
-    assert summary["conclusions"]
-    assert all(sentence.startswith("no ") for sentence in summary["conclusions"])

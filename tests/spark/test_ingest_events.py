@@ -61,7 +61,7 @@ GOOD = numbered(
     [
         # ann takes on her second exposure of the day; the third no longer counts. 600 of 1000 seconds watched.
         shown("ann", "01T20:00:00", "a1", local_hour=21, row=2, position=3, ranker_score=0.25),
-        shown("ann", "01T21:00:00", "a1", local_hour=22, row=0, position=0),
+        shown("ann", "01T21:00:00", "a1", local_hour=22, row=0.0, position=0),
         row("take", "ann", "01T21:30:00", title_id="film1", source="row"),
         row("play", "ann", "01T21:30:05", title_id="film1", source="row"),
         row("stop", "ann", "01T21:45:00", title_id="film1", watched_seconds=600.0),
@@ -84,7 +84,7 @@ GOOD = numbered(
         row("play", "eve", "05T10:10:00", title_id="film2", source="row"),
         row("stop", "eve", "05T11:00:00", title_id="film2", watched_seconds=3000.0),
         row("complete", "eve", "06T20:00:00", title_id="film2", watched_seconds=600.0),
-        row("stop", "eve", "07T10:00:01", title_id="film2", watched_seconds=60.0),
+        row("stop", "eve", "08T10:00:00", title_id="film2", watched_seconds=60.0),
         shown("eve", "05T10:00:00", "a1"),
         row("take", "eve", "06T10:00:01", title_id="film1", source="row"),
         # Nothing is learned from fay's exposure; gus's log knows more than we do.
@@ -303,16 +303,22 @@ def test_a_log_delivered_again_changes_nothing(spark, ingested, monkeypatch):
 
 
 def test_deliveries_in_another_order_and_form_give_the_same_tables(spark, ingested, tmp_path, monkeypatch):
-    """The later half first, as Parquet; then the earlier, with some rows of both, as gzipped CSV under other names."""
+    """Some days as Parquet, earlier ones as gzipped CSV under other names, later ones as JSON.
+
+    No present is set: the first delivery leaves decisions open, the second brings plays from before them all, and the
+    third, days after, settles what was open.
+    """
     monkeypatch.setenv("KEYART_USER_KEY", SECRET)
     tables = catalogue(spark, tmp_path / "tables")
     ordered = sorted(GOOD, key=lambda one: one["ts"])
-    late, early = ordered[len(ordered) // 2 - 3 :], ordered[: len(ordered) // 2 + 3]
-    columns = {name: [one.get(name) for one in reversed(late)] for name in LOG_COLUMNS}
+    early, middle, late = ordered[:9], ordered[6:-4], ordered[-4:]
+    columns = {name: [one.get(name) for one in reversed(middle)] for name in LOG_COLUMNS}
+    columns["row"] = [None if one is None else float(one) for one in columns["row"]]
     columns["ts"] = [datetime.fromisoformat(when) for when in columns["ts"]]
-    (tmp_path / "late").mkdir()
-    pq.write_table(pa.table(columns), tmp_path / "late" / "part.parquet")
-    run(spark, settings_for(tables.root, tmp_path / "late"))
+    (tmp_path / "middle").mkdir()
+    pq.write_table(pa.table(columns), tmp_path / "middle" / "part.parquet")
+    run(spark, settings_for(tables.root, tmp_path / "middle", **{"events.now": ""}))
+    assert tables.read("decisions").where("take IS NULL").count() > 1
     renamed = {"user_id": "profile", "title_id": "show"}
     with gzip.open(tmp_path / "early.csv.gz", "wt", newline="") as file:
         writer = csv.writer(file)
@@ -322,7 +328,9 @@ def test_deliveries_in_another_order_and_form_give_the_same_tables(spark, ingest
             one = one | {"candidate_propensities": json.dumps(one.get("candidate_propensities"))}
             cells = ("" if one.get(name) in (None, "null") else one[name] for name in reversed(LOG_COLUMNS))
             writer.writerow(cells)
-    run(spark, settings_for(tables.root, tmp_path / "early.csv.gz", **{"events.columns": renamed}))
+    values = {"events.columns": renamed, "events.now": ""}
+    run(spark, settings_for(tables.root, tmp_path / "early.csv.gz", **values))
+    run(spark, settings_for(tables.root, lines(tmp_path / "late.jsonl", late), **{"events.now": ""}))
     for table in ("events", "impressions", "decisions", "artwork_stats"):
         assert dump(tables, table) == dump(ingested[0], table), table
 

@@ -8,7 +8,7 @@ from operator import or_
 import pyarrow as pa
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
-from pyspark.sql.types import ArrayType, DataType, DoubleType, StringType
+from pyspark.sql.types import ArrayType, DataType, DoubleType, FractionalType, IntegerType, StringType
 
 from keyart.feedback.events import EVENT_TYPES, LIST_COLUMNS, LOG_COLUMNS, REASONS, TITLE_EVENTS, list_sums
 from keyart.feedback.log_spark import LINE, SOURCE
@@ -127,6 +127,10 @@ def _typed(rows: DataFrame, name: str) -> Column:
         column = F.when(whole, column)
     if name in IDS:
         return _blank_is_null(column.cast("string"))
+    if isinstance(wanted, IntegerType) and isinstance(found, StringType | FractionalType):
+        # Writers without missing integers write 5.0.
+        number = column.try_cast("double")
+        return F.when(number == F.floor(number), number.try_cast("int"))
     return column if found == wanted else column.try_cast(wanted)
 
 

@@ -6,6 +6,7 @@ same; a run that was killed is made good by running it again.
 
 import logging
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from math import ceil
@@ -121,8 +122,12 @@ def _recompute(tables: Tables, first: date, present: datetime | None, options: E
     outcomes = F.col("event_type").isin("take", *WATCH_ENDS)
     history = events.where((F.col("event_type") == "play") | (outcomes & recent))
     found = decisions(events.where(recent), history, _running(tables), now, options)
-    _set(tables, "impressions", impressions(events.where(recent)), f"event_date >= DATE'{since}'")
-    _set(tables, "decisions", found, f"epoch >= DATE'{since}'")
+    # Side by side: while one is planned, the other keeps the cores busy.
+    with ThreadPoolExecutor(2) as pool:
+        shown = impressions(events.where(recent))
+        exposed = pool.submit(_set, tables, "impressions", shown, f"event_date >= DATE'{since}'")
+        _set(tables, "decisions", found, f"epoch >= DATE'{since}'")
+        exposed.result()
     settled = tables.read("decisions").where(F.col("epoch") >= F.lit(since))
     _set(tables, "artwork_stats", artwork_stats(settled), f"event_date >= DATE'{since}'")
     return since

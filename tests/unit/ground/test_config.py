@@ -62,6 +62,11 @@ def test_mistakes_name_file_and_key(tmp_path, text, said):
     assert "\n" not in str(caught.value)
 
 
+def test_text_that_yaml_reads_otherwise_stays_text():
+    settings = load(None, ["demo.world=null", "catalog.videos=2001"])
+    assert (settings.demo.world, settings.catalog.videos) == ("null", "2001")
+
+
 @pytest.mark.parametrize("override", ["scan", "=3", "scan.nothing=1", "scan.image_quality=[", "tables.x=1"])
 def test_bad_overrides_name_themselves(override):
     with pytest.raises(ConfigError, match="--set"):
