@@ -27,8 +27,20 @@ LOCAL = {
     "spark.driver.host": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",
 }
-# One compiler tier alone reserves 48 MB for code; a whole pipeline fills that, and Spark fails with InternalError.
-LOCAL_JVM = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m"
+# Most of Spark's code runs a few times: the optimising compiler is kept for loops that are ten times hotter than usual,
+# so that it speeds up passes over rows and does not compete with planning for the cores. One collector thread and half
+# of the heap for young objects: what a pass allocates dies with it.
+LOCAL_JVM = " ".join(
+    [
+        "-XX:+UseSerialGC",
+        "-XX:NewRatio=1",
+        "-XX:ReservedCodeCacheSize=256m",
+        "-XX:Tier4InvocationThreshold=50000",
+        "-XX:Tier4MinInvocationThreshold=6000",
+        "-XX:Tier4CompileThreshold=150000",
+        "-XX:Tier4BackEdgeThreshold=400000",
+    ]
+)
 
 
 def open_session(settings: SessionSettings) -> SparkSession:

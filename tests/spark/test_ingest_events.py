@@ -335,6 +335,24 @@ def test_deliveries_in_another_order_and_form_give_the_same_tables(spark, ingest
         assert dump(tables, table) == dump(ingested[0], table), table
 
 
+@pytest.mark.parametrize("size", [24, 25])
+def test_distributions_over_sets_of_any_size_are_added_up(spark, tmp_path, monkeypatch, size):
+    monkeypatch.setenv("KEYART_USER_KEY", SECRET)
+    tables = catalogue(spark, tmp_path / "tables")
+    rest = [0.5 / (size - 1)] * (size - 1)
+    whole = {"candidate_set": ["a1", *(f"other{n}" for n in range(size - 1))], "candidate_propensities": [0.5, *rest]}
+    short = whole | {"candidate_propensities": [0.5, *rest[:-1], rest[-1] - 1e-5]}
+    hole = whole | {"candidate_propensities": [0.5, *rest[:-1], None]}
+    log = lines(
+        tmp_path / "log.jsonl",
+        [shown("ann", f"0{n}T10:00:00", "a1", **one) for n, one in enumerate((whole, short, hole), 1)],
+    )
+    run(spark, settings_for(tables.root, log, **{"events.max_quarantine_share": 1.0}))
+    assert [len(one["candidate_set"]) for one in tables.read("decisions").collect()] == [size]
+    assert {one["reason"] for one in tables.read("quarantine").collect()} == {REASONS["sum"]}
+    assert tables.read("quarantine").count() == 2
+
+
 def test_many_random_histories_equal_a_plain_loop(spark):
     """Coarse times, so that everything ties with everything, against an attribution written one event at a time."""
     from keyart.feedback.decisions_spark import decisions

@@ -2,8 +2,6 @@
 
 from datetime import UTC, datetime
 
-import numpy as np
-
 from keyart.errors import ConfigError
 
 __all__ = [
@@ -16,7 +14,6 @@ __all__ = [
     "TITLE_EVENTS",
     "WATCH_ENDS",
     "day_part",
-    "list_sums",
     "parse_now",
     "theirs",
 ]
@@ -90,16 +87,3 @@ def theirs(columns: dict[str, str]) -> dict[str, str]:
     if unknown:
         raise ConfigError(f"events.columns.{unknown[0]} is no column of a log; known are {', '.join(LOG_COLUMNS)}")
     return {name: columns.get(name, name) for name in LOG_COLUMNS}
-
-
-def list_sums(values: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """The sum of each list of a ragged array: ``values`` end to end, ``lengths`` (lists,); an empty list sums to 0.
-
-    >>> list_sums(np.array([0.5, 0.5, 1.0]), np.array([2, 0, 1])).tolist()
-    [1.0, 0.0, 1.0]
-    """
-    totals = np.zeros(len(lengths))
-    filled = lengths > 0
-    if filled.any():
-        totals[filled] = np.add.reduceat(values, (np.cumsum(lengths) - lengths)[filled])
-    return totals

@@ -3,23 +3,25 @@
 from collections.abc import Callable
 from datetime import datetime
 from functools import reduce
-from operator import or_
+from operator import add, or_
 
 import pyarrow as pa
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
-from pyspark.sql.types import ArrayType, DataType, DoubleType, FractionalType, IntegerType, StringType
+from pyspark.sql.types import ArrayType, DataType, FractionalType, IntegerType, StringType
 
-from keyart.feedback.events import EVENT_TYPES, LIST_COLUMNS, LOG_COLUMNS, REASONS, TITLE_EVENTS, list_sums
+from keyart.feedback.events import EVENT_TYPES, LIST_COLUMNS, LOG_COLUMNS, REASONS, TITLE_EVENTS
 from keyart.feedback.log_spark import LINE, SOURCE
 from keyart.feedback.privacy import user_keys
 from keyart.schemas import EVENTS
 from keyart.seeding import BUCKETS
 
-__all__ = ["accepted", "checked", "quarantined"]
+__all__ = ["accepted", "checked", "doubled_ids", "quarantined"]
 
 TOLERANCE = 1e-6
 LONGEST_WATCH_SECONDS = 604_800.0
+COMPILED_SUM = 24
+"""Candidate sets of up to so many artworks have their propensities added by compiled code."""
 RAW = "_raw_"
 """Put before a column's name for its value as logged, where that is of another type."""
 IDS = ("event_id", "user_id", "title_id", "artwork_id")
@@ -40,7 +42,6 @@ def checked(rows: DataFrame, titles: DataFrame, artworks: DataFrame, latest: dat
     raw = rows.select(
         _keyed(key)(F.coalesce(LINE, F.col("user_id").cast("string"), F.lit(""))).alias("user_key"),
         (_blank_is_null(F.col("user_id").cast("string")).isNull()).alias("_no_member"),
-        _sum(_typed(rows, "candidate_propensities")).alias("_total"),
         F.length(LINE).alias("_unreadable"),
         F.col(SOURCE).alias("source_file"),
         *(F.col(name).alias(RAW + name) for name in converted),
@@ -68,17 +69,31 @@ def checked(rows: DataFrame, titles: DataFrame, artworks: DataFrame, latest: dat
     )
 
 
-def accepted(rows: DataFrame, doubled: bool) -> DataFrame:
-    """The good rows of ``checked`` as events, one an event_id.
+def doubled_ids(rows: DataFrame) -> DataFrame:
+    """Hashes of the event_ids that more than one good row of ``checked`` carries, with their number (id, rows)."""
+    ids = rows.where(F.col("reason").isNull()).groupBy(_id_hash().alias("id")).agg(F.count("*").alias("rows"))
+    return ids.where(F.col("rows") > 1).select("id", "rows")
 
-    With ``doubled`` false the caller knows that no event_id comes twice, and nothing is shuffled. Of rows that share an
-    id the earliest stays, ties going to the lowest hash of the row, so that the order of delivery does not matter.
+
+def accepted(rows: DataFrame, doubled: DataFrame | None) -> DataFrame:
+    """The good rows of ``checked`` as events, one an event_id; ``doubled`` is ``doubled_ids``, None where it is empty.
+
+    Of rows that share an id the earliest stays, ties going to the lowest hash of the row, so that the order of delivery
+    does not matter. Only rows with doubled ids are shuffled: in most deliveries they are few.
     """
     good = rows.where(F.col("reason").isNull())
-    if doubled:
-        same = Window.partitionBy("event_id").orderBy("ts", F.xxhash64(*EVENTS.names))
-        good = good.withColumn("_n", F.row_number().over(same)).where(F.col("_n") == 1)
-    return good.select(*EVENTS.names)
+    if doubled is None:
+        return good.select(*EVENTS.names)
+    ids = doubled.select(F.col("id").alias("_id"))
+    good = good.withColumn("_id", _id_hash())
+    same = Window.partitionBy("event_id").orderBy("ts", F.xxhash64(*EVENTS.names))
+    several = good.join(ids, on="_id", how="left_semi").withColumn("_n", F.row_number().over(same))
+    single = good.join(ids, on="_id", how="left_anti").select(*EVENTS.names)
+    return single.unionByName(several.where(F.col("_n") == 1).select(*EVENTS.names))
+
+
+def _id_hash() -> Column:
+    return F.xxhash64("event_id")
 
 
 def quarantined(rows: DataFrame, run_date: Column) -> DataFrame:
@@ -108,11 +123,13 @@ def _keyed(key: bytes) -> Callable[[Column], Column]:
     return user_key
 
 
-# The type is an object because a name would be looked up in a session, and there is none at import.
-@F.arrow_udf(DoubleType())  # type: ignore[call-overload]
-def _sum(lists: pa.Array) -> pa.Array:
-    lengths = lists.value_lengths().fill_null(0).to_numpy()
-    return pa.array(list_sums(lists.flatten().to_numpy(zero_copy_only=False), lengths))
+def _sum(name: str) -> Column:
+    """The sum of a list of numbers; null where it holds a null."""
+    # Additions of single elements are compiled; a higher-order function, and a list's way to Python and back, take
+    # a microsecond an element.
+    each = [F.when(F.size(name) > index, F.get(name, F.lit(index))).otherwise(0.0) for index in range(COMPILED_SUM)]
+    longer = F.aggregate(name, F.lit(0.0), lambda total, share: total + share)
+    return F.when(F.size(name) <= COMPILED_SUM, reduce(add, each)).otherwise(longer)
 
 
 def _typed(rows: DataFrame, name: str) -> Column:
@@ -174,10 +191,9 @@ def _reason(as_logged: dict[str, Column], latest: datetime) -> Column:
 
 
 def _is_distribution() -> Column:
-    # Built-in functions and one numpy sum: Spark's higher-order functions take a microsecond an element.
     shares = (F.array_min("candidate_propensities") >= 0) & (F.array_max("candidate_propensities") <= 1)
-    whole = F.array_contains("candidate_propensities", -1.0).isNotNull()  # null where the list holds a null
-    return F.coalesce(shares & whole & (F.abs(F.col("_total") - 1) <= TOLERANCE), F.lit(False))
+    total = _sum("candidate_propensities")
+    return F.coalesce(shares & (F.abs(total - 1) <= TOLERANCE), F.lit(False))
 
 
 def _bad_value(as_logged: dict[str, Column]) -> Column:

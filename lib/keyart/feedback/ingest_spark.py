@@ -17,7 +17,7 @@ from pyspark.sql import functions as F
 from keyart.errors import ConfigError, InputError, LimitError
 from keyart.feedback.decisions_spark import artwork_stats, decisions, impressions, running_times
 from keyart.feedback.events import WATCH_ENDS, parse_now
-from keyart.feedback.events_spark import accepted, checked, quarantined
+from keyart.feedback.events_spark import accepted, checked, doubled_ids, quarantined
 from keyart.feedback.log_spark import READ_ERRORS, Log, open_log, unreadable
 from keyart.feedback.privacy import secret
 from keyart.feedback.quality_spark import decision_measures, delivery_measures, tally
@@ -78,11 +78,10 @@ def _land(
         tables.merge("quarantine", quarantined(rows, F.lit(run_date)), update=False)
     if (total - kept) / total > options.max_quarantine_share:
         raise LimitError(_too_bad(delivery.path, counts, total, kept, options))
-    doubled = _doubled(rows) if kept else 0
-    measures = delivery_measures(counts, doubled)
+    measures = delivery_measures(counts)
     if kept:
         span = min(row["first_date"] for row in good), max(row["last_date"] for row in good)
-        _write_events(tables, accepted(rows, doubled > 0), span)
+        measures["doubled_rows"] = float(_write_once(tables, rows, span))
         rows.unpersist()
         since = _recompute(tables, span[0], present, options)
         log.info("decisions from %s on were computed again", since)
@@ -92,11 +91,17 @@ def _land(
     return Ingested(total, kept, total - kept, measures)
 
 
-def _doubled(rows: DataFrame) -> int:
-    """How many good rows carry an event_id that another row has (by its hash: at worst a few too many)."""
-    ids = rows.where(F.col("reason").isNull()).groupBy(F.xxhash64("event_id").alias("id")).count()
-    found = ids.agg(F.sum(F.col("count") - 1).alias("doubled")).first()
-    return int(found["doubled"] or 0) if found else 0
+def _write_once(tables: Tables, rows: DataFrame, span: tuple[date, date]) -> int:
+    """Write the good rows, one an event_id; returns how many came with an id that another row has (by its hash: at
+    worst a few too many)."""
+    ids = doubled_ids(rows).persist()
+    try:
+        found = ids.agg(F.sum(F.col("rows") - 1).alias("doubled")).first()
+        doubled = int(found["doubled"] or 0) if found else 0
+        _write_events(tables, accepted(rows, ids if doubled else None), span)
+    finally:
+        ids.unpersist()
+    return doubled
 
 
 def _write_events(tables: Tables, events: DataFrame, span: tuple[date, date]) -> None:

@@ -29,12 +29,12 @@ def tally(checked: DataFrame) -> list[Row]:
     )
 
 
-def delivery_measures(counts: Iterable[Row], doubled: int) -> dict[str, float]:
-    """The measures of a tally; ``doubled`` counts rows whose event_id came before in the same delivery."""
+def delivery_measures(counts: Iterable[Row]) -> dict[str, float]:
+    """The measures of a tally."""
     good = [row for row in counts if row["reason"] is None]
     bad = [row for row in counts if row["reason"] is not None]
     rows, accepted = sum(row["rows"] for row in counts), sum(row["rows"] for row in good)
-    measures = {"rows": float(rows), "doubled_rows": float(doubled)}
+    measures = {"rows": float(rows)}
     measures["bad_share"] = sum(row["rows"] for row in bad) / rows if rows else 0.0
     measures |= {f"rows: {row['event_type']}": float(row["rows"]) for row in good}
     measures |= {f"set aside: {row['reason']}": float(row["rows"]) for row in bad}

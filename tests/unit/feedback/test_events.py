@@ -1,14 +1,11 @@
-"""Parts of the day, times, column names and sums of ragged lists."""
+"""Parts of the day, times and column names."""
 
 from datetime import UTC, datetime
 
-import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from keyart.errors import ConfigError
-from keyart.feedback.events import EVENT_TYPES, REASONS, TITLE_EVENTS, day_part, list_sums, parse_now, theirs
+from keyart.feedback.events import EVENT_TYPES, REASONS, TITLE_EVENTS, day_part, parse_now, theirs
 
 
 @pytest.mark.parametrize(
@@ -38,16 +35,3 @@ def test_columns_are_mapped_ours_to_theirs():
 def test_reasons_are_told_apart_and_title_events_are_events():
     assert len(set(REASONS.values())) == len(REASONS)
     assert set(TITLE_EVENTS) < set(EVENT_TYPES)
-
-
-@given(st.lists(st.lists(st.floats(-10, 10), max_size=5), max_size=20))
-def test_sums_of_lists(lists):
-    values = np.array([value for one in lists for value in one])
-    lengths = np.array([len(one) for one in lists], dtype=np.int64)
-    assert np.allclose(list_sums(values, lengths), [sum(one) for one in lists])
-
-
-def test_a_list_with_a_hole_spoils_no_other():
-    sums = list_sums(np.array([0.5, np.nan, 0.25, 0.75]), np.array([2, 0, 2]))
-    assert np.isnan(sums[0])
-    assert sums[1:].tolist() == [0.0, 1.0]
