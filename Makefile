@@ -28,8 +28,8 @@ demo: setup ## the whole pipeline on films: VIDEOS=folder for your own, WORLD=ta
 	@$(BIN)/python -m keyart.demo.run --config conf/demo.yaml --set demo.world=$(WORLD) --set demo.seed=$(SEED) \
 		$(if $(VIDEOS),--videos "$(VIDEOS)")
 
-test: setup ## all tests (PYTEST="-k name" to choose)
-	@$(BIN)/python -m pytest -q --durations=15 $(PYTEST)
+test: setup ## all tests, in two processes with a session each (PYTEST="-k name" to choose)
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --durations=15 $(PYTEST)
 
 check: setup ## lint, format and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

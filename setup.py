@@ -12,7 +12,16 @@ VERSION = next(
 # pyspark and delta-spark belong to an extra, so that a wheel never replaces Databricks' own.
 LOCAL = ["pyspark[connect]>=4.2,<4.3", "delta-spark>=4.4,<4.5,!=4.4.1"]
 DEMO = ["scikit-image>=0.25", "scikit-learn>=1.6", "matplotlib>=3.10"]  # the photographs the demo films are made of
-TEST = ["pytest>=8", "hypothesis>=6", "playwright>=1.60", "ruff>=0.14", "mypy>=1.18", "types-PyYAML", "pandas-stubs"]
+TEST = [
+    "pytest>=8",
+    "pytest-xdist>=3.6",
+    "hypothesis>=6",
+    "playwright>=1.60",
+    "ruff>=0.14",
+    "mypy>=1.18",
+    "types-PyYAML",
+    "pandas-stubs",
+]
 
 setup(
     name="keyart",

@@ -1,4 +1,4 @@
-"""One SparkSession for the whole run: it takes seconds to start, and every test gets a fresh root of tables."""
+"""One SparkSession a test process: it takes seconds to start, and every test gets a fresh root of tables."""
 
 import os
 import shutil
