@@ -27,7 +27,7 @@ def demo(home, world):
     return json.loads((home / "summary.json").read_text())
 
 
-def test_the_whole_pipeline_once_and_then_nothing_again(spark, home, capsys):
+def test_the_whole_pipeline_once_then_nothing_again_then_a_world_without_effect(spark, home, capsys):
     first = demo(home, "taste")
     assert first.keys() >= WANTED
     assert first["titles"] == 2
@@ -46,3 +46,11 @@ def test_the_whole_pipeline_once_and_then_nothing_again(spark, home, capsys):
     assert not again, f"{again} did again what had not changed"
     same = WANTED - {"seconds"}
     assert {key: first[key] for key in same} == {key: second[key] for key in same}
+
+    # The same films before people to whom artwork does not matter: nothing may be claimed.
+    null = demo(home, "null")
+    assert null["world"] == "null"
+    assert null["oracle_lift"] == pytest.approx(0, abs=1e-9)
+    assert null["lift_user_vs_uniform"] == pytest.approx(0, abs=1e-9)
+    assert null["share_of_oracle"] is None
+    assert not [sentence for sentence in null["conclusions"] if "beats" in sentence]
