@@ -1,0 +1,278 @@
+"""What tells a cut or a dissolve from motion, light and things that pass: features of luma thumbnails.
+
+Everything is measured twice, on luma and on detail: luma less its local mean, over its local spread, which stays as it
+is where only the light changes. Changes across a possible boundary stand beside changes within either side over as many
+frames, both as logarithms, so that a weighted sum compares their ratio and a film's contrast drops out.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from keyart.video.shot_kernels import NEAR, adjacent_matches, cut_matches, pair_matches
+
+__all__ = ["BLEND_FEATURES", "CUT_FEATURES", "Views", "Windows", "blend_windows", "cut_candidates", "look"]
+
+GRID = (24, 12)
+"""Width and height of the planes that are block-matched."""
+BAR = 26.0
+"""A row or column of the thumbnails that never is brighter than this on average is a black bar."""
+FLOOR = 0.5
+"""Added to differences, in grey levels, before their logarithm is taken: what coding noise alone may do."""
+
+
+@dataclass(frozen=True)
+class Views:
+    """A stretch of a film as the detectors see it, one entry a frame, black bars cut away."""
+
+    thumbs: np.ndarray
+    """(n, h, w) uint8 luma."""
+    luma: np.ndarray
+    """(n, 12, 24) uint8."""
+    detail: np.ndarray
+    """(n, 12, 24) uint8: local contrast about 128."""
+    spread: np.ndarray
+    """Standard deviation of each thumbnail."""
+    adjacent: np.ndarray
+    """(n, 3): match in luma with the frame before, by the better quarter, half and all of the blocks."""
+
+    def thinned(self, stride: int) -> "Views":
+        """Every so many-th frame; ``adjacent`` keeps the largest of those left out."""
+        n = len(self.thumbs) // stride * stride
+        kept = slice(0, n, stride)
+        largest = self.adjacent[:n].reshape(-1, stride, 3).max(axis=1)
+        return Views(self.thumbs[kept], self.luma[kept], self.detail[kept], self.spread[kept], largest)
+
+
+def content(thumbs: np.ndarray) -> tuple[slice, slice]:
+    """Rows and columns of a film's thumbnails that are no black bars; at least half of either."""
+    window = []
+    for axis in (2, 1):
+        bright = thumbs.mean(axis=axis, dtype=np.float32)
+        ever = np.flatnonzero(np.quantile(bright, 0.995, axis=0) > BAR)
+        size = bright.shape[1]
+        begin, end = (int(ever[0]), int(ever[-1]) + 1) if len(ever) else (0, size)
+        window.append(slice(begin, end) if 2 * (end - begin) >= size else slice(0, size))
+    return window[0], window[1]
+
+
+def look(thumbs: np.ndarray, window: tuple[slice, slice]) -> Views:
+    """Planes and first measurements of thumbnails (n, 27, 48) uint8 within ``window``."""
+    thumbs = np.ascontiguousarray(thumbs[:, window[0], window[1]])
+    luma = np.empty((len(thumbs), GRID[1], GRID[0]), np.uint8)
+    detail = np.empty_like(luma)
+    for k, thumb in enumerate(thumbs):
+        luma[k] = cv2.resize(thumb, GRID, interpolation=cv2.INTER_AREA)
+        detail[k] = cv2.resize(_local_contrast(thumb), GRID, interpolation=cv2.INTER_AREA)
+    spread = thumbs.reshape(len(thumbs), -1).std(axis=1, dtype=np.float32)
+    return Views(thumbs, luma, detail, spread, adjacent_matches(luma))
+
+
+def _local_contrast(thumb: np.ndarray) -> np.ndarray:
+    real = thumb.astype(np.float32)
+    above = real - cv2.blur(real, (11, 11))
+    local = cv2.sqrt(cv2.blur(above * above, (11, 11)))
+    return cv2.convertScaleAbs(above / (local + 4), alpha=40, beta=128)
+
+
+CUT_FEATURES = (
+    "near luma quarter", "near luma all", "near detail quarter", "near detail all",
+    "far luma quarter", "far luma all", "far detail quarter", "far detail all",
+    "side luma quarter", "side luma all", "side detail quarter", "side detail all",
+    "calmer side luma", "calmer side detail", "step", "largest step near", "third step near", "median step near",
+    "held motion",
+)  # fmt: skip
+"""Columns of ``cut_candidates``: logarithms of grey levels. near, far: across the frame; side: within either side."""
+
+
+def cut_candidates(views: Views) -> tuple[np.ndarray, np.ndarray]:
+    """Frames that may begin a shot, and their features (m, 19)."""
+    adjacent = views.adjacent[:, 1]
+    n = len(adjacent)
+    around = _ranked_neighbours(adjacent)
+    frames = np.flatnonzero((adjacent > 1.0) & (adjacent > 1.1 * around[3]))
+    frames = frames[frames > 0]
+    step, whole = views.adjacent[frames, 2], _ranked_neighbours(views.adjacent[:, 2])[:, frames]
+    parts = []
+    for planes in (views.luma, views.detail):
+        table = cut_matches(planes, frames)[:, :, [0, 2]]
+        parts.append((table[:, 0], table[:, 1], np.maximum(table[:, 2], table[:, 3]), table[:, 2:4, 1].min(axis=1)))
+    (nl, fl, sl, cl), (nd, fd, sd, cd) = parts
+    held = _held_motion(views.adjacent[:, 2])[frames]
+    columns = [nl, nd, fl, fd, sl, sd, cl[:, None], cd[:, None], step[:, None], whole[[-1, -3, 4]].T, held[:, None]]
+    return frames, np.log(np.concatenate(columns, axis=1) + FLOOR)
+
+
+def _ranked_neighbours(steps: np.ndarray) -> np.ndarray:
+    """The eight steps nearest to every frame's own, (8, n), in ascending order; 0 past the film's ends."""
+    n, padded = len(steps), np.pad(steps, 4)
+    return np.sort(np.stack([padded[4 + k : 4 + k + n] for k in range(-4, 5) if k]), axis=0)
+
+
+def _held_motion(whole: np.ndarray) -> np.ndarray:
+    """At the end of a run of repeated frames, the motion that the run held back; 0 elsewhere."""
+    held = np.zeros(len(whole))
+    run, before = 0, 0.0
+    for frame, value in enumerate(whole.tolist()):
+        if value < 0.25:
+            run += 1
+            continue
+        if 1 <= run <= 40:
+            held[frame] = before * min(run, 10)
+        # Not above the second largest step: a cut just before is no motion. Not above the last: a move that comes to
+        # rest is no freeze.
+        recent = np.sort(whole[max(0, frame - 5) : frame + 1])
+        run, before = 0, float(min(value, recent[-2])) if len(recent) > 1 else 0.0
+    return held
+
+
+HALF_WINDOWS = (3, 4, 5, 6, 7, 8, 10, 12, 14, 17)
+"""Half lengths in frames (of at most about 30 a second) of the windows in which a blend is looked for."""
+LONG_HALF_WINDOWS = (10, 12, 14, 17)
+"""The same in every other frame."""
+FAR_LAGS = (12, 30)
+"""Frames past the window's ends at which a scene is looked for that an explosion or a title hid."""
+
+BLEND_FEATURES = (
+    "change luma quarter", "change luma all", "change detail quarter", "change detail all",
+    "far luma quarter", "far luma all", "far detail quarter", "far detail all",
+    "side luma quarter", "side luma all", "side detail quarter", "side detail all",
+    "residual", "worst residual", "likeness", "dip", "jump", "drop", "energy", "length",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Windows in which a linear blend is possible, with first and last frame, the frame half way, and features."""
+
+    first: np.ndarray
+    last: np.ndarray
+    halfway: np.ndarray
+    features: np.ndarray
+
+
+def blend_windows(views: Views, cuts: list[int], rate: float) -> Windows:
+    """Windows between cuts whose frames lie near the line from the first to the last."""
+    # Transitions last a time, not a number of frames: fast films are thinned for the search.
+    stride = max(1, round(rate / 27))
+    found = []
+    for step, halves in ((stride, HALF_WINDOWS), (2 * stride, LONG_HALF_WINDOWS)):
+        thin = views.thinned(step) if step > 1 else views
+        if len(thin.thumbs) < 2 * min(halves) + 1:
+            continue
+        part = _windows(thin, sorted({-(-cut // step) for cut in cuts}), halves)
+        features = part.features.copy()
+        features[:, -1] += np.log(step / stride)
+        found.append(Windows(part.first * step, part.last * step, part.halfway * step, features))
+    if not found:
+        none = np.zeros(0, np.int64)
+        return Windows(none, none, none, np.zeros((0, len(BLEND_FEATURES))))
+    names = ("first", "last", "halfway", "features")
+    return Windows(*(np.concatenate([getattr(part, name) for part in found]) for name in names))
+
+
+def _windows(views: Views, cuts: list[int], halves: tuple[int, ...]) -> Windows:
+    n = len(views.thumbs)
+    cut = np.zeros(n + 1, np.int64)
+    cut[[c for c in cuts if c < n]] = 1
+    cuts_to = np.r_[0, np.cumsum(cut)]
+    # Where the shot that a frame belongs to begins and ends, as far as cuts tell.
+    begins = np.maximum.accumulate(np.where(cut[:n] > 0, np.arange(n), 0))
+    ends = np.minimum.accumulate(np.where(cut[1 : n + 1] > 0, np.arange(n), n - 1)[::-1])[::-1]
+    products, means = _neighbour_products(views.thumbs, 2 * max(halves) + 1)
+    detail = _gradient_energy(views.thumbs)
+    parts = []
+    for half in halves:
+        middle = np.arange(half, n - half)
+        middle = middle[cuts_to[middle + half + 1] == cuts_to[middle - half + 1]]
+        if not len(middle):
+            continue
+        fit, halfway = _blend_fit(products, means, detail, middle, half)
+        energy, residual, worst, likeness, dip, jump, drop = fit.T
+        near = np.maximum(views.spread[middle - half], views.spread[middle + half])
+        keep = (energy > 9) & (residual < 0.35) & (worst < 0.6) & (likeness < 0.97) & (dip < 0.95)
+        keep &= (jump * 2 * half < 7) & (jump < 0.5) & (drop * 2 * half > -3) & (near > 3)
+        middle, fit, halfway = middle[keep], fit[keep], halfway[keep]
+        first, last = middle - half, middle + half
+        lag = min(2 * half, 6)
+        before, after = np.maximum(first - lag, begins[first]), np.minimum(last + lag, ends[last])
+        columns = []
+        for planes in (views.luma, views.detail):
+            change = pair_matches(planes, first, last)[:, [0, 2]]
+            side = np.maximum(pair_matches(planes, before, first), pair_matches(planes, last, after))[:, [0, 2]]
+            far = change
+            for lag in FAR_LAGS:
+                early, late = np.maximum(first - lag, begins[first]), np.minimum(last + lag, ends[last])
+                far = np.minimum(far, pair_matches(planes, early, last)[:, [0, 2]])
+                far = np.minimum(far, pair_matches(planes, first, late)[:, [0, 2]])
+            columns.append(tuple(np.log(part + FLOOR) for part in (change, far, side)))
+        energy, residual, worst, likeness, dip, jump, drop = fit.T
+        rest = [
+            np.log(residual + 0.005), np.log(worst + 0.005), likeness, dip, jump * 2 * half, drop * 2 * half,
+            np.log(energy) / 2, np.full(len(middle), np.log(2 * half)),
+        ]  # fmt: skip
+        matches = [columns[channel][part] for part in range(3) for channel in range(2)]
+        features = np.concatenate([*matches, np.stack(rest, 1)], 1)
+        parts.append(Windows(first, last, first + halfway, features))
+    names = ("first", "last", "halfway", "features")
+    if not parts:
+        none = np.zeros(0, np.int64)
+        return Windows(none, none, none, np.zeros((0, len(BLEND_FEATURES))))
+    return Windows(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+
+def _blend_fit(
+    products: np.ndarray, means: np.ndarray, detail: np.ndarray, middle: np.ndarray, half: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """How well the frames of each window lie on the line from its first to its last, (m, 7), and the frame half way.
+
+    energy: squared difference of the ends, a pixel. residual, worst: mean and largest squared distance from the line, as
+    shares of the energy. likeness: correlation of the ends, near 1 where only the light changed. dip: smallest gradient
+    energy against the line between the ends': two pictures laid over each other cancel detail, and a camera that moves
+    keeps it. jump, drop: largest and smallest step of the blend's share from frame to frame: near 1 for a cut.
+    """
+    first, last = middle - half, middle + half
+
+    def inner(i: np.ndarray, j: np.ndarray) -> np.ndarray:
+        return products[np.minimum(i, j), np.abs(j - i)]
+
+    aa, bb, ab = inner(first, first), inner(last, last), inner(first, last)
+    energy = np.maximum(aa + bb - 2 * ab, 1e-6)
+    shares, residuals, dip = [np.zeros(len(middle))], [], np.full(len(middle), np.inf)
+    for k in range(1, 2 * half):
+        frame = first + k
+        ma, mb = inner(frame, first), inner(frame, last)
+        share = (mb - ma - ab + aa) / energy
+        residuals.append((inner(frame, frame) + aa - 2 * ma) / energy - share**2)
+        shares.append(share)
+        line = detail[first] + (detail[last] - detail[first]) * k / (2 * half)
+        dip = np.minimum(dip, detail[frame] / np.maximum(line, 1e-6))
+    share = np.stack([*shares, np.ones(len(middle))])
+    residual, steps = np.maximum(np.stack(residuals), 0), np.diff(share, axis=0)
+    variance = np.maximum(aa - means[first] ** 2, 1e-6) * np.maximum(bb - means[last] ** 2, 1e-6)
+    likeness = (ab - means[first] * means[last]) / np.sqrt(variance)
+    columns = [energy, residual.mean(axis=0), residual.max(axis=0), likeness, dip, steps.max(axis=0), steps.min(axis=0)]
+    return np.stack(columns, axis=1), (share >= 0.5).argmax(axis=0)
+
+
+def _gradient_energy(thumbs: np.ndarray) -> np.ndarray:
+    """Mean squared gradient of each thumbnail."""
+    across, down = (np.diff(thumbs.astype(np.int16), axis=axis).astype(np.float32) for axis in (2, 1))
+    return (across**2).mean(axis=(1, 2)) + (down**2).mean(axis=(1, 2))
+
+
+def _neighbour_products(thumbs: np.ndarray, reach: int, stretch: int = 128) -> tuple[np.ndarray, np.ndarray]:
+    """Mean products (n, reach) of every frame with itself and the next ones, 0 past the end; and means; about 128."""
+    n = len(thumbs)
+    # Of single precision, about the middle grey: differences of products must not drown.
+    centred = thumbs.reshape(n, -1).astype(np.float32) - 128
+    products = np.zeros((n, reach))
+    for begin in range(0, n, stretch):
+        block = centred[begin : begin + stretch + reach]
+        here = min(stretch, n - begin)
+        table = block[:here] @ block.T / centred.shape[1]
+        for k in range(reach):
+            line = np.diagonal(table, k)
+            products[begin : begin + min(here, len(line)), k] = line[:here]
+    return products, centred.mean(axis=1, dtype=np.float64)
