@@ -53,11 +53,12 @@ def adjacent_matches(planes):
 
 
 @njit(cache=True, nogil=True)
-def cut_matches(planes, frames):
+def cut_matches(planes, frames, least):
     """Across each of ``frames`` and on both sides of it, (m, 4, 3): near, far, before, after.
 
     near: the smallest over pairs of a frame up to NEAR before and one up to NEAR after; far: over wider pairs, too, across
     which a scene returns that something hid. before, after: the largest within NEAR frames on either side.
+    Where near falls below ``least`` over all blocks, the rest is left out.
     """
     n = len(planes)
     out = np.zeros((len(frames), 4, 3))
@@ -68,10 +69,12 @@ def cut_matches(planes, frames):
         near[:], far[:] = 255.0, 255.0
         for i in range(1, NEAR + 1):
             for j in range(NEAR):
-                if frame - i >= 0 and frame + j < n:
+                if frame - i >= 0 and frame + j < n and near[2] >= least:
                     match(planes[frame - i], planes[frame + j], one)
                     for k in range(3):
                         near[k] = min(near[k], one[k])
+        if near[2] < least:
+            continue
         for far_side in FAR:
             for close in (1, 3):
                 if frame - close >= 0 and frame + far_side < n:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from keyart.video.shot_features import Views, blend_windows, content, cut_candidates, look
+from keyart.video.shot_features import CUT_FEATURES, Views, blend_windows, content, cut_candidates, look
 from keyart.video.shot_kernels import NEAR, pair_matches
 from keyart.video.shot_weights import BLEND, CUT
 
@@ -21,9 +21,11 @@ STRETCH = 4096
 OVERLAP = 256
 """Frames that a stretch sees past either end of those it decides about."""
 CUT_SCORE = -1.0
-BLEND_SCORE = 1.0
+BLEND_SCORE = -0.5
 """Least log odds of a cut and of a dissolve. Films are cut rather than full of look-alikes as the films that the weights
 were fitted on; dissolves are rare in them."""
+AFTER_FREEZE = ("near luma quarter", "near luma all", "held motion")
+"""A jump after a freeze is no cut where the motion held back explains half of it and parts of the scene are as they were."""
 FLAT, FLAT_SHARE = 4.0, 0.25
 """A picture shows nothing below this standard deviation, or this share of what is seen on both sides if that is less."""
 DIP_SHARE = 0.2
@@ -71,6 +73,8 @@ def _cuts(views: Views) -> list[int]:
     """First frames after cuts, the surest of those closer than four frames to each other."""
     frames, features = cut_candidates(views)
     score = features @ np.array(CUT.weights) + CUT.bias
+    part, whole, held = (np.exp(features[:, CUT_FEATURES.index(name)]) for name in AFTER_FREEZE)
+    score[(held > whole / 2) & (part < whole / 3)] = -np.inf
     chosen: list[int] = []
     for k in np.argsort(-score, kind="stable").tolist():
         if score[k] <= CUT_SCORE:
