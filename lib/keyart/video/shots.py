@@ -20,8 +20,8 @@ STRETCH = 4096
 """Frames looked at together; what is held beside the thumbnails does not grow with the film."""
 OVERLAP = 256
 """Frames that a stretch sees past either end of those it decides about."""
-CUT_SCORE = -1.0
-BLEND_SCORE = -0.5
+CUT_SCORE = -1.5
+BLEND_SCORE = 0.0
 """Least log odds of a cut and of a dissolve. Films are cut rather than full of look-alikes as the films that the weights
 were fitted on; dissolves are rare in them."""
 AFTER_FREEZE = ("near luma quarter", "near luma all", "held motion")
@@ -34,6 +34,8 @@ FLASH = 5
 """Frames that a flash may last."""
 SAME_SCENE = 6.0
 """Match in grey levels of luma and of detail below which two frames show the same scene."""
+STILL_ALIKE = 0.4
+"""Correlation of a picture that fades with what is left of it, motion allowed for."""
 
 
 @dataclass(frozen=True, order=True)
@@ -91,19 +93,24 @@ def _fades(views: Views, rate: float) -> tuple[list[int], np.ndarray]:
     before, after = _peak_before(spread, reach), _peak_before(spread[::-1], reach)[::-1]
     flat = spread < np.minimum(FLAT, FLAT_SHARE * np.minimum(before, after))
     flat |= (spread < FLAT) & ((before < FLAT) | (after < FLAT))  # long ones: nothing is seen on one side
-    reach = max(4, round(0.6 * rate))
-    dip = DIP_SHARE * np.minimum(_peak_before(spread, reach), _peak_before(spread[::-1], reach)[::-1])
-    flat |= spread < dip
+    half = max(4, round(0.6 * rate))
+    flat |= spread < DIP_SHARE * np.minimum(_peak_before(spread, half), _peak_before(spread[::-1], half)[::-1])
+    near_before, near_after = _peak_before(spread, FLASH), _peak_before(spread[::-1], FLASH)[::-1]
     edges = np.flatnonzero(np.diff(np.r_[False, flat, False].astype(np.int8)))
     fades, uniform = [], np.zeros(n, bool)
     for begin, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
-        if end - begin <= FLASH and begin > 0 and end < n:
-            sudden = spread[begin - 1] > before[begin - 1] / 2 and spread[end] > after[end] / 2
-            if sudden:  # a flash: no ramp on either side; what is a cut is seen through it
+        if begin == 0 or end == n:
+            uniform[begin:end] = True
+        elif spread[begin:end].min() < FLAT or (
+            _fades_away(views, np.arange(begin - 1, max(-1, begin - 1 - half), -1))
+            and _fades_away(views, np.arange(end, min(n, end + half)))
+        ):
+            sudden = spread[begin - 1] > near_before[begin - 1] / 2 and spread[end] > near_after[end] / 2
+            if sudden and end - begin <= FLASH:  # no ramp on either side; what is a cut is seen through it
                 continue
-        uniform[begin:end] = True
-        if begin > 0 and end < n and not (end - begin <= rate / 2 and _goes_on(views, begin, end)):
-            fades.append(end)
+            uniform[begin:end] = True
+            if end - begin > rate / 2 or not _goes_on(views, begin, end):
+                fades.append(end)
     return fades, uniform
 
 
@@ -111,6 +118,20 @@ def _peak_before(values: np.ndarray, reach: int) -> np.ndarray:
     """Largest of the ``reach`` values up to each."""
     padded = np.pad(values, (reach - 1, 0), mode="edge")
     return np.lib.stride_tricks.sliding_window_view(padded, reach).max(axis=1)
+
+
+def _fades_away(views: Views, frames: np.ndarray) -> bool:
+    """Whether a picture ends at once or only loses contrast towards the uniform run that ``frames`` lead away from.
+
+    Where the camera turns to a plain wall or the sky, another picture is seen before it is uniform.
+    """
+    spread = views.spread[frames]
+    clear = int((spread > 0.8 * spread.max()).argmax())
+    dim = int((spread > 0.4 * spread.max()).argmax())
+    if clear <= 1 or dim == clear:
+        return True
+    one, other = (views.luma[frames[k]].astype(np.float64).ravel() for k in (clear, dim))
+    return bool(np.corrcoef(one, other)[0, 1] > STILL_ALIKE)
 
 
 def _goes_on(views: Views, begin: int, end: int) -> bool:
