@@ -139,9 +139,7 @@ def _append(reel: _Reel, kind: Kind, shot: list, marks: list, rng: np.random.Gen
         name = str(rng.choice(kind.gradual))
         if name in MIXES:
             begin -= length
-            mixed = [
-                MIXES[name](reel.frames[begin + k], shot[k], (k + 1) / (length + 1), rng) for k in range(length)
-            ]
+            mixed = [MIXES[name](reel.frames[begin + k], shot[k], (k + 1) / (length + 1), rng) for k in range(length)]
             reel.frames[begin:] = [*mixed, *shot[length:]]
             reel.gradual.append([begin, begin + length])
         else:

@@ -17,6 +17,7 @@ __all__ = [
     "texture_sums",
 ]
 
+
 @njit(cache=True, nogil=True)
 def chroma_sums(blue, red, out):
     """Means, variances and covariance of Cb and Cr about 128."""

@@ -34,6 +34,8 @@ class Views:
     """(n, 12, 24) uint8: local contrast about 128."""
     spread: np.ndarray
     """Standard deviation of each thumbnail."""
+    span: np.ndarray
+    """Brightest less darkest value of each thumbnail."""
     adjacent: np.ndarray
     """(n, 3): match in luma with the frame before, by the better quarter, half and all of the blocks."""
 
@@ -42,7 +44,7 @@ class Views:
         n = len(self.thumbs) // stride * stride
         kept = slice(0, n, stride)
         largest = self.adjacent[:n].reshape(-1, stride, 3).max(axis=1)
-        return Views(self.thumbs[kept], self.luma[kept], self.detail[kept], self.spread[kept], largest)
+        return Views(self.thumbs[kept], self.luma[kept], self.detail[kept], self.spread[kept], self.span[kept], largest)
 
 
 def content(thumbs: np.ndarray) -> tuple[slice, slice]:
@@ -66,7 +68,8 @@ def look(thumbs: np.ndarray, window: tuple[slice, slice]) -> Views:
         luma[k] = cv2.resize(thumb, GRID, interpolation=cv2.INTER_AREA)
         detail[k] = cv2.resize(_local_contrast(thumb), GRID, interpolation=cv2.INTER_AREA)
     spread = thumbs.reshape(len(thumbs), -1).std(axis=1, dtype=np.float32)
-    return Views(thumbs, luma, detail, spread, adjacent_matches(luma))
+    span = np.ptp(thumbs.reshape(len(thumbs), -1), axis=1).astype(np.float32)
+    return Views(thumbs, luma, detail, spread, span, adjacent_matches(luma))
 
 
 def _local_contrast(thumb: np.ndarray) -> np.ndarray:

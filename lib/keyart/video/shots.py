@@ -26,8 +26,9 @@ BLEND_SCORE = 0.0
 were fitted on; dissolves are rare in them."""
 AFTER_FREEZE = ("near luma quarter", "near luma all", "held motion")
 """A jump after a freeze is no cut where the motion held back explains half of it and parts of the scene are as they were."""
-FLAT, FLAT_SHARE = 4.0, 0.25
-"""A picture shows nothing below this standard deviation, or this share of what is seen on both sides if that is less."""
+FLAT, FLAT_SPAN, FLAT_SHARE = 4.0, 24.0, 0.25
+"""A picture shows nothing below this standard deviation and distance of brightest and darkest (small lettering on black
+has little deviation), and this share of the deviation on both sides."""
 DIP_SHARE = 0.2
 """A picture is on its way through a colour below this share of the spread on both sides within half a second."""
 FLASH = 5
@@ -91,8 +92,9 @@ def _fades(views: Views, rate: float) -> tuple[list[int], np.ndarray]:
     n, spread = len(views.spread), views.spread
     reach = max(8, round(1.5 * rate))
     before, after = _peak_before(spread, reach), _peak_before(spread[::-1], reach)[::-1]
-    flat = spread < np.minimum(FLAT, FLAT_SHARE * np.minimum(before, after))
-    flat |= (spread < FLAT) & ((before < FLAT) | (after < FLAT))  # long ones: nothing is seen on one side
+    plain = (spread < FLAT) & (views.span < FLAT_SPAN)
+    # Where nothing is seen on one side for long, the picture is judged by itself.
+    flat = plain & ((spread < FLAT_SHARE * np.minimum(before, after)) | (before < FLAT) | (after < FLAT))
     half = max(4, round(0.6 * rate))
     flat |= spread < DIP_SHARE * np.minimum(_peak_before(spread, half), _peak_before(spread[::-1], half)[::-1])
     near_before, near_after = _peak_before(spread, FLASH), _peak_before(spread[::-1], FLASH)[::-1]
@@ -101,7 +103,7 @@ def _fades(views: Views, rate: float) -> tuple[list[int], np.ndarray]:
     for begin, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
         if begin == 0 or end == n:
             uniform[begin:end] = True
-        elif spread[begin:end].min() < FLAT or (
+        elif plain[begin:end].any() or (
             _fades_away(views, np.arange(begin - 1, max(-1, begin - 1 - half), -1))
             and _fades_away(views, np.arange(end, min(n, end + half)))
         ):
