@@ -3,8 +3,8 @@
     python bench/fit_shots.py [--films FOLDER]
 
 The films are made from training material only (shot_material), of every kind with seeds 1 to 3: about 100,000 frames. A
-cut is learned from the candidate nearest to it, a dissolve from the three windows that the fit so far thinks likeliest, as
-only the best one counts when shots are found; windows that would be found where nothing is weigh as much.
+cut is learned from the candidate nearest to it, a dissolve from the three windows that the fit so far thinks likeliest,
+as only the best one counts when shots are found; windows that would be found where nothing is weigh as much.
 """
 
 import argparse
@@ -14,14 +14,16 @@ from pathlib import Path
 import numpy as np
 from shot_sets import Labelled, composed
 
-from keyart.video.shot_features import Windows, blend_windows, content, cut_candidates, look
+from keyart.video.shot_blends import Windows, blend_windows
+from keyart.video.shot_cuts import cut_candidates
+from keyart.video.shot_views import content, look
 
 ROOT = Path(__file__).resolve().parents[1]
 SEEDS = range(1, 4)
 RIDGE = 3.0
 ROUNDS = 4
 TARGET = ROOT / "lib/keyart/video/shot_weights.py"
-HEADER = '''"""Weights of the scores of cuts and dissolves: logistic regressions on the features of shot_features.
+HEADER = '''"""Weights of the scores of cuts and dissolves: logistic regressions on shot_cuts and shot_blends.
 
 Written by bench/fit_shots.py, which composes training films of every kind from material that no test uses; do not edit.
 """
@@ -112,7 +114,7 @@ def written(name: str, slopes: np.ndarray, bias: float) -> str:
     numbers = [f"{value:.3f}" for value in slopes]
     rows = [", ".join(numbers[k : k + 8]) + "," for k in range(0, len(numbers), 8)]
     lines = "\n".join(f"        {row}" for row in rows)
-    return f"\n{name} = Score(\n    weights=(\n{lines}\n    ),  # fmt: skip\n    bias={bias:.3f},\n)\n"
+    return f"\n{name} = Score(\n    weights=(\n{lines}\n    ),\n    bias={bias:.3f},\n)  # fmt: skip\n"
 
 
 def main() -> None:

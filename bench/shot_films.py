@@ -130,7 +130,7 @@ def _shot(kind: Kind, clip: np.ndarray, rng: np.random.Generator, other: np.ndar
 
 def _append(reel: _Reel, kind: Kind, shot: list, marks: list, rng: np.random.Generator, first: bool) -> None:
     begin = len(reel.frames)
-    length = int(round(np.exp(rng.uniform(*np.log(kind.lengths)))))
+    length = round(float(np.exp(rng.uniform(*np.log(kind.lengths)))))
     if first or rng.random() < kind.cuts or length + 8 > min(len(shot), begin - _busy_until(reel)):
         if not first:
             reel.cuts.append(begin)

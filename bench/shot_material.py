@@ -1,8 +1,8 @@
 """Material for films with known shot boundaries: stretches of single shots, small, in YUV.
 
 Training takes the second half of big_buck_bunny and the demo studio's films of one seed; testing takes all else, so
-that no picture is in both: the first half (which shots_cfr and shots_vfr are composed from, too), tears-of-steel, sintel,
-cars, people, and the studio's films of another seed.
+that no picture is in both: the first half (which shots_cfr and shots_vfr are composed from, too), tears-of-steel,
+sintel, cars, people, and the studio's films of another seed.
 """
 
 import json

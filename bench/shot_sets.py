@@ -10,7 +10,7 @@ import numpy as np
 from shot_films import KINDS, compose, write_film
 from shot_material import LABELS, MEDIA, clips
 
-from keyart.video.decode import Segment
+from keyart.video.decode import Segment, open_film
 from keyart.video.segments import scan_segment
 
 __all__ = ["Labelled", "composed", "real", "score", "tally"]
@@ -26,6 +26,8 @@ class Labelled:
     """Of its kind, or of its file."""
     path: Path
     thumbs: np.ndarray
+    seconds: np.ndarray
+    """When each frame is shown."""
     truth: dict
     rate: float
 
@@ -42,8 +44,8 @@ def composed(split: str, seeds: range, folder: Path) -> Iterator[Labelled]:
                 frames, known = compose(kind, clips(split, folder), draw, FRAMES * max(1, kind.rate // 25))
                 write_film(path, frames, kind)
                 truth.write_text(json.dumps(known))
-                np.savez(kept, thumbs=_thumbs(path))
-            yield Labelled(name, path, np.load(kept)["thumbs"], json.loads(truth.read_text()), kind.rate)
+                _keep(path, kept)
+            yield Labelled(name, path, **np.load(kept), truth=json.loads(truth.read_text()), rate=kind.rate)
 
 
 def real(folder: Path) -> Iterator[Labelled]:
@@ -56,17 +58,20 @@ def real(folder: Path) -> Iterator[Labelled]:
     for name, truth in truths.items():
         path, kept = MEDIA / name, folder / f"{name}.npz"
         if path.is_file() and not kept.is_file():
-            np.savez(kept, thumbs=_thumbs(path))
+            _keep(path, kept)
         if kept.is_file():
-            yield Labelled(name, path, np.load(kept)["thumbs"], truth, truth["rate"])
+            yield Labelled(name, path, **np.load(kept), truth=truth, rate=truth["rate"])
 
 
-def _thumbs(path: Path) -> np.ndarray:
-    return scan_segment(str(path), Segment(0, None, None, 1), 0).thumbs
+def _keep(path: Path, kept: Path) -> None:
+    scan = scan_segment(str(path), Segment(0, None, None, 1), 0)
+    with open_film(str(path)) as (_, stream):
+        tick = float(stream.time_base or 1)
+    np.savez(kept, thumbs=scan.thumbs, seconds=scan.pts * tick)
 
 
 def score(truth: dict, found: list[int]) -> np.ndarray:
-    """Cuts found and there, gradual ones found and there, false ones: as score_shots.py counts, unsure spans left out."""
+    """Cuts found and there, gradual ones found and there, false ones, as score_shots.py counts; unsure ones do not."""
     spans = [(c - 1, c + 1) for c in truth["cuts"]] + [(a - 2, b + 2) for a, b in truth["gradual"]]
     hit, false = [False] * len(spans), 0
     for frame in sorted(found):

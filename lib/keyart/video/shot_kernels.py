@@ -1,6 +1,6 @@
 # mypy: disable-error-code="assignment"
 # (numba's types are narrower than Python's: sums start as int and become int32.)
-"""Block matching for shots, compiled. Sums are kept in 32 bits: numba widens to 64, which vectorises six times worse."""
+"""Block matching for shots, compiled. Sums are kept in 32 bits: those of 64 vectorise six times worse."""
 
 import numpy as np
 from numba import njit
@@ -18,7 +18,7 @@ FAR = (6, 9, 12)
 
 @njit(cache=True, nogil=True)
 def match(before, after, out):
-    """Mean absolute differences of blocks, each at its best small shift: of the better quarter, half, and all of them."""
+    """Mean absolute difference of blocks, each at its best small shift: of the better quarter, half, and all."""
     height, width = before.shape
     bw, bh = BLOCK
     whole = np.int32
@@ -56,8 +56,8 @@ def adjacent_matches(planes):
 def cut_matches(planes, frames, least):
     """Across each of ``frames`` and on both sides of it, (m, 4, 3): near, far, before, after.
 
-    near: the smallest over pairs of a frame up to NEAR before and one up to NEAR after; far: over wider pairs, too, across
-    which a scene returns that something hid. before, after: the largest within NEAR frames on either side.
+    near: the smallest over pairs of a frame up to NEAR before and one up to NEAR after; far: over wider pairs, too,
+    across which a scene returns that something hid. before, after: the largest within NEAR frames on either side.
     Where near falls below ``least`` over all blocks, the rest is left out.
     """
     n = len(planes)

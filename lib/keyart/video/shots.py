@@ -3,15 +3,18 @@
 Cuts: two scenes that differ in every part, in light and in texture, over every pair of a frame before and one after, by
 more than either changes by itself over as many frames. Dissolves: frames in between lie on the line that joins two
 pictures (a linear blend leaves little residual) and lose detail. Both are weighed by a logistic score of such features
-(shot_features), whose weights were fitted on composed films (shot_weights). Fades: the picture becomes uniform.
+(shot_cuts, shot_blends), whose weights were fitted on composed films (shot_weights). Fades: the picture becomes
+uniform.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from keyart.video.shot_features import CUT_FEATURES, Views, blend_windows, content, cut_candidates, look
+from keyart.video.shot_blends import blend_windows
+from keyart.video.shot_cuts import CUT_FEATURES, cut_candidates
 from keyart.video.shot_kernels import NEAR, pair_matches
+from keyart.video.shot_views import Views, content, look
 from keyart.video.shot_weights import BLEND, CUT
 
 __all__ = ["Boundary", "find_boundaries"]
@@ -22,10 +25,10 @@ OVERLAP = 256
 """Frames that a stretch sees past either end of those it decides about."""
 CUT_SCORE = -1.5
 BLEND_SCORE = 0.0
-"""Least log odds of a cut and of a dissolve. Films are cut rather than full of look-alikes as the films that the weights
-were fitted on; dissolves are rare in them."""
+"""Least log odds of a cut and of a dissolve. The films that the weights were fitted on hold several times as many
+things that only look like a cut as others do: hence below 0 for cuts."""
 AFTER_FREEZE = ("near luma quarter", "near luma all", "held motion")
-"""A jump after a freeze is no cut where the motion held back explains half of it and parts of the scene are as they were."""
+"""A jump after a freeze is no cut where the motion held back explains half of it and a part of the scene stayed."""
 FLAT, FLAT_SPAN, FLAT_SHARE = 4.0, 24.0, 0.25
 """A picture shows nothing below this standard deviation and distance of brightest and darkest (small lettering on black
 has little deviation), and this share of the deviation on both sides."""
@@ -58,14 +61,13 @@ def find_boundaries(thumbs: np.ndarray, rate: float = 25.0) -> list[Boundary]:
         end = min(n, begin + STRETCH)
         first = max(0, begin - OVERLAP)
         views = look(thumbs[first : end + OVERLAP], window)
-        edges = (first == 0, end + OVERLAP >= n)
-        here = [Boundary(b.frame + first, b.kind) for b in _in_stretch(views, rate, edges)]
+        here = [Boundary(b.frame + first, b.kind) for b in _in_stretch(views, rate, at_start=first == 0)]
         found.extend(b for b in here if begin <= b.frame < end and (not found or b.frame - found[-1].frame > 3))
     return found
 
 
-def _in_stretch(views: Views, rate: float, edges: tuple[bool, bool]) -> list[Boundary]:
-    fades, uniform = _fades(views, rate)
+def _in_stretch(views: Views, rate: float, at_start: bool) -> list[Boundary]:
+    fades, uniform = _fades(views, rate, at_start)
     cuts = [cut for cut in _cuts(views) if not uniform[max(0, cut - 3) : cut + 4].any()]
     blends = _blends(views, cuts, uniform, rate)
     found = [*(Boundary(f, "cut") for f in cuts), *(Boundary(f, "fade") for f in fades)]
@@ -87,33 +89,43 @@ def _cuts(views: Views) -> list[int]:
     return sorted(chosen)
 
 
-def _fades(views: Views, rate: float) -> tuple[list[int], np.ndarray]:
+def _fades(views: Views, rate: float, at_start: bool) -> tuple[list[int], np.ndarray]:
     """First frames after each uniform run inside the film, and those runs; blinks of a scene that goes on are none."""
-    n, spread = len(views.spread), views.spread
-    reach = max(8, round(1.5 * rate))
-    before, after = _peak_before(spread, reach), _peak_before(spread[::-1], reach)[::-1]
-    plain = (spread < FLAT) & (views.span < FLAT_SPAN)
+    n, plain, fades, uniform = len(views.spread), _is_plain(views), [], np.zeros(len(views.spread), bool)
+    half = max(4, round(0.6 * rate))
+    for begin, end in _uniform_runs(views, plain, rate):
+        if begin > 0 and end < n:
+            away = (np.arange(begin - 1, max(-1, begin - 1 - half), -1), np.arange(end, min(n, end + half)))
+            if not plain[begin:end].any() and not all(_fades_away(views, frames) for frames in away):
+                continue
+            if end - begin <= FLASH and _is_sudden(views.spread, begin, end):
+                continue  # what is a cut is seen through it
+        uniform[begin:end] = True
+        within = end < n and not (begin == 0 and at_start)
+        if within and (begin == 0 or end - begin > rate / 2 or not _goes_on(views, begin, end)):
+            fades.append(end)
+    return fades, uniform
+
+
+def _is_plain(views: Views) -> np.ndarray:
+    return (views.spread < FLAT) & (views.span < FLAT_SPAN)
+
+
+def _uniform_runs(views: Views, plain: np.ndarray, rate: float) -> list[tuple[int, int]]:
+    """Runs of frames that show nothing, or far less than what is seen on both sides, half open."""
+    spread, long, short = views.spread, max(8, round(1.5 * rate)), max(4, round(0.6 * rate))
+    before, after = _peak_before(spread, long), _peak_before(spread[::-1], long)[::-1]
     # Where nothing is seen on one side for long, the picture is judged by itself.
     flat = plain & ((spread < FLAT_SHARE * np.minimum(before, after)) | (before < FLAT) | (after < FLAT))
-    half = max(4, round(0.6 * rate))
-    flat |= spread < DIP_SHARE * np.minimum(_peak_before(spread, half), _peak_before(spread[::-1], half)[::-1])
-    near_before, near_after = _peak_before(spread, FLASH), _peak_before(spread[::-1], FLASH)[::-1]
+    flat |= spread < DIP_SHARE * np.minimum(_peak_before(spread, short), _peak_before(spread[::-1], short)[::-1])
     edges = np.flatnonzero(np.diff(np.r_[False, flat, False].astype(np.int8)))
-    fades, uniform = [], np.zeros(n, bool)
-    for begin, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
-        if begin == 0 or end == n:
-            uniform[begin:end] = True
-        elif plain[begin:end].any() or (
-            _fades_away(views, np.arange(begin - 1, max(-1, begin - 1 - half), -1))
-            and _fades_away(views, np.arange(end, min(n, end + half)))
-        ):
-            sudden = spread[begin - 1] > near_before[begin - 1] / 2 and spread[end] > near_after[end] / 2
-            if sudden and end - begin <= FLASH:  # no ramp on either side; what is a cut is seen through it
-                continue
-            uniform[begin:end] = True
-            if end - begin > rate / 2 or not _goes_on(views, begin, end):
-                fades.append(end)
-    return fades, uniform
+    return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
+
+
+def _is_sudden(spread: np.ndarray, begin: int, end: int) -> bool:
+    """Whether the picture goes and comes at once: no ramp on either side of the run."""
+    before, after = spread[max(0, begin - FLASH) : begin], spread[end : end + FLASH]
+    return bool(before[-1] > before.max() / 2 and after[0] > after.max() / 2)
 
 
 def _peak_before(values: np.ndarray, reach: int) -> np.ndarray:

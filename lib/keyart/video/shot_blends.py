@@ -1,141 +1,17 @@
-"""What tells a cut or a dissolve from motion, light and things that pass: features of luma thumbnails.
+"""What tells a dissolve from motion, light and things that pass: features of windows of frames.
 
-Everything is measured twice, on luma and on detail: luma less its local mean, over its local spread, which stays as it
-is where only the light changes. Changes across a possible boundary stand beside changes within either side over as many
-frames, both as logarithms, so that a weighted sum compares their ratio and a film's contrast drops out.
+Two pictures laid over each other lie on the line between them and have less detail than either, by a known amount. As
+for cuts, changes across a window stand beside changes on either side of it, both as logarithms.
 """
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
-from keyart.video.shot_kernels import NEAR, adjacent_matches, cut_matches, pair_matches
+from keyart.video.shot_kernels import pair_matches
+from keyart.video.shot_views import FLOOR, Views
 
-__all__ = ["BLEND_FEATURES", "CUT_FEATURES", "Views", "Windows", "blend_windows", "cut_candidates", "look"]
-
-GRID = (24, 12)
-"""Width and height of the planes that are block-matched."""
-BAR = 26.0
-"""A row or column of the thumbnails that never is brighter than this on average is a black bar."""
-FLOOR = 0.5
-"""Added to differences, in grey levels, before their logarithm is taken: what coding noise alone may do."""
-
-
-@dataclass(frozen=True)
-class Views:
-    """A stretch of a film as the detectors see it, one entry a frame, black bars cut away."""
-
-    thumbs: np.ndarray
-    """(n, h, w) uint8 luma."""
-    luma: np.ndarray
-    """(n, 12, 24) uint8."""
-    detail: np.ndarray
-    """(n, 12, 24) uint8: local contrast about 128."""
-    spread: np.ndarray
-    """Standard deviation of each thumbnail."""
-    span: np.ndarray
-    """Brightest less darkest value of each thumbnail."""
-    adjacent: np.ndarray
-    """(n, 3): match in luma with the frame before, by the better quarter, half and all of the blocks."""
-
-    def thinned(self, stride: int) -> "Views":
-        """Every so many-th frame; ``adjacent`` keeps the largest of those left out."""
-        n = len(self.thumbs) // stride * stride
-        kept = slice(0, n, stride)
-        largest = self.adjacent[:n].reshape(-1, stride, 3).max(axis=1)
-        return Views(self.thumbs[kept], self.luma[kept], self.detail[kept], self.spread[kept], self.span[kept], largest)
-
-
-def content(thumbs: np.ndarray) -> tuple[slice, slice]:
-    """Rows and columns of a film's thumbnails that are no black bars; at least half of either."""
-    window = []
-    for axis in (2, 1):
-        bright = thumbs.mean(axis=axis, dtype=np.float32)
-        ever = np.flatnonzero(np.quantile(bright, 0.995, axis=0) > BAR)
-        size = bright.shape[1]
-        begin, end = (int(ever[0]), int(ever[-1]) + 1) if len(ever) else (0, size)
-        window.append(slice(begin, end) if 2 * (end - begin) >= size else slice(0, size))
-    return window[0], window[1]
-
-
-def look(thumbs: np.ndarray, window: tuple[slice, slice]) -> Views:
-    """Planes and first measurements of thumbnails (n, 27, 48) uint8 within ``window``."""
-    thumbs = np.ascontiguousarray(thumbs[:, window[0], window[1]])
-    luma = np.empty((len(thumbs), GRID[1], GRID[0]), np.uint8)
-    detail = np.empty_like(luma)
-    for k, thumb in enumerate(thumbs):
-        luma[k] = cv2.resize(thumb, GRID, interpolation=cv2.INTER_AREA)
-        detail[k] = cv2.resize(_local_contrast(thumb), GRID, interpolation=cv2.INTER_AREA)
-    spread = thumbs.reshape(len(thumbs), -1).std(axis=1, dtype=np.float32)
-    span = np.ptp(thumbs.reshape(len(thumbs), -1), axis=1).astype(np.float32)
-    return Views(thumbs, luma, detail, spread, span, adjacent_matches(luma))
-
-
-def _local_contrast(thumb: np.ndarray) -> np.ndarray:
-    real = thumb.astype(np.float32)
-    above = real - cv2.blur(real, (11, 11))
-    local = cv2.sqrt(cv2.blur(above * above, (11, 11)))
-    return cv2.convertScaleAbs(above / (local + 4), alpha=40, beta=128)
-
-
-LEAST_CHANGE = 5.0
-"""Grey levels in detail over all blocks that every cut of the training films exceeds; the rest is not looked at closely."""
-
-CUT_FEATURES = (
-    "near luma quarter", "near luma all", "near detail quarter", "near detail all",
-    "far luma quarter", "far luma all", "far detail quarter", "far detail all",
-    "side luma quarter", "side luma all", "side detail quarter", "side detail all",
-    "calmer side luma", "calmer side detail", "step", "largest step near", "third step near", "median step near",
-    "held motion",
-)  # fmt: skip
-"""Columns of ``cut_candidates``: logarithms of grey levels. near, far: across the frame; side: within either side."""
-
-
-def cut_candidates(views: Views) -> tuple[np.ndarray, np.ndarray]:
-    """Frames that may begin a shot, and their features (m, 19)."""
-    adjacent = views.adjacent[:, 1]
-    n = len(adjacent)
-    around = _ranked_neighbours(adjacent)
-    frames = np.flatnonzero((adjacent > 1.0) & (adjacent > 1.1 * around[3]))
-    frames = frames[frames > 0]
-    step, whole = views.adjacent[frames, 2], _ranked_neighbours(views.adjacent[:, 2])[:, frames]
-    parts = []
-    tables = [cut_matches(views.detail, frames, LEAST_CHANGE)]
-    possible = tables[0][:, 0, 2] >= LEAST_CHANGE
-    frames, step, whole, tables[0] = frames[possible], step[possible], whole[:, possible], tables[0][possible]
-    tables.insert(0, cut_matches(views.luma, frames, 0.0))
-    for planes in tables:
-        table = planes[:, :, [0, 2]]
-        parts.append((table[:, 0], table[:, 1], np.maximum(table[:, 2], table[:, 3]), table[:, 2:4, 1].min(axis=1)))
-    (nl, fl, sl, cl), (nd, fd, sd, cd) = parts
-    held = _held_motion(views.adjacent[:, 2])[frames]
-    columns = [nl, nd, fl, fd, sl, sd, cl[:, None], cd[:, None], step[:, None], whole[[-1, -3, 4]].T, held[:, None]]
-    return frames, np.log(np.concatenate(columns, axis=1) + FLOOR)
-
-
-def _ranked_neighbours(steps: np.ndarray) -> np.ndarray:
-    """The eight steps nearest to every frame's own, (8, n), in ascending order; 0 past the film's ends."""
-    n, padded = len(steps), np.pad(steps, 4)
-    return np.sort(np.stack([padded[4 + k : 4 + k + n] for k in range(-4, 5) if k]), axis=0)
-
-
-def _held_motion(whole: np.ndarray) -> np.ndarray:
-    """At the end of a run of repeated frames, the motion that the run held back; 0 elsewhere."""
-    held = np.zeros(len(whole))
-    run, before = 0, 0.0
-    for frame, value in enumerate(whole.tolist()):
-        if value < 0.25:
-            run += 1
-            continue
-        if 1 <= run <= 40:
-            held[frame] = before * min(run, 10)
-        # Not above the second largest step: a cut just before is no motion. Not above the last: a move that comes to
-        # rest is no freeze.
-        recent = np.sort(whole[max(0, frame - 5) : frame + 1])
-        run, before = 0, float(min(value, recent[-2])) if len(recent) > 1 else 0.0
-    return held
-
+__all__ = ["BLEND_FEATURES", "Windows", "blend_windows"]
 
 HALF_WINDOWS = (3, 4, 5, 6, 7, 8, 10, 12, 14, 17)
 """Half lengths in frames (of at most about 30 a second) of the windows in which a blend is looked for."""
@@ -239,11 +115,12 @@ def _blend_fit(
 ) -> tuple[np.ndarray, np.ndarray]:
     """How well the frames of each window lie on the line from its first to its last, (m, 9), and the frame half way.
 
-    energy: squared difference of the ends, a pixel. residual, worst: mean and largest squared distance from the line, as
-    shares of the energy. likeness: correlation of the ends, near 1 where only the light changed. dip: smallest gradient
-    energy against the line between the ends': two pictures laid over each other cancel detail, and a camera that moves
-    keeps it. bow: its mean; misfit: mean distance from what two unrelated pictures laid over each other would have, as a
-    share of the line. jump, drop: largest and smallest step of the blend's share from frame to frame: near 1 for a cut.
+    energy: squared difference of the ends, a pixel. residual, worst: mean and largest squared distance from the line,
+    as shares of the energy. likeness: correlation of the ends, near 1 where only the light changed. dip: smallest
+    gradient energy against the line between the ends': two pictures laid over each other cancel detail, and a camera
+    that moves keeps it. bow: its mean; misfit: mean distance from what two unrelated pictures laid over each other
+    would have, as a share of the line. jump, drop: largest and smallest step of the blend's share from frame to frame:
+    near 1 for a cut.
     """
     first, last = middle - half, middle + half
 
