@@ -53,6 +53,7 @@ def content(thumbs: np.ndarray) -> tuple[slice, slice]:
         ever = np.flatnonzero(np.quantile(bright, 0.995, axis=0) > BAR)
         size = bright.shape[1]
         begin, end = (int(ever[0]), int(ever[-1]) + 1) if len(ever) else (0, size)
+        begin, end = begin + (begin > 0), end - (end < size)  # the first line may be half a bar
         window.append(slice(begin, end) if 2 * (end - begin) >= size else slice(0, size))
     return window[0], window[1]
 

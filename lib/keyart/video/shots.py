@@ -36,8 +36,9 @@ DIP_SHARE = 0.2
 """A picture is on its way through a colour below this share of the spread on both sides within half a second."""
 FLASH = 5
 """Frames that a flash may last."""
-SAME_SCENE = 6.0
-"""Match in grey levels of luma and of detail below which two frames show the same scene."""
+SAME_SCENE, SAME_SHARE = 6.0, 0.3
+"""Match in grey levels of luma and of detail, and share of the luma's deviation, below which two frames show the same
+scene."""
 STILL_ALIKE = 0.4
 """Correlation of a picture that fades with what is left of it, motion allowed for."""
 
@@ -155,7 +156,8 @@ def _goes_on(views: Views, begin: int, end: int) -> bool:
     luma, detail = (pair_matches(planes, first, last)[:, 1] for planes in (views.luma, views.detail))
     one, other = views.spread[first], views.spread[last]
     seen = (one > one.max() / 2) & (other > other.max() / 2)  # what is half faded away resembles anything
-    return bool((seen & (luma < SAME_SCENE) & (detail < SAME_SCENE)).any())
+    alike = np.minimum(SAME_SCENE, SAME_SHARE * np.minimum(one, other))
+    return bool((seen & (luma < alike) & (detail < SAME_SCENE)).any())
 
 
 def _blends(views: Views, cuts: list[int], uniform: np.ndarray, rate: float) -> list[int]:
