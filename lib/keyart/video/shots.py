@@ -32,7 +32,7 @@ AFTER_FREEZE = ("near luma quarter", "near luma all", "held motion")
 FLAT, FLAT_SPAN, FLAT_SHARE = 4.0, 24.0, 0.25
 """A picture shows nothing below this standard deviation and distance of brightest and darkest (small lettering on black
 has little deviation), and this share of the deviation on both sides."""
-DIP_SHARE = 0.2
+DIP_SHARE = 0.26
 """A picture is on its way through a colour below this share of the spread on both sides within half a second."""
 FLASH = 5
 """Frames that a flash may last."""
