@@ -1,6 +1,6 @@
 # mypy: disable-error-code="assignment"
 # (numba's types are narrower than Python's: sums start as int and become int32 or float32.)
-"""The loops over pixels, compiled: texture, chroma moments, black bars, displacement and block matching.
+"""The loops over pixels, compiled: texture, chroma moments, black bars and displacement.
 
 Sums are kept in 32 bits on purpose: numba widens to 64, which vectorises six times worse.
 """
@@ -10,13 +10,12 @@ import math
 import numpy as np
 from numba import njit
 
-__all__ = ["activity_since", "black_bar", "chroma_sums", "mismatch", "motion", "pair_mismatches", "texture_sums"]
-
-BLOCK = (6, 4)
-"""Width and height of the blocks matched for shots, on planes of 24 x 12."""
-REACH = 2
-CALM_BLOCKS = 6
-"""A mismatch is the mean over the better half of the 12 blocks: what moves in one place is no new shot."""
+__all__ = [
+    "black_bar",
+    "chroma_sums",
+    "motion",
+    "texture_sums",
+]
 
 
 @njit(cache=True, nogil=True)
@@ -144,58 +143,3 @@ def motion(small0, middle0, coarse0, small1, middle1, coarse1):
     out[1] = math.sqrt(x * x + y * y) / small0.shape[1]
     out[2] = left
     return out
-
-
-@njit(cache=True, nogil=True)
-def mismatch(before, after):
-    """Mean absolute difference in grey levels of the better half of the blocks, each at its best small shift."""
-    height, width = before.shape
-    bw, bh = BLOCK
-    whole = np.int32
-    blocks = np.empty((height // bh) * (width // bw))
-    count = 0
-    for top in range(0, height - bh + 1, bh):
-        for left in range(0, width - bw + 1, bw):
-            best = 255 * bw * bh
-            for y0 in range(max(0, top - REACH), min(height - bh, top + REACH) + 1):
-                for x0 in range(max(0, left - REACH), min(width - bw, left + REACH) + 1):
-                    total = whole(0)
-                    for y in range(bh):
-                        for x in range(bw):
-                            gap = whole(whole(before[top + y, left + x]) - whole(after[y0 + y, x0 + x]))
-                            total = whole(total + (gap if gap >= 0 else whole(-gap)))
-                    best = min(best, total)
-            blocks[count] = best / (bw * bh)
-            count += 1
-    blocks.sort()
-    return blocks[:CALM_BLOCKS].mean()
-
-
-@njit(cache=True, nogil=True)
-def activity_since(planes, cut):
-    """Mismatch of every frame with the one four before it, or with the first after a cut that lies between."""
-    activity = np.zeros(len(planes))
-    for frame in range(1, len(planes)):
-        back = frame
-        while back > 0 and back > frame - 4 and cut[back] == 0:
-            back -= 1
-        if back < frame:
-            activity[frame] = mismatch(planes[back], planes[frame])
-    return activity
-
-
-@njit(cache=True, nogil=True)
-def pair_mismatches(planes, pairs):
-    """Per frame: mismatch with the one before, and the smallest over ``pairs`` frames before and as many from it on."""
-    n = len(planes)
-    adjacent, smallest = np.zeros(n), np.zeros(n)
-    for frame in range(1, n):
-        adjacent[frame] = mismatch(planes[frame - 1], planes[frame])
-        low = adjacent[frame]
-        for i in range(1, pairs + 1):
-            for j in range(pairs):
-                # Once below what a cut needs, further pairs cannot matter.
-                if low > 2.0 and frame - i >= 0 and frame + j < n:
-                    low = min(low, mismatch(planes[frame - i], planes[frame + j]))
-        smallest[frame] = low
-    return adjacent, smallest

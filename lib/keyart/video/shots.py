@@ -1,38 +1,46 @@
 """Shot boundaries of a film from its luma thumbnails: cuts, dissolves and fades; flashes and freezes are none.
 
-Cuts: the smallest block-matched mismatch over several pairs of a frame before and a frame after, against the motion
-around it; a flash leaves one pair that matches. Dissolves: frames in between lie on the line that joins two sharp ones
-(a linear blend leaves little residual) and lose detail, and the two differ by far more than either side moves. Fades:
-the picture becomes uniform. Inner products of neighbouring frames, one matrix product a stretch, give every blend's
-residual without touching pixels again.
+Cuts: two scenes that differ in every part, in light and in texture, over every pair of a frame before and one after, by
+more than either changes by itself over as many frames. Dissolves: frames in between lie on the line that joins two
+pictures (a linear blend leaves little residual) and lose detail. Both are weighed by a logistic score of such features
+(shot_cuts, shot_blends), whose weights were fitted on composed films (shot_weights). Fades: the picture becomes
+uniform.
 """
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
-from keyart.video.kernels import activity_since, mismatch, pair_mismatches
+from keyart.video.shot_blends import blend_windows
+from keyart.video.shot_cuts import CUT_FEATURES, cut_candidates
+from keyart.video.shot_kernels import NEAR, pair_matches
+from keyart.video.shot_views import Views, content, look
+from keyart.video.shot_weights import BLEND, CUT
 
 __all__ = ["Boundary", "find_boundaries"]
 
-GRID = (24, 12)
-"""Width and height of the planes that are block-matched."""
-
-PAIRS = 3
-"""Frames looked at on either side of a cut: flashes of up to two frames are seen through."""
-CUT_RATIO = 1.75
-CUT_LEAST = 4.0
-"""A cut's mismatch: at least this many grey levels, and this many times the motion around it plus 2."""
-
-HALF_WINDOWS = (4, 5, 6, 7, 8, 10, 12, 14, 17)
-"""Half lengths in frames (of at most about 30 a second) of the windows in which a blend is looked for."""
-BLEND_SCORE = 1.5
-"""Least score of a dissolve; a car before a static camera reaches 1.35, slow pans 0.9, most dissolves 3."""
-FLAT = 4.0
-"""Standard deviation below which a thumbnail shows nothing: black, white or one colour."""
-DULL = 8.0
-"""Below this a frame is on its way into a fade and ends no blend."""
+STRETCH = 4096
+"""Frames looked at together; what is held beside the thumbnails does not grow with the film."""
+OVERLAP = 256
+"""Frames that a stretch sees past either end of those it decides about."""
+CUT_SCORE = -1.5
+BLEND_SCORE = 0.0
+"""Least log odds of a cut and of a dissolve. The films that the weights were fitted on hold several times as many
+things that only look like a cut as others do: hence below 0 for cuts."""
+AFTER_FREEZE = ("near luma quarter", "near luma all", "held motion")
+"""A jump after a freeze is no cut where the motion held back explains half of it and a part of the scene stayed."""
+FLAT, FLAT_SPAN, FLAT_SHARE = 4.0, 24.0, 0.25
+"""A picture shows nothing below this standard deviation and distance of brightest and darkest (small lettering on black
+has little deviation), and this share of the deviation on both sides."""
+DIP_SHARE = 0.26
+"""A picture is on its way through a colour below this share of the spread on both sides within half a second."""
+FLASH = 5
+"""Frames that a flash may last."""
+SAME_SCENE, SAME_SHARE = 6.0, 0.3
+"""Match in grey levels of luma and of detail, and share of the luma's deviation, below which two frames show the same
+scene."""
+STILL_ALIKE = 0.4
+"""Correlation of a picture that fades with what is left of it, motion allowed for."""
 
 
 @dataclass(frozen=True, order=True)
@@ -45,174 +53,131 @@ class Boundary:
 
 def find_boundaries(thumbs: np.ndarray, rate: float = 25.0) -> list[Boundary]:
     """Boundaries in order of time from a film's luma thumbnails (n, 27, 48) uint8; ``rate`` is frames per second."""
-    if len(thumbs) < 3:
+    n = len(thumbs)
+    if n < 3:
         return []
-    planes = np.stack([cv2.resize(thumb, GRID, interpolation=cv2.INTER_AREA) for thumb in thumbs])
-    spread = thumbs.reshape(len(thumbs), -1).std(axis=1)
-    fades, uniform = _fades(planes, spread < FLAT)
-    cuts = [cut for cut in _cuts(planes) if not uniform[max(0, cut - 3) : cut + 4].any()]
-    # Transitions last a time, not a number of frames: fast films are thinned for the search.
-    stride = max(1, round(rate / 27))
-    thinned = sorted({-(-cut // stride) for cut in cuts})
-    blends = [frame * stride for frame in _blends(thumbs[::stride], planes[::stride], spread[::stride], thinned)]
-    blends = [blend for blend in blends if all(abs(blend - other) > 12 * stride for other in (*cuts, *fades))]
+    window = content(thumbs)
+    found: list[Boundary] = []
+    for begin in range(0, n, STRETCH):
+        end = min(n, begin + STRETCH)
+        first = max(0, begin - OVERLAP)
+        views = look(thumbs[first : end + OVERLAP], window)
+        here = [Boundary(b.frame + first, b.kind) for b in _in_stretch(views, rate, at_start=first == 0)]
+        found.extend(b for b in here if begin <= b.frame < end and (not found or b.frame - found[-1].frame > 3))
+    return found
+
+
+def _in_stretch(views: Views, rate: float, at_start: bool) -> list[Boundary]:
+    fades, uniform = _fades(views, rate, at_start)
+    cuts = [cut for cut in _cuts(views) if not uniform[max(0, cut - 3) : cut + 4].any()]
+    blends = _blends(views, cuts, uniform, rate)
     found = [*(Boundary(f, "cut") for f in cuts), *(Boundary(f, "fade") for f in fades)]
     return sorted([*found, *(Boundary(f, "dissolve") for f in blends)])
 
 
-def _cuts(planes: np.ndarray) -> list[int]:
-    adjacent, smallest = pair_mismatches(planes, PAIRS)
-    n = len(planes)
-    padded = np.pad(adjacent, 4, constant_values=-1)
-    near = np.stack([padded[4 + k : 4 + k + n] for k in range(-4, 5) if k])
-    motion = np.sort(near, axis=0)[-3]  # the third largest: a second cut close by does not hide this one
-    motion = np.maximum(motion, _motion_before_freeze(adjacent))
-    score = smallest / (np.maximum(motion, 0) + 2)
-    strong = (score > CUT_RATIO) & (smallest > CUT_LEAST)
-    cuts: list[int] = []
-    for frame in np.flatnonzero(strong)[np.argsort(-score[strong], kind="stable")].tolist():
-        if all(abs(frame - other) > 3 for other in cuts):
-            cuts.append(frame)
-    return sorted(cuts)
+def _cuts(views: Views) -> list[int]:
+    """First frames after cuts, the surest of those closer than four frames to each other."""
+    frames, features = cut_candidates(views)
+    score = features @ np.array(CUT.weights) + CUT.bias
+    part, whole, held = (np.exp(features[:, CUT_FEATURES.index(name)]) for name in AFTER_FREEZE)
+    score[(held > whole / 2) & (part < whole / 3)] = -np.inf
+    chosen: list[int] = []
+    for k in np.argsort(-score, kind="stable").tolist():
+        if score[k] <= CUT_SCORE:
+            break
+        if all(abs(frames[k] - other) > 3 for other in chosen):
+            chosen.append(int(frames[k]))
+    return sorted(chosen)
 
 
-def _motion_before_freeze(adjacent: np.ndarray) -> np.ndarray:
-    """At the end of a run of repeated frames, the motion that the run held back; 0 elsewhere."""
-    held = np.zeros(len(adjacent))
-    run, before = 0, 0.0
-    for frame, value in enumerate(adjacent.tolist()):
-        if value < 0.1:
-            run += 1
-            continue
-        if 2 <= run <= 12:
-            held[frame] = before * min(run, 4)
-        run, before = 0, float(adjacent[max(0, frame - 2) : frame + 1].max())
-    return held
-
-
-def _fades(planes: np.ndarray, flat: np.ndarray) -> tuple[list[int], np.ndarray]:
+def _fades(views: Views, rate: float, at_start: bool) -> tuple[list[int], np.ndarray]:
     """First frames after each uniform run inside the film, and those runs; blinks of a scene that goes on are none."""
-    edges = np.flatnonzero(np.diff(np.r_[False, flat, False].astype(np.int8)))
-    fades, uniform = [], np.zeros(len(planes), bool)
-    for begin, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
-        inside = begin > 0 and end < len(planes)
-        if inside and end - begin <= 4:
-            before, after = planes[max(0, begin - 10)], planes[min(len(planes) - 1, end + 9)]
-            blink = planes[begin - 1].std() > 15 and mismatch(planes[begin - 1], planes[end]) < 5
-            if blink or mismatch(before, after) < 5:
+    n, plain, fades, uniform = len(views.spread), _is_plain(views), [], np.zeros(len(views.spread), bool)
+    half = max(4, round(0.6 * rate))
+    for begin, end in _uniform_runs(views, plain, rate):
+        if begin > 0 and end < n:
+            away = (np.arange(begin - 1, max(-1, begin - 1 - half), -1), np.arange(end, min(n, end + half)))
+            if not plain[begin:end].any() and not all(_fades_away(views, frames) for frames in away):
                 continue
+            if end - begin <= FLASH and _is_sudden(views.spread, begin, end):
+                continue  # what is a cut is seen through it
         uniform[begin:end] = True
-        if inside:
+        within = end < n and not (begin == 0 and at_start)
+        if within and (begin == 0 or end - begin > rate / 2 or not _goes_on(views, begin, end)):
             fades.append(end)
     return fades, uniform
 
 
-def _blends(thumbs: np.ndarray, planes: np.ndarray, spread: np.ndarray, cuts: list[int]) -> list[int]:
-    """Frames at which linear blends are half way, strongest first where windows overlap."""
-    n = len(thumbs)
-    cut = np.zeros(n + 1, np.int64)
-    cut[[c for c in cuts if c < n]] = 1
-    cuts_to, dull_to = np.r_[0, np.cumsum(cut)], np.r_[0, np.cumsum(spread < DULL)]
-    centred = (
-        thumbs.reshape(n, -1).astype(np.float32) - 128
-    )  # of single precision: differences of products must not drown
-    products, means = _neighbour_products(centred, 2 * max(HALF_WINDOWS) + 1), centred.mean(axis=1, dtype=np.float64)
-    activity, detail = activity_since(planes, cut), _detail(thumbs)
-    found: list[tuple[float, int]] = []
-    for half in HALF_WINDOWS:
-        middle = np.arange(half, n - half)
-        clear = cuts_to[middle + half + 1] == cuts_to[middle - half + 1]
-        clear &= dull_to[middle + half + 1] == dull_to[middle - half]
-        middle = middle[clear]
-        if not len(middle):
+def _is_plain(views: Views) -> np.ndarray:
+    return (views.spread < FLAT) & (views.span < FLAT_SPAN)
+
+
+def _uniform_runs(views: Views, plain: np.ndarray, rate: float) -> list[tuple[int, int]]:
+    """Runs of frames that show nothing, or far less than what is seen on both sides, half open."""
+    spread, long, short = views.spread, max(8, round(1.5 * rate)), max(4, round(0.6 * rate))
+    before, after = _peak_before(spread, long), _peak_before(spread[::-1], long)[::-1]
+    # Where nothing is seen on one side for long, the picture is judged by itself.
+    flat = plain & ((spread < FLAT_SHARE * np.minimum(before, after)) | (before < FLAT) | (after < FLAT))
+    flat |= spread < DIP_SHARE * np.minimum(_peak_before(spread, short), _peak_before(spread[::-1], short)[::-1])
+    edges = np.flatnonzero(np.diff(np.r_[False, flat, False].astype(np.int8)))
+    return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
+
+
+def _is_sudden(spread: np.ndarray, begin: int, end: int) -> bool:
+    """Whether the picture goes and comes at once: no ramp on either side of the run."""
+    before, after = spread[max(0, begin - FLASH) : begin], spread[end : end + FLASH]
+    return bool(before[-1] > before.max() / 2 and after[0] > after.max() / 2)
+
+
+def _peak_before(values: np.ndarray, reach: int) -> np.ndarray:
+    """Largest of the ``reach`` values up to each."""
+    padded = np.pad(values, (reach - 1, 0), mode="edge")
+    return np.lib.stride_tricks.sliding_window_view(padded, reach).max(axis=1)
+
+
+def _fades_away(views: Views, frames: np.ndarray) -> bool:
+    """Whether a picture ends at once or only loses contrast towards the uniform run that ``frames`` lead away from.
+
+    Where the camera turns to a plain wall or the sky, another picture is seen before it is uniform.
+    """
+    spread = views.spread[frames]
+    clear = int((spread > 0.8 * spread.max()).argmax())
+    dim = int((spread > 0.4 * spread.max()).argmax())
+    if clear <= 1 or dim == clear:
+        return True
+    one, other = (views.luma[frames[k]].astype(np.float64).ravel() for k in (clear, dim))
+    return bool(np.corrcoef(one, other)[0, 1] > STILL_ALIKE)
+
+
+def _goes_on(views: Views, begin: int, end: int) -> bool:
+    """Whether the scene after a uniform run is that before it."""
+    away = np.array([0, 1, 3, 7, 11])
+    first, last = np.maximum(begin - 1 - away, 0), np.minimum(end + away, len(views.spread) - 1)
+    luma, detail = (pair_matches(planes, first, last)[:, 1] for planes in (views.luma, views.detail))
+    one, other = views.spread[first], views.spread[last]
+    seen = (one > one.max() / 2) & (other > other.max() / 2)  # what is half faded away resembles anything
+    alike = np.minimum(SAME_SCENE, SAME_SHARE * np.minimum(one, other))
+    return bool((seen & (luma < alike) & (detail < SAME_SCENE)).any())
+
+
+def _blends(views: Views, cuts: list[int], uniform: np.ndarray, rate: float) -> list[int]:
+    """Frames at which linear blends are half way, surest first where windows overlap."""
+    windows = blend_windows(views, cuts, rate)
+    score = windows.features @ np.array(BLEND.weights) + BLEND.bias
+    margin = 2 * max(1, round(rate / 27))
+    nothing = np.r_[0, np.cumsum(uniform)]
+    n, apart = len(uniform), np.array(cuts)
+    chosen: list[tuple[int, int]] = []
+    found = []
+    for k in np.argsort(-score, kind="stable").tolist():
+        if score[k] <= BLEND_SCORE:
+            break
+        first, last, frame = int(windows.first[k]), int(windows.last[k]), int(windows.halfway[k])
+        if nothing[min(n, last + 3 * margin)] > nothing[max(0, first - 3 * margin)]:
             continue
-        fit = _blend_fit(products, means, detail, middle, half)
-        plausible = (fit.energy > 15**2) & (fit.jump < 0.34) & (fit.drop > -0.15)
-        plausible &= (fit.dip < 0.7) & (fit.residual < 0.2) & (fit.worst < 0.3) & (fit.likeness < 0.85)
-        for k in np.flatnonzero(plausible).tolist():
-            first, last = int(middle[k]) - half, int(middle[k]) + half
-            change = mismatch(planes[first], planes[last])
-            still = max(activity[first], activity[min(last + 4, n - 1)])
-            score = change / (still + 2) * (1 - fit.residual[k] / 0.2) * (1 - fit.worst[k] / 0.3)
-            score *= 1 - max(fit.likeness[k], 0) / 0.9
-            score *= 2 * (1 - fit.dip[k])
-            if change > 3 and score > BLEND_SCORE:
-                found.append((-score, first + int(fit.halfway[k])))
-    chosen: list[int] = []
-    for _, frame in sorted(found):
-        if all(abs(frame - other) > 14 for other in chosen):
-            chosen.append(frame)
-    return sorted(chosen)
-
-
-@dataclass(frozen=True)
-class _Fit:
-    """How well the frames of each window lie on the line from its first to its last, one value a window."""
-
-    energy: np.ndarray
-    """Squared difference of the two ends, a pixel."""
-    residual: np.ndarray
-    """Mean squared distance from the line, as a share of the energy."""
-    worst: np.ndarray
-    jump: np.ndarray
-    """Largest step of the blend's share from one frame to the next: near 1 for a cut."""
-    drop: np.ndarray
-    likeness: np.ndarray
-    """Correlation of the two ends: near 1 where only the light changed."""
-    dip: np.ndarray
-    """Smallest gradient energy against the line between the ends': two pictures laid over each other cancel detail, and
-    a camera that moves keeps it."""
-    halfway: np.ndarray
-    """Frames from the first to where the blend passes a half."""
-
-
-def _blend_fit(products: np.ndarray, means: np.ndarray, detail: np.ndarray, middle: np.ndarray, half: int) -> _Fit:
-    first, last = middle - half, middle + half
-
-    def inner(i: np.ndarray, j: np.ndarray) -> np.ndarray:
-        return products[np.minimum(i, j), np.abs(j - i)]
-
-    aa, bb, ab = inner(first, first), inner(last, last), inner(first, last)
-    energy = np.maximum(aa + bb - 2 * ab, 1e-6)
-    shares, residuals, dip = [np.zeros(len(middle))], [], np.full(len(middle), np.inf)
-    for k in range(1, 2 * half):
-        frame = first + k
-        ma, mb = inner(frame, first), inner(frame, last)
-        share = (mb - ma - ab + aa) / energy
-        residuals.append((inner(frame, frame) + aa - 2 * ma) / energy - share**2)
-        shares.append(share)
-        line = detail[first] + (detail[last] - detail[first]) * k / (2 * half)
-        dip = np.minimum(dip, detail[frame] / np.maximum(line, 1e-6))
-    share = np.stack([*shares, np.ones(len(middle))])
-    residual, steps = np.stack(residuals), np.diff(share, axis=0)
-    variance = np.maximum(aa - means[first] ** 2, 1e-6) * np.maximum(bb - means[last] ** 2, 1e-6)
-    return _Fit(
-        energy=energy,
-        residual=residual.mean(axis=0),
-        worst=residual.max(axis=0),
-        jump=steps.max(axis=0),
-        drop=steps.min(axis=0),
-        likeness=(ab - means[first] * means[last]) / np.sqrt(variance),
-        dip=dip,
-        halfway=(share >= 0.5).argmax(axis=0),
-    )
-
-
-def _detail(thumbs: np.ndarray) -> np.ndarray:
-    """Mean squared gradient of each thumbnail."""
-    across, down = (np.diff(thumbs.astype(np.int16), axis=axis).astype(np.float32) for axis in (2, 1))
-    return (across**2).mean(axis=(1, 2)) + (down**2).mean(axis=(1, 2))
-
-
-def _neighbour_products(centred: np.ndarray, reach: int, stretch: int = 128) -> np.ndarray:
-    """Mean products (n, reach) of every frame (n, pixels) with itself and the next ones; 0 past the end."""
-    n, pixels = centred.shape
-    products = np.zeros((n, reach))
-    for begin in range(0, n, stretch):
-        block = centred[begin : begin + stretch + reach]
-        here = min(stretch, n - begin)
-        table = block[:here] @ block.T / pixels
-        for k in range(reach):
-            line = np.diagonal(table, k)
-            products[begin : begin + min(here, len(line)), k] = line[:here]
-    return products
+        if len(apart) and np.abs(apart - frame).min() <= NEAR + margin:
+            continue
+        if all(last <= a + margin or first >= b - margin for a, b in chosen):
+            chosen.append((first, last))
+            found.append(frame)
+    return sorted(found)
