@@ -7,21 +7,24 @@ estimator is a smooth function of the first moments with a known gradient, and t
 moments. Moments add up, so workers compute them on their members and nothing the size of the members travels.
 
 Weights are w = target probability of what was served / its logged propensity. Sources: Horvitz and Thompson 1952 (IPS);
-Swaminathan and Joachims 2015 (SNIPS); Dudik, Langford and Li 2011 (DR); Thomas and Brunskill 2016 (SNDR); Ionides 2008
-(clipped weights).
+Ionides 2008 (clipped); Li et al. 2011 (replay); Swaminathan and Joachims 2015 (SNIPS); Dudik, Langford and Li 2011
+(DR); Thomas and Brunskill 2016 (SNDR); Wang, Agarwal and Dudik 2017 (Switch-DR); Swaminathan et al. 2017 (pages).
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from statistics import NormalDist
 
 import numpy as np
 
 __all__ = [
     "ESTIMATORS",
+    "PAGE_ESTIMATORS",
     "Functional",
     "Layout",
     "Moments",
+    "clipped",
     "difference",
     "dm",
     "dr",
@@ -32,10 +35,18 @@ __all__ = [
     "lift",
     "mean_weight",
     "member_sums",
+    "replayed",
     "sndr",
     "snips",
     "standard_error",
+    "switch",
 ]
+
+BY_TARGET = ("w", "w2", "p")
+BY_METRIC = ("wr", "cr", "q", "wd", "sd", "pr")
+PAGE_BY_TARGET = ("pw", "pw2")
+PAGE_BY_METRIC = ("pwr", "pir")
+PLAN_BY_METRIC = ("ragree", "rdiffer", "w2r2")
 
 
 def importance_weights(target: np.ndarray, propensity: np.ndarray, largest: float = np.inf) -> np.ndarray:
@@ -51,24 +62,42 @@ def importance_weights(target: np.ndarray, propensity: np.ndarray, largest: floa
 
 @dataclass(frozen=True)
 class Layout:
-    """Which column of a row holds what, for some targets (behaviours) and metrics."""
+    """Which column of a row holds what, for some targets (behaviours) and metrics.
+
+    Columns are (kind, target, metric). Of a decision: n 1; w weight; w2 its square; p target probability of what was
+    served; wr w x outcome; cr the same with w clipped; q expected prediction under the target; wd w x (outcome -
+    prediction of what was served); sd the same where w is at most the switch; pr p x outcome. With ``extras`` also of
+    a page (``slates``): pages 1; pw product of weights; pw2 its square; pwr pw x the page's outcome; pir the
+    pseudo-inverse weight x outcome; and of the plan (``precision``): size, ragree, rdiffer, w2r2.
+    """
 
     targets: tuple[str, ...]
     metrics: tuple[str, ...]
+    extras: bool = False
 
-    @property
+    @cached_property
     def names(self) -> tuple[tuple[str, ...], ...]:
-        """Columns as (kind, target, metric): decisions, w, w squared, w r, w q(served), sum of target x q."""
-        once = [("n",)]
-        by_target = [(kind, t) for t in self.targets for kind in ("w", "w2")]
-        by_metric = [(kind, t, m) for t in self.targets for m in self.metrics for kind in ("wr", "wq", "q")]
-        return (*once, *by_target, *by_metric)
+        """All columns, in order: the decisions' first, target by target, then the extras."""
+        found: list[tuple[str, ...]] = [("n",)]
+        for t in self.targets:
+            found += [(kind, t) for kind in BY_TARGET]
+            found += [(kind, t, m) for m in self.metrics for kind in BY_METRIC]
+        if self.extras:
+            found += [("pages",), ("size",)]
+            for t in self.targets:
+                found += [(kind, t) for kind in PAGE_BY_TARGET]
+                found += [(kind, t, m) for m in self.metrics for kind in (*PAGE_BY_METRIC, *PLAN_BY_METRIC)]
+        return tuple(found)
 
     def unit(self, *name: str) -> np.ndarray:
         """The vector that picks one column."""
         picked = np.zeros(len(self.names))
-        picked[self.names.index(name)] = 1.0
+        picked[self._places[name]] = 1.0
         return picked
+
+    @cached_property
+    def _places(self) -> dict[tuple[str, ...], int]:
+        return {name: i for i, name in enumerate(self.names)}
 
     def rows(
         self,
@@ -76,18 +105,29 @@ class Layout:
         rewards: Mapping[str, np.ndarray],
         served: Mapping[str, np.ndarray],
         expected: Mapping[tuple[str, str], np.ndarray],
+        propensity: np.ndarray | float = 1.0,
+        clip: float = np.inf,
+        switch: float = np.inf,
     ) -> np.ndarray:
         """Rows (n, columns) from weights by target, rewards and predictions for what was served by metric, and the
-        expected prediction under the target by (target, metric); each array is (n,)."""
+        expected prediction under the target by (target, metric); each array is (n,). Extras stay 0.
+
+        The plain form of what ``sums.add_up`` does in one compiled pass.
+        """
         first = weights[self.targets[0]]
         columns: dict[tuple[str, ...], np.ndarray] = {("n",): np.ones(len(first))}
         for t in self.targets:
-            columns["w", t], columns["w2", t] = weights[t], weights[t] ** 2
+            w = np.asarray(weights[t], dtype=np.float64)
+            columns["w", t], columns["w2", t], columns["p", t] = w, w**2, w * propensity
             for m in self.metrics:
-                columns["wr", t, m] = weights[t] * rewards[m]
-                columns["wq", t, m] = weights[t] * served[m]
+                columns["wr", t, m] = w * rewards[m]
+                columns["cr", t, m] = np.minimum(w, clip) * rewards[m]
                 columns["q", t, m] = expected[t, m]
-        return np.stack([columns[name] for name in self.names], axis=1).astype(np.float64)
+                columns["wd", t, m] = w * (rewards[m] - served[m])
+                columns["sd", t, m] = np.where(w <= switch, columns["wd", t, m], 0.0)
+                columns["pr", t, m] = w * propensity * rewards[m]
+        nothing = np.zeros(len(first))
+        return np.stack([columns.get(name, nothing) for name in self.names], axis=1).astype(np.float64)
 
 
 def member_sums(rows: np.ndarray, members: np.ndarray) -> np.ndarray:
@@ -142,6 +182,21 @@ def ips(moments: Moments, layout: Layout, target: str, metric: str) -> Functiona
     return _ratio(moments, layout.unit("wr", target, metric), layout.unit("n"))
 
 
+def clipped(moments: Moments, layout: Layout, target: str, metric: str) -> Functional:
+    """Mean of min(w, clip) r: less variance, and a bias of -E[(w - clip)+ r], towards 0 for rewards that are not
+    negative."""
+    return _ratio(moments, layout.unit("cr", target, metric), layout.unit("n"))
+
+
+def replayed(moments: Moments, layout: Layout, target: str, metric: str) -> Functional:
+    """Replay: the mean outcome where the logged choice is the target's; unbiased for logs drawn evenly.
+
+    A target that draws agrees with probability p: sum of p r over sum of p is the expectation of its replay over its
+    own draws (without one more draw's noise), and for a greedy target the replay itself.
+    """
+    return _ratio(moments, layout.unit("pr", target, metric), layout.unit("p", target))
+
+
 def snips(moments: Moments, layout: Layout, target: str, metric: str) -> Functional:
     """Self-normalised: sum of w r over sum of w. Stays within the rewards' range; bias of order 1/n."""
     return _ratio(moments, layout.unit("wr", target, metric), layout.unit("w", target))
@@ -154,24 +209,62 @@ def dm(moments: Moments, layout: Layout, target: str, metric: str) -> Functional
 
 def dr(moments: Moments, layout: Layout, target: str, metric: str) -> Functional:
     """Doubly robust: the model's word plus the weighted mean of its errors; right if either is."""
-    top = layout.unit("q", target, metric) + layout.unit("wr", target, metric) - layout.unit("wq", target, metric)
+    top = layout.unit("q", target, metric) + layout.unit("wd", target, metric)
     return _ratio(moments, top, layout.unit("n"))
 
 
 def sndr(moments: Moments, layout: Layout, target: str, metric: str) -> Functional:
     """Doubly robust with the correction self-normalised."""
     model = dm(moments, layout, target, metric)
-    errors = layout.unit("wr", target, metric) - layout.unit("wq", target, metric)
-    correction = _ratio(moments, errors, layout.unit("w", target))
+    correction = _ratio(moments, layout.unit("wd", target, metric), layout.unit("w", target))
     return Functional(model.value + correction.value, model.gradient + correction.gradient)
 
 
+def switch(moments: Moments, layout: Layout, target: str, metric: str) -> Functional:
+    """Switch-DR: doubly robust, but where w exceeds the switch the model alone; bias E[1(w > switch) w (q - r)]."""
+    top = layout.unit("q", target, metric) + layout.unit("sd", target, metric)
+    return _ratio(moments, top, layout.unit("n"))
+
+
 ESTIMATORS: dict[str, Callable[[Moments, Layout, str, str], Functional]] = {
+    "replay": replayed,
     "ips": ips,
+    "clipped": clipped,
     "snips": snips,
     "dm": dm,
     "dr": dr,
     "sndr": sndr,
+    "switch": switch,
+}
+
+
+def page_ips(moments: Moments, layout: Layout, target: str, metric: str) -> Functional:
+    """Outcome per page, by the product of the page's weights: holds whatever titles do to each other on the page."""
+    return _ratio(moments, layout.unit("pwr", target, metric), layout.unit("pages"))
+
+
+def page_snips(moments: Moments, layout: Layout, target: str, metric: str) -> Functional:
+    """The same, self-normalised."""
+    return _ratio(moments, layout.unit("pwr", target, metric), layout.unit("pw", target))
+
+
+def page_additive(moments: Moments, layout: Layout, target: str, metric: str) -> Functional:
+    """Outcome per page by the pseudo-inverse weight 1 + sum of (w - 1): holds where titles' effects on the page's
+    outcome add up; far less variance than the product."""
+    return _ratio(moments, layout.unit("pir", target, metric), layout.unit("pages"))
+
+
+def page_items(moments: Moments, layout: Layout, target: str, metric: str) -> Functional:
+    """Outcome per page as the sum of its decisions' w r (item-position): holds where an artwork moves its own title's
+    outcome only."""
+    return _ratio(moments, layout.unit("wr", target, metric), layout.unit("pages"))
+
+
+PAGE_ESTIMATORS: dict[str, Callable[[Moments, Layout, str, str], Functional]] = {
+    "page-ips": page_ips,
+    "page-snips": page_snips,
+    "page-additive": page_additive,
+    "page-items": page_items,
 }
 
 
@@ -193,10 +286,11 @@ def mean_weight(moments: Moments, layout: Layout, target: str) -> Functional:
     return _ratio(moments, layout.unit("w", target), layout.unit("n"))
 
 
-def effective_size(moments: Moments, layout: Layout, target: str) -> float:
-    """Kish 1965: (sum of w) squared over sum of w squared; 0 where nothing matched."""
-    squares = float(layout.unit("w2", target) @ moments.sums)
-    return float(layout.unit("w", target) @ moments.sums) ** 2 / squares if squares > 0 else 0.0
+def effective_size(moments: Moments, layout: Layout, target: str, pages: bool = False) -> float:
+    """Kish 1965: (sum of w) squared over sum of w squared, of decisions or of pages; 0 where nothing matched."""
+    first, second = ("pw", "pw2") if pages else ("w", "w2")
+    squares = float(layout.unit(second, target) @ moments.sums)
+    return float(layout.unit(first, target) @ moments.sums) ** 2 / squares if squares > 0 else 0.0
 
 
 def standard_error(functional: Functional, moments: Moments) -> float:
