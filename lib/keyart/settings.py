@@ -235,8 +235,8 @@ class EvaluateSettings:
     """A lift is claimed where its interval at this level lies above 0."""
     largest_no_overlap: Annotated[float, Range(0, 1)] = 0.1
     """Share of decisions in which the logged policy could not have shown the choice; above it nothing is said."""
-    largest_weight_share: Annotated[float, Range(1e-6, 1)] = 0.05
-    """Share of all weights that one decision may carry; above it nothing is said."""
+    largest_weight_share: Annotated[float, Range(1e-6, 1)] = 0.25
+    """Share of the weighted takes that one more take of the largest weight would make; above it nothing is said."""
     weight_clip: Annotated[float, Range(1, 1e6)] = 20.0
     """Largest weight in clipped IPS; where weights exceed it, Switch-DR goes over to the reward model."""
     folds: Annotated[int, Range(0, 100)] = 5

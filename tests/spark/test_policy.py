@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 from keyart import seeding
 from keyart.config import load
 from keyart.errors import ModelError, TableError
+from keyart.evaluation.examination import SLICES
 from keyart.evaluation.spark import evaluate
 from keyart.learning.members import member_vectors
 from keyart.learning.predict import user_scores
@@ -290,7 +291,9 @@ def test_evaluation_says_what_is_true(assigned):
     assert run("evaluate_policy", tables, settings) == 0
     first = tables.read("evaluations").toPandas()
     assert not first.duplicated(["evaluation_id", "target", "baseline", "estimator", "metric", "slice"]).any()
-    assert set(first["slice"]) == {"*", "region=SE", "region=NO", "region=JP", "region=unknown"}
+    by_region = {name for name in first["slice"] if name.startswith("region")}
+    assert by_region == {"region=SE", "region=NO", "region=JP", "region=unknown"}
+    assert {name.split("=")[0] for name in first["slice"]} == {"*", *SLICES}
     whole = first.query("slice == '*' and metric == 'take'").set_index(["target", "baseline", "estimator"])
     log = tables.read("decisions").where(f"epoch >= '{T1}' AND NOT already_started AND take IS NOT NULL")
     members = log.select("user_key", "region", "kids").dropDuplicates(["user_key"])
@@ -305,8 +308,10 @@ def test_evaluation_says_what_is_true(assigned):
     assert user["claim"]
     assert user["lift_lower"] > 0
     assert whole.loc[("user", "region", "dr"), "lift"] > 0
-    # The model's own word agrees with the log, because this world follows the model.
-    assert user["lower"] <= whole.loc[("user", "uniform", "dm"), "estimate"] <= user["upper"]
+    # What exploration costs: a share of 5% is drawn evenly.
+    served = whole.loc[("served", "uniform", "dr")]
+    assert 0.9 * user["lift"] < served["lift"] < user["lift"]
+    assert (first["outside_single"] == 0).all() and (first["outside_pinned"] == 0).all()
     halves = first.query("metric == 'reward' and estimator == 'ips' and slice == '*'").set_index(["target", "baseline"])
     assert halves.loc[("user", "uniform"), "estimate"] == pytest.approx(
         whole.loc[("user", "uniform", "ips"), "estimate"] / 2
@@ -323,6 +328,20 @@ def test_evaluation_says_what_is_true(assigned):
     order = ["target", "baseline", "estimator", "metric", "slice"]
     second = tables.read("evaluations").toPandas()
     assert first.sort_values(order, ignore_index=True).equals(second.sort_values(order, ignore_index=True))
+
+
+def test_the_response_model_speaks_for_all_without_folds(assigned, capsys):
+    tables, settings, _, _ = assigned
+    whole = replace(settings.evaluate, folds=0, replicates=0, plan_width=0.01)
+    settings = replace(settings, time=replace(settings.time, t0=T0, t1=T1, end=END), evaluate=whole)
+    rows = {
+        (r["target"], r["estimator"]): r
+        for r in evaluate(tables, Tracking(settings.tracking, settings.tables), settings)
+        if (r["slice"], r["metric"], r["baseline"]) == ("*", "take", "uniform")
+    }
+    # The model's own word agrees with the log, because this world follows the model.
+    user = rows["user", "dr"]
+    assert user["lower"] <= rows["user", "dm"]["estimate"] <= user["upper"]
 
 
 def test_taste_from_the_test_days_is_refused(assigned):

@@ -10,6 +10,7 @@ from keyart.evaluation.estimators import (
     ESTIMATORS,
     PAGE_ESTIMATORS,
     Functional,
+    Layout,
     Moments,
     difference,
     effective_size,
@@ -22,7 +23,7 @@ from keyart.evaluation.precision import Plan, plan_of
 from keyart.evaluation.replay import LAYOUT, Evidence
 from keyart.settings import EvaluateSettings
 
-__all__ = ["COMPARISONS", "REPORTED", "findings", "plans", "summary"]
+__all__ = ["COMPARISONS", "REPORTED", "findings", "plans", "summary", "thin_overlap"]
 
 COMPARISONS = (
     ("uniform", "uniform"),
@@ -159,22 +160,32 @@ def _verdict(evidence: Evidence, targets: tuple[str, str], settings: EvaluateSet
     if moments.members < smallest_cell:
         return f"too few members: {moments.members} of {smallest_cell} needed"
     for target in targets:
-        size = effective_size(moments, layout, target)
-        if size < settings.smallest_ess:
-            needed = f"effective {size:.0f} of {settings.smallest_ess:.0f} needed"
-            return f"too few decisions that agree with {target}: {needed}"
-        weight = mean_weight(moments, layout, target)
-        if abs(weight.value - 1) > SUSPECT * standard_error(weight, moments) + 1e-9:
-            return (
-                f"weights for {target} average {weight.value:.3f}, not 1: the logged propensities are not those served"
-            )
-        heaviest = float(evidence.largest[layout.targets.index(target)] / (layout.unit("w", target) @ moments.sums))
-        if heaviest > settings.largest_weight_share:
-            return (
-                f"one decision carries {heaviest:.1%} of the weights for {target} "
-                f"(at most {settings.largest_weight_share:.1%} allowed)"
-            )
+        if refused := thin_overlap(
+            moments, layout, target, float(evidence.largest[layout.targets.index(target)]), settings
+        ):
+            return refused
     return "ok"
+
+
+def thin_overlap(
+    moments: Moments, layout: Layout, target: str, largest: float, settings: EvaluateSettings
+) -> str | None:
+    """Why the weights carry no estimate of this target, or None; ``largest`` is the largest weight.
+
+    Few takes with large weights make any estimate of a rare outcome: the layout's last metric is the take.
+    """
+    size = effective_size(moments, layout, target)
+    if size < settings.smallest_ess:
+        return f"too few decisions that agree with {target}: effective {size:.0f} of {settings.smallest_ess:.0f} needed"
+    weight = mean_weight(moments, layout, target)
+    if abs(weight.value - 1) > SUSPECT * standard_error(weight, moments) + 1e-9:
+        return f"weights for {target} average {weight.value:.3f}, not 1: the logged propensities are not those served"
+    takes = float(layout.unit("wr", target, layout.metrics[-1]) @ moments.sums)
+    share = largest / (takes + largest)
+    if share > settings.largest_weight_share:
+        limit = f"(at most {settings.largest_weight_share:.0%} allowed)"
+        return f"one take of weight {largest:.1f} would be {share:.0%} of all that is known of {target} {limit}"
+    return None
 
 
 def _page_verdict(evidence: Evidence, targets: tuple[str, str], settings: EvaluateSettings) -> str:
@@ -184,10 +195,10 @@ def _page_verdict(evidence: Evidence, targets: tuple[str, str], settings: Evalua
         if size < settings.smallest_ess:
             needed = f"effective {size:.0f} of {settings.smallest_ess:.0f} needed"
             return f"too few pages that agree with {target}: {needed}"
-        whole = float(layout.unit("pw", target) @ moments.sums)
-        heaviest = float(evidence.largest_page[layout.targets.index(target)]) / whole
-        if heaviest > settings.largest_weight_share:
-            return f"one page carries {heaviest:.1%} of the weights for {target}"
+        largest = float(evidence.largest_page[layout.targets.index(target)])
+        share = largest / (float(layout.unit("pwr", target, layout.metrics[-1]) @ moments.sums) + largest)
+        if share > settings.largest_weight_share:
+            return f"one take on the page of weight {largest:.1f} would be {share:.0%} of all that is known of {target}"
     return "ok"
 
 

@@ -21,25 +21,23 @@ MOST_WEIGHT = 20.0
 """Of a decision in the rates, relative to an even draw."""
 
 
-def _matured(decisions: DataFrame, first: date, end: date) -> DataFrame:
-    """Decisions of [first, end) whose outcome is final; already started titles are apart."""
-    return decisions.where(
-        (F.col("epoch") >= F.lit(first))
-        & (F.col("epoch") < F.lit(end))
-        & F.col("reward").isNotNull()
-        & ~F.col("already_started")
-    )
+def _matured(first: date, end: date) -> Column:
+    """Whether a decision lies in [first, end) and its outcome is final; already started titles are apart."""
+    days = (F.col("epoch") >= F.lit(first)) & (F.col("epoch") < F.lit(end))
+    return days & F.col("reward").isNotNull() & ~F.col("already_started")
 
 
-SINGLE = F.size("candidate_set") < 2
-FALLBACK = ~SINGLE & ~F.array_contains(F.col("candidate_set"), F.col("artwork_id"))
-PINNED = ~SINGLE & ~FALLBACK & (F.col("propensity") >= 1.0)
+SINGLE = "size(candidate_set) < 2"
+FALLBACK = f"NOT ({SINGLE}) AND NOT array_contains(candidate_set, artwork_id)"
+PINNED = f"NOT ({SINGLE}) AND array_contains(candidate_set, artwork_id) AND propensity >= 1"
+OUTSIDE = {"single": SINGLE, "pinned": PINNED, "fallback": FALLBACK}
+"""Why nothing was drawn, as SQL conditions of which at most one holds."""
 
 
 def judged(decisions: DataFrame, first: date, end: date) -> DataFrame:
     """Matured decisions of [first, end) that were drawn: more than one artwork, none pinned, what was served among the
     candidates."""
-    return _matured(decisions, first, end).where(~SINGLE & ~FALLBACK & ~PINNED)
+    return decisions.where(_matured(first, end)).where(f"NOT ({' OR '.join(f'({why})' for why in OUTSIDE.values())})")
 
 
 @dataclass(frozen=True)
@@ -58,35 +56,22 @@ class About:
 
 def about(decisions: DataFrame, windows: Windows) -> About:
     """One aggregation over all decisions, of the catalogue's size."""
-    inside = (
-        (F.col("epoch") >= F.lit(windows.t1))
-        & (F.col("epoch") < F.lit(windows.end))
-        & F.col("reward").isNotNull()
-        & ~F.col("already_started")
-    )
-
-    def share(condition: Column) -> Column:
-        return F.count_if(inside & condition)
-
+    inside = _matured(windows.t1, windows.end)
+    shares = [F.count_if(inside & F.expr(why)).alias(name) for name, why in OUTSIDE.items()]
     rows = (
         decisions.groupBy("title_id")
         .agg(
             F.min("epoch").alias("first"),
             F.collect_set("region").alias("regions"),
             F.count_if(inside).alias("n"),
-            share(SINGLE).alias("single"),
-            share(PINNED).alias("pinned"),
-            share(FALLBACK).alias("fallback"),
+            *shares,
         )
         .collect()
     )
     n = sum(row["n"] for row in rows)
-    shares = {
-        f"outside_{name}": sum(row[name] for row in rows) / n if n else None
-        for name in ("single", "pinned", "fallback")
-    }
+    outside = {f"outside_{name}": sum(row[name] for row in rows) / n if n else None for name in OUTSIDE}
     regions = sorted({region for row in rows for region in row["regions"]})
-    return About({row["title_id"]: row["first"] for row in rows}, tuple(regions), shares)
+    return About({row["title_id"]: row["first"] for row in rows}, tuple(regions), outside)
 
 
 def _set_hash() -> Column:

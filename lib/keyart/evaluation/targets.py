@@ -112,7 +112,7 @@ def _draws(exploration: Exploration, scores: np.ndarray, title_of: np.ndarray, t
     column = np.arange(len(title_of)) - starts[title_of]
     padded = np.full((len(scores), titles, int(column.max()) + 1), -np.inf)
     padded[:, title_of, column] = np.where(np.isfinite(scores), scores, -np.inf)
-    known: np.ndarray = (padded > -np.inf).any(axis=2)
+    known = np.any(padded > -np.inf, axis=2)
     padded[~known] = 0.0  # nothing to draw from: cleared again below
     drawn = np.where(known[..., None], exploration.propensities(padded), 0.0)
     return drawn[:, title_of, column]
