@@ -30,7 +30,7 @@ from keyart.evaluation.estimators import (
     member_sums,
 )
 from keyart.evaluation.findings import thin_overlap
-from keyart.evaluation.replay import LoggedDecisions, _extras
+from keyart.evaluation.replay import LoggedDecisions, extra_columns
 from keyart.evaluation.reward_model import cross_fitted_rates
 from keyart.evaluation.sums import Frame, add_up
 from keyart.settings import EvaluateSettings
@@ -85,12 +85,11 @@ def sums_of(log, target: np.ndarray, expected: np.ndarray, clip: float, slate: n
         np.arange(n), offsets, log["item"], log["propensity"], log["click"][:, None], expected.reshape(-1, 1), pi,
         np.ones((n, 1), dtype=bool), frame.group, frame.starts, frame.columns, clip, clip, out, largest,
     )  # fmt: skip
-    weights = pi[offsets[:-1] + log["item"]] / log["propensity"][:, None]
     decisions = LoggedDecisions(
         slate, np.zeros(slate.max() + 1, dtype=np.uint64), slate, log["item"], np.zeros(n, dtype=np.int64),
         log["propensity"], log["click"][:, None], offsets, np.ones(n * ITEMS, dtype=bool),
     )  # fmt: skip
-    extras, _ = _extras(decisions, pi, weights, np.ones(n, dtype=bool), np.array([0]))
+    extras, _ = extra_columns(decisions, pi, np.ones(n, dtype=bool), np.array([0]))
     by_slate = np.hstack([member_sums(out, slate), extras])
     return Moments.of(out), Moments.of(by_slate), float(largest[0])
 

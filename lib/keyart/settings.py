@@ -229,6 +229,12 @@ class EvaluateSettings:
     policy_id: str = ""
     """Policy to evaluate; empty: the newest; several with commas between them, or "all" of the table policies: they are
     judged in one pass."""
+    behaviours: tuple[str, ...] = ("uniform", "global", "region", "user", "served")
+    """Of each policy: an even draw (always), greedy at each level, and as served with its exploration."""
+    slices: tuple[str, ...] = ("region", "device", "segment", "title age", "history")
+    """Parts of the decisions that are also looked at alone; segment is the genre a member engaged with most."""
+    pages: bool = True
+    """Whether what a member saw on a day is also judged as a whole."""
     smallest_ess: Annotated[float, Range(1, 1e9)] = 200.0
     """Below this effective sample size nothing is claimed."""
     claim_level: Annotated[float, Range(0.5, 0.9999)] = 0.99

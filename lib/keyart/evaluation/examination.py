@@ -57,6 +57,7 @@ class Examination:
     lengths: tuple[int, int]  # of factors and genre_mix
     segments: tuple[str, ...]  # what the places of genre_mix are called
     of_held_out_only: bool  # whether the response model speaks only of members it was not fitted on
+    slices: tuple[str, ...] = SLICES
     limits: Limits = field(default_factory=Limits)
 
 
@@ -126,7 +127,7 @@ def _overrides(plan: Examination, rows: pa.Table, keys: pa.Array) -> Overrides:
     artwork = codes(_one(rows.column("artwork_ids")).flatten(), plan.artwork_ids)
     gain = np.asarray(_one(rows.column("gains")).flatten(), dtype=np.float64)
     kept = (member >= 0) & (title >= 0) & (artwork >= 0)
-    return Overrides(member[kept], title[kept], artwork[kept], gain[kept])
+    return Overrides.of(len(keys), member[kept], title[kept], artwork[kept], gain[kept])
 
 
 def _judge(plan: Examination, rows: pa.Table, member: np.ndarray, members: _Members, table: np.ndarray) -> Found:
@@ -143,9 +144,9 @@ def _judge(plan: Examination, rows: pa.Table, member: np.ndarray, members: _Memb
         speaks[local] = held
         standard = np.where(speaks[:, None], standard, 0.0)
     q = plan.model.predict(_numbers(rows, "fold"), region, standard, local, offsets, candidates)
-    pi = np.empty((len(candidates), 5 * len(plan.targets.policies)), dtype=np.float32)
+    pi = np.empty((len(candidates), plan.targets.order().size), dtype=np.float32)
     kids = np.asarray(_one(rows.column("kids")))
-    own = [_of_members(each, first, last) for each in members.overrides]
+    own = [each.part(first, last) for each in members.overrides]
     plan.targets.fill(pi, table, title, region, kids, local, offsets, candidates, support, own)
     day = np.asarray(_one(rows.column("epoch")).cast(pa.int32())).astype(np.int64)
     _, page = np.unique(local * 1_000_000 + day, return_inverse=True)
@@ -169,18 +170,14 @@ def _judge(plan: Examination, rows: pa.Table, member: np.ndarray, members: _Memb
         "title age": (_age(plan, title, day), AGES),
         "history": (members.history[member], HISTORY),
     }
-    return judge(log, pi, q, plan.targets.frame, plan.targets.order(), slices, plan.limits)
+    slices = {name: slices[name] for name in plan.slices}
+    return judge(log, pi, q, plan.targets, slices, plan.limits)
 
 
 def _age(plan: Examination, title: np.ndarray, day: np.ndarray) -> np.ndarray:
     """Codes into AGES: days since the title's first decision; unknown for titles that the log began with."""
     began = plan.first_days[title]
     return np.where(began <= plan.log_start, 0, 1 + np.searchsorted([7, 30], day - began, side="right"))
-
-
-def _of_members(own: Overrides, first: int, last: int) -> Overrides:
-    here = (own.member >= first) & (own.member < last)
-    return Overrides(own.member[here] - first, own.title[here], own.artwork[here], own.gain[here])
 
 
 def _places(column: pa.ChunkedArray, keys: pa.Array) -> np.ndarray:

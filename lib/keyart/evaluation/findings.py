@@ -21,6 +21,7 @@ from keyart.evaluation.estimators import (
 )
 from keyart.evaluation.precision import Plan, plan_of
 from keyart.evaluation.replay import LAYOUT, Evidence
+from keyart.evaluation.targets import GREEDY
 from keyart.settings import EvaluateSettings
 
 __all__ = ["COMPARISONS", "REPORTED", "findings", "plans", "summary", "thin_overlap"]
@@ -57,8 +58,8 @@ def findings(
     ``page take``. The direct method claims nothing: its interval knows only the members, not the model's error. For it,
     ``ess`` is the number of decisions and the largest weight is 1.
     """
-    for target, baseline in COMPARISONS:
-        pair = target, baseline
+    known = set(evidence.layout.targets)
+    for pair in (pair for pair in COMPARISONS if known.issuperset(pair)):
         verdict = refusal or _verdict(evidence, pair, settings, smallest_cell)
         for estimator in REPORTED:
             for metric in LAYOUT.metrics:
@@ -74,7 +75,8 @@ def plans(evidence: Evidence, width: float, metric: str = "reward") -> dict[str,
     """What the log must explore for an interval of this width, by greedy target."""
     return {
         target: plan_of(evidence.moments, evidence.layout, target, metric, width)
-        for target in ("global", "region", "user")
+        for target in evidence.layout.targets
+        if target in GREEDY
     }
 
 

@@ -1,17 +1,18 @@
 """Logged decisions against what each behaviour would have shown, down to moments over members, slice by slice."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 
 from keyart.evaluation.bootstrap import replicates
-from keyart.evaluation.estimators import PLAN_BY_METRIC, Layout, Moments
-from keyart.evaluation.slates import page_columns
+from keyart.evaluation.estimators import Layout, Moments
+from keyart.evaluation.slates import add_pages
 from keyart.evaluation.sums import Frame, add_up, overlap
 from keyart.evaluation.targets import BEHAVIOURS, METRICS
 
-__all__ = ["ALL", "LAYOUT", "WHOLE", "Evidence", "Limits", "LoggedDecisions", "add_all", "judge"]
+__all__ = ["ALL", "LAYOUT", "WHOLE", "Evidence", "Limits", "LoggedDecisions", "add_all", "extra_columns", "judge"]
 
 LAYOUT = Layout(BEHAVIOURS, METRICS)
 """Of a slice."""
@@ -44,6 +45,26 @@ class Limits:
     switch: float = 20.0
     overlap: float = 0.9
     replicates: int = 100
+    extras: bool = True
+    """Whether pages are looked at, and what the plan needs."""
+
+
+class Columns(Protocol):
+    """Which column of the target probabilities is which behaviour of which policy."""
+
+    @property
+    def behaviours(self) -> tuple[str, ...]:
+        """Of each policy."""
+        ...
+
+    @property
+    def frame(self) -> Frame:
+        """Where each column's sums stand."""
+        ...
+
+    def order(self) -> np.ndarray:
+        """(policies, behaviours) columns."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -51,6 +72,7 @@ class Evidence:
     """What a slice of the log says of a policy, in sums: those of disjoint groups of members add up (largest weights:
     maximum)."""
 
+    layout: Layout
     moments: Moments
     largest: np.ndarray  # (targets,) weights of a decision
     largest_page: np.ndarray  # (targets,) weights of a page; 0 where pages are not looked at
@@ -60,6 +82,7 @@ class Evidence:
 
     def __add__(self, other: "Evidence") -> "Evidence":
         return Evidence(
+            self.layout,
             self.moments + other.moments,
             np.maximum(self.largest, other.largest),
             np.maximum(self.largest_page, other.largest_page),
@@ -67,11 +90,6 @@ class Evidence:
             self.seen + other.seen,
             self.left_out + other.left_out,
         )
-
-    @property
-    def layout(self) -> Layout:
-        """Which columns it has."""
-        return WHOLE if len(self.moments.sums) == len(WHOLE.names) else LAYOUT
 
     def arrays(self) -> dict[str, np.ndarray]:
         """As named arrays, to travel."""
@@ -84,18 +102,20 @@ class Evidence:
         }
 
     @classmethod
-    def of(cls, arrays: Mapping[str, np.ndarray]) -> "Evidence":
-        """What ``arrays`` named."""
+    def of(cls, layout: Layout, arrays: Mapping[str, np.ndarray]) -> "Evidence":
+        """What ``arrays`` named; ``layout`` may have extras: whether these have is seen."""
         members, seen, left_out = arrays["counts"]
         moments = Moments(round(members), arrays["sums"], arrays["products"])
+        layout = replace(layout, extras=len(arrays["sums"]) > len(replace(layout, extras=False).names))
         decision, page = arrays["largest"]
-        return cls(moments, decision, page, arrays["replicated"], float(seen), float(left_out))
+        return cls(layout, moments, decision, page, arrays["replicated"], float(seen), float(left_out))
 
     @classmethod
     def empty(cls, layout: Layout, number: int = 0) -> "Evidence":
         """Of no decisions."""
         size, none = len(layout.names), np.zeros(len(layout.targets))
-        return cls(Moments(0, np.zeros(size), np.zeros((size, size))), none, none, np.zeros((number, size)), 0.0, 0.0)
+        moments = Moments(0, np.zeros(size), np.zeros((size, size)))
+        return cls(layout, moments, none, none, np.zeros((number, size)), 0.0, 0.0)
 
 
 Found = dict[tuple[int, str], Evidence]
@@ -113,35 +133,36 @@ def judge(
     log: LoggedDecisions,
     pi: np.ndarray,
     q: np.ndarray,
-    frame: Frame,
-    order: np.ndarray,
+    targets: Columns,
     slices: Mapping[str, tuple[np.ndarray, Sequence[str]]],
     limits: Limits,
 ) -> Found:
     """Evidence by policy and slice; ``pi`` (pairs, targets) is changed: scaled to what the log could show.
 
-    ``frame`` and ``order`` (policies, behaviours) say which column of ``pi`` is which behaviour. ``slices`` are codes
-    (n,) and their values by dimension. A behaviour of which too little probability lies where the log could show
-    (``Limits.overlap``) cannot be judged from a decision; it is then left out for all behaviours of the policy, so that
-    these stay comparable, and counted.
+    ``slices`` are codes (n,) and their values by dimension. A behaviour of which too little probability lies where the
+    log could show (``Limits.overlap``) cannot be judged from a decision; it is then left out for all behaviours of the
+    policy, so that these stay comparable, and counted.
     """
-    n, policies = len(log.member), len(order)
-    judged = overlap(log.offsets, log.support, pi, frame.group, policies, limits.overlap)
+    n, frame, order = len(log.member), targets.frame, targets.order()
+    judged = overlap(log.offsets, log.support, pi, frame.group, len(order), limits.overlap)
     cell, first = _cells(log.member, [codes for codes, _ in slices.values()])
     sums, largest = np.zeros((len(first), int(frame.starts[-1]))), np.zeros(pi.shape[1])
     add_up(
         cell, log.offsets, log.slot, log.propensity, log.outcome, q, pi, judged,
         frame.group, frame.starts, frame.columns, limits.clip, limits.switch, sums, largest,
     )  # fmt: skip
-    weights = pi[log.offsets[:-1] + log.slot] / log.propensity[:, None]
     found: Found = {}
-    parts = [slice(frame.starts[g], frame.starts[g + 1]) for g in range(policies)]
-    by_member = _regrouped(sums, log.member[first])
-    for g in range(policies):
-        extras, largest_page = _extras(log, pi, weights[:, order[g]], judged[:, g], order[g])
-        rows = np.hstack([by_member[:, parts[g]], extras])
+    parts = [slice(frame.starts[g], frame.starts[g + 1]) for g in range(len(order))]
+    by_member = _regrouped(sums, log.member[first]) if slices else sums
+    layout = Layout(targets.behaviours, METRICS, limits.extras)
+    for g, part in enumerate(parts):
+        rows, largest_page = by_member[:, part], np.zeros(order.shape[1])
+        if limits.extras:
+            extra, largest_page = extra_columns(log, pi, judged[:, g], order[g])
+            rows = np.hstack([rows, extra])
         kept = rows[:, 0] > 0
         found[g, ALL] = Evidence(
+            layout,
             Moments.of(rows[kept]),
             largest[order[g]],
             largest_page,
@@ -149,20 +170,25 @@ def judge(
             float(n),
             float(n - judged[:, g].sum()),
         )
+    if not slices:
+        return found
+    layout = Layout(targets.behaviours, METRICS)
+    weights = pi[log.offsets[:-1] + log.slot] / log.propensity[:, None]
     for dimension, (codes, values) in slices.items():
         group, at = np.unique(log.member[first] * len(values) + codes[first], return_inverse=True)
         by_group = np.argsort(at, kind="stable")
         regrouped = _regrouped(sums[by_group], at[by_group])
         value, seen = group % len(values), np.bincount(codes, minlength=len(values))
         for v in np.flatnonzero(seen).tolist():
-            for g in range(policies):
-                rows = regrouped[value == v, parts[g]]
+            for g, part in enumerate(parts):
+                rows = regrouped[value == v, part]
                 here = (codes == v) & judged[:, g]
                 found[g, f"{dimension}={values[v]}"] = Evidence(
+                    layout,
                     Moments.of(rows[rows[:, 0] > 0]),
                     weights[here][:, order[g]].max(axis=0, initial=0.0),
                     np.zeros(order.shape[1]),
-                    np.zeros((0, sums[:, parts[g]].shape[1])),
+                    np.zeros((0, rows.shape[1])),
                     float(seen[v]),
                     float(seen[v] - here.sum()),
                 )
@@ -184,26 +210,17 @@ def _regrouped(sums: np.ndarray, member: np.ndarray) -> np.ndarray:
     return np.add.reduceat(sums, starts, axis=0) if len(sums) else sums
 
 
-def _extras(
-    log: LoggedDecisions, pi: np.ndarray, weights: np.ndarray, judged: np.ndarray, columns: np.ndarray
+def extra_columns(
+    log: LoggedDecisions, pi: np.ndarray, judged: np.ndarray, columns: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Extra columns by member, (members, extras) in the layout's order, and the largest weight of a page by target."""
-    rows = np.flatnonzero(judged)
-    w, r, member = weights[rows], log.outcome[rows], log.member[rows]
-    product, additive, total, starts = page_columns(w, r, log.page[rows])
-    of_page, members = member[starts], len(log.codes)
-    size = np.diff(log.offsets)[rows]
-    best = pi[log.offsets[:-1] + log.best][rows][:, columns] >= 1.0 - 1e-6  # a greedy target shows the logger's best
-    found = [np.bincount(of_page, minlength=members), np.bincount(member, size, members)]
-    for t in range(weights.shape[1]):
-        found += [np.bincount(of_page, product[:, t] ** power, members) for power in (1, 2)]
-        for m in range(r.shape[1]):
-            squares = w[:, t] * r[:, m] ** 2
-            found += [np.bincount(of_page, weight[:, t] * total[:, m], members) for weight in (product, additive)]
-            by_decision = {
-                "ragree": squares * best[:, t],
-                "rdiffer": squares * ~best[:, t] * size,
-                "w2r2": squares * w[:, t],
-            }
-            found += [np.bincount(member, by_decision[kind], members) for kind in PLAN_BY_METRIC]
-    return np.stack(found, axis=1).astype(np.float64), product.max(axis=0, initial=0.0)
+    """A policy's extra columns by member, (members, extras) in the layout's order, and the largest weight of a page by
+    target; ``columns`` of ``pi`` are the policy's targets."""
+    metrics = log.outcome.shape[1]
+    layout = Layout(tuple(map(str, range(len(columns)))), tuple(map(str, range(metrics))), extras=True)
+    width = len(layout.names) - len(Layout(layout.targets, layout.metrics).names)
+    out, largest = np.zeros((len(log.codes), width)), np.zeros(len(columns))
+    add_pages(
+        log.member, log.page, log.offsets, log.slot, log.best, log.propensity, log.outcome, pi, judged, columns,
+        out, largest,
+    )  # fmt: skip
+    return out, largest

@@ -16,23 +16,55 @@ other.
 """
 
 import numpy as np
+from numba import njit
 
-__all__ = ["page_columns"]
+__all__ = ["add_pages"]
+
+CERTAIN = 1.0 - 1e-6
+"""A greedy target's probability of what it shows."""
 
 
-def page_columns(weights: np.ndarray, outcome: np.ndarray, page: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Of pages: products of weights (G, T), pseudo-inverse weights (G, T), outcomes (G, M), first rows (G,).
+@njit(cache=True, nogil=True, error_model="numpy")
+def add_pages(member, page, offsets, slot, best, propensity, reward, pi, judged, columns, out, largest):
+    """Add the extra columns of ``estimators.Layout`` to ``out`` (members, extras); raise ``largest`` (targets,) to the
+    largest weights of pages.
 
-    ``weights`` (n, T), ``outcome`` (n, M), ``page`` (n,) ascending.
-
-    >>> weights, outcome = np.array([[2.0], [0.5], [3.0]]), np.ones((3, 1))
-    >>> product, additive, total, _ = page_columns(weights, outcome, np.array([0, 0, 1]))
-    >>> product.ravel().tolist(), additive.ravel().tolist(), total.ravel().tolist()
-    ([1.0, 3.0], [1.5, 3.0], [2.0, 1.0])
+    ``page`` (n,) ascends and belongs to one member; ``columns`` of ``pi`` (pairs, all) are the layout's targets; only
+    decisions ``judged`` (n,) count, and pages that have one. ``best`` (n,) is the logged policy's likeliest candidate,
+    ``slot`` what was served, both counted from the set's first candidate.
     """
-    if not len(page):
-        return np.zeros((0, weights.shape[1])), np.zeros((0, weights.shape[1])), np.zeros((0, outcome.shape[1])), page
-    starts = np.flatnonzero(np.diff(page, prepend=page[0] - 1))
-    product = np.multiply.reduceat(weights, starts, axis=0)
-    additive = 1.0 + np.add.reduceat(weights - 1.0, starts, axis=0)
-    return product, additive, np.add.reduceat(outcome, starts, axis=0), starts
+    n, targets, metrics = len(page), len(columns), reward.shape[1]
+    width = 2 + 5 * metrics
+    product, total = np.ones(targets), np.zeros(metrics)
+    additive, seen = np.ones(targets), False
+    for i in range(n):
+        row = out[member[i]]
+        if judged[i]:
+            seen = True
+            size = offsets[i + 1] - offsets[i]
+            row[1] += size
+            for m in range(metrics):
+                total[m] += reward[i, m]
+            for t in range(targets):
+                w = pi[offsets[i] + slot[i], columns[t]] / propensity[i]
+                product[t] *= w
+                additive[t] += w - 1.0
+                agrees = pi[offsets[i] + best[i], columns[t]] >= CERTAIN
+                for m in range(metrics):
+                    at = 2 + t * width + 2 + 5 * m
+                    square = w * reward[i, m] ** 2
+                    row[at + 2] += square if agrees else 0.0
+                    row[at + 3] += 0.0 if agrees else square * size
+                    row[at + 4] += square * w
+        if i + 1 == n or page[i + 1] != page[i]:  # the page ends
+            if seen:
+                row[0] += 1.0
+                for t in range(targets):
+                    at = 2 + t * width
+                    row[at] += product[t]
+                    row[at + 1] += product[t] ** 2
+                    largest[t] = max(largest[t], product[t])
+                    for m in range(metrics):
+                        row[at + 2 + 5 * m] += product[t] * total[m]
+                        row[at + 3 + 5 * m] += additive[t] * total[m]
+            product[:], additive[:], total[:], seen = 1.0, 1.0, 0.0, False

@@ -17,8 +17,9 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from keyart.errors import ModelError
-from keyart.evaluation.examination import Examination, examine
+from keyart.errors import ConfigError, ModelError
+from keyart.evaluation.estimators import Layout
+from keyart.evaluation.examination import SLICES, Examination, examine
 from keyart.evaluation.findings import findings, plans
 from keyart.evaluation.log_spark import (
     About,
@@ -32,7 +33,7 @@ from keyart.evaluation.log_spark import (
 )
 from keyart.evaluation.replay import ALL, Evidence, Found, Limits, add_all
 from keyart.evaluation.reward_model import RewardModel
-from keyart.evaluation.targets import PolicyTables, Targets, policy_tables
+from keyart.evaluation.targets import BEHAVIOURS, METRICS, PolicyTables, Targets, policy_tables
 from keyart.feedback.spark import windows_of
 from keyart.feedback.windows import Windows, holdout_buckets
 from keyart.learning.blocks import pack, unpack
@@ -127,6 +128,7 @@ def evidence_of(tables: Tables, plan: Evaluation, settings: EvaluateSettings) ->
         .sortWithinPartitions("user_key", "epoch", "set", "slot", "policy_id")
     )
     examination = plan.examination
+    layout = Layout(examination.targets.behaviours, METRICS)
 
     def worked(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         found: Found = {}
@@ -140,7 +142,7 @@ def evidence_of(tables: Tables, plan: Evaluation, settings: EvaluateSettings) ->
         found: Found = {}
         for batch in batches:
             for row in batch.to_pylist():
-                add_all(found, {(row["policy"], row["slice"]): Evidence.of(unpack(row["payload"]))})
+                add_all(found, {(row["policy"], row["slice"]): Evidence.of(layout, unpack(row["payload"]))})
         yield from _as_rows(found, "")
 
     sums = (
@@ -150,7 +152,7 @@ def evidence_of(tables: Tables, plan: Evaluation, settings: EvaluateSettings) ->
         .mapInArrow(summed, EVIDENCE)
         .collect()
     )
-    return {(row["policy"], row["slice"]): Evidence.of(unpack(bytes(row["payload"]))) for row in sums}
+    return {(row["policy"], row["slice"]): Evidence.of(layout, unpack(bytes(row["payload"]))) for row in sums}
 
 
 def rows_of(tables: Tables, plan: Evaluation, found: Found, settings: Settings) -> list[dict[str, Any]]:
@@ -200,6 +202,15 @@ def _named(tables: Tables, settings: EvaluateSettings) -> list[str]:
         return list(dict.fromkeys(name.strip() for name in settings.policy_id.split(",")))
     names = sorted(row[0] for row in tables.read_or_empty("policies").select("policy_id").collect())
     return names or [""]
+
+
+def _behaviours(settings: EvaluateSettings) -> tuple[str, ...]:
+    """In their order; the even draw is what lifts are relative to. ConfigError for names that nobody knows."""
+    wanted = {"uniform", *settings.behaviours}
+    if unknown := wanted - set(BEHAVIOURS) | set(settings.slices) - set(SLICES):
+        known = ", ".join((*BEHAVIOURS, *SLICES))
+        raise ConfigError(f"evaluate.behaviours and evaluate.slices know {known}, not {', '.join(sorted(unknown))}")
+    return tuple(name for name in BEHAVIOURS if name in wanted)
 
 
 def _folds(settings: EvaluateSettings) -> int:
@@ -254,7 +265,7 @@ def _examination(
         for policy in policies
     )  # fmt: skip
     return Examination(
-        targets=Targets(tables_of, title_of),
+        targets=Targets(tables_of, title_of, _behaviours(settings)),
         model=RewardModel.of(arrays, position, fitted),
         sets=candidate_sets(sets, artwork_ids, title_ids),
         artwork_ids=artwork_ids,
@@ -266,7 +277,14 @@ def _examination(
         lengths=lengths,
         segments=tuple(names) if len(names) == lengths[1] else (),
         of_held_out_only=settings.folds >= 2,
-        limits=Limits(settings.weight_clip, settings.weight_clip, 1 - LEAST_MISSING, settings.replicates),
+        slices=settings.slices,
+        limits=Limits(
+            settings.weight_clip,
+            settings.weight_clip,
+            1 - LEAST_MISSING,
+            settings.replicates,
+            settings.pages or settings.plan_width > 0,
+        ),
     )
 
 

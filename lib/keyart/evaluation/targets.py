@@ -7,19 +7,20 @@ overrides in, one column of probabilities a target out.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numba import njit
 
 from keyart.evaluation.estimators import Layout
 from keyart.evaluation.sums import Frame, fill_choice, fill_even, fill_rows
-from keyart.policy.choices import GreedyChoices, level_choices, user_choices
+from keyart.policy.choices import GreedyChoices, level_choices
 from keyart.policy.exploration import Exploration
 
 __all__ = ["BEHAVIOURS", "METRICS", "Overrides", "PolicyTables", "Targets", "policy_tables"]
 
 BEHAVIOURS = ("uniform", "global", "region", "user", "served")
+GREEDY = BEHAVIOURS[1:4]
 METRICS = ("reward", "take")
 BEST_ONLY = {"uniform", "best", "epsilon-greedy"}
 """Explorations whose probabilities depend on nothing but which artwork is best."""
@@ -35,16 +36,42 @@ class PolicyTables:
     by_region: np.ndarray  # (R, T)
     served: np.ndarray  # (R, A) probability under the level's scores; 0 where the policy lacks the artwork
     scores: np.ndarray  # (R, A) of the level that answers, not a number where the policy lacks the artwork
+    _cache: dict = field(default_factory=dict, repr=False, compare=False)
+
+    def best_only(self, title_of: np.ndarray) -> tuple[np.ndarray, ...]:
+        """For explorations in BEST_ONLY: which artworks (R, A) a level has, how many (R, T) of each title, and the
+        probabilities of the best and of any other among so many."""
+        if not self._cache:
+            known, titles = np.isfinite(self.scores), len(self.everywhere)
+            sizes = np.stack([np.bincount(title_of, row, titles) for row in known]).astype(np.int64)
+            firsts = [(np.arange(max(k, 1)) == 0) * 1.0 for k in range(int(sizes.max(initial=0)) + 1)]
+            drawn = [self.exploration.propensities(scores) for scores in firsts]
+            hit, rest = np.array([p[0] for p in drawn]), np.array([p[-1] if len(p) > 1 else 0.0 for p in drawn])
+            self._cache["found"] = known, sizes, hit, rest
+        return self._cache["found"]
 
 
 @dataclass(frozen=True)
 class Overrides:
-    """One policy's overrides of the members at hand, one entry a member x title; kids' profiles have none."""
+    """One policy's overrides of some members: those of member i lie from offsets[i] to offsets[i + 1], by title."""
 
-    member: np.ndarray
+    offsets: np.ndarray  # (members + 1,)
     title: np.ndarray
     artwork: np.ndarray
     gain: np.ndarray
+
+    @classmethod
+    def of(cls, members: int, member: np.ndarray, title: np.ndarray, artwork: np.ndarray, gain: np.ndarray):
+        """From one entry a member x title, in any order."""
+        order = np.lexsort((title, member))
+        counts = np.bincount(member, minlength=members)
+        return cls(np.concatenate([[0], np.cumsum(counts)]), title[order], artwork[order], gain[order])
+
+    def part(self, first: int, last: int) -> "Overrides":
+        """Of members first to last (exclusive), counted from 0."""
+        ends = self.offsets[first : last + 1]
+        here = slice(ends[0], ends[-1])
+        return Overrides(ends - ends[0], self.title[here], self.artwork[here], self.gain[here])
 
 
 def policy_tables(
@@ -120,29 +147,32 @@ def _draws(exploration: Exploration, scores: np.ndarray, title_of: np.ndarray, t
 
 @dataclass(frozen=True)
 class Targets:
-    """All behaviours of some policies; columns of ``fill``: the even draws, then policy by policy the other four."""
+    """Behaviours of some policies; columns of ``fill``: the even draws, then policy by policy the greedy ones, then the
+    policies as served."""
 
     policies: tuple[PolicyTables, ...]
     title_of: np.ndarray  # (A,)
+    behaviours: tuple[str, ...] = BEHAVIOURS  # in the order of BEHAVIOURS, uniform among them
 
     @property
-    def layout(self) -> Layout:
-        """Of each policy's columns."""
-        return Layout(BEHAVIOURS, METRICS)
+    def greedy(self) -> tuple[str, ...]:
+        """Behaviours that show one artwork."""
+        return tuple(name for name in self.behaviours if name in GREEDY)
+
+    def order(self) -> np.ndarray:
+        """(G, behaviours) where each policy's behaviours stand among the columns of ``fill``."""
+        count, greedy = len(self.policies), self.greedy
+        g = np.arange(count)[:, None]
+        place = {name: count + len(greedy) * g + k for k, name in enumerate(greedy)}
+        place |= {"uniform": g, "served": count + len(greedy) * count + g}
+        return np.hstack([place[name] for name in self.behaviours])
 
     @property
     def frame(self) -> Frame:
         """Of all policies' columns, in the order in which ``fill`` writes them."""
-        frame, count = Frame.of([self.layout] * len(self.policies)), len(self.policies)
-        target = np.arange(count * len(BEHAVIOURS)).reshape(count, len(BEHAVIOURS))
-        order = np.concatenate([target[:, 0], target[:, 1:4].ravel(), target[:, 4]])
-        return Frame(frame.group[order], frame.starts, frame.columns[order])
-
-    def order(self) -> np.ndarray:
-        """(G, 5) where each policy's behaviours stand among the columns of ``fill``."""
-        g = np.arange(len(self.policies))[:, None]
-        count = len(self.policies)
-        return np.hstack([g, count + 3 * g, count + 3 * g + 1, count + 3 * g + 2, 4 * count + g])
+        frame = Frame.of([Layout(self.behaviours, METRICS)] * len(self.policies))
+        inverse = np.argsort(self.order().ravel())
+        return Frame(frame.group[inverse], frame.starts, frame.columns[inverse])
 
     def table(self) -> np.ndarray:
         """(R, A, G) the policies' level draws side by side; made once a worker."""
@@ -161,36 +191,31 @@ class Targets:
         support: np.ndarray,
         overrides: Sequence[Overrides],
     ) -> None:
-        """Write probabilities (pairs, 5 G); title, region, kids, member (n,), candidates cut by ``offsets``."""
-        count = len(self.policies)
+        """Write probabilities (pairs, targets); title, region, kids, member (n,), candidates cut by ``offsets``."""
+        count, greedy = len(self.policies), self.greedy
+        served = count * (1 + len(greedy))
         fill_even(pi, 0, count, offsets, support)
-        fill_rows(pi, 4 * count, offsets, candidates, region, table)
+        if "served" in self.behaviours:
+            fill_rows(pi, served, offsets, candidates, region, table)
         for g, (policy, own) in enumerate(zip(self.policies, overrides, strict=True)):
-            at = count + 3 * g
             level = policy.by_region[region, title]
-            nothing = np.full(len(title), -1)
-            entry = user_choices(nothing, member, title, own.member, own.title, np.arange(len(own.member)))
-            entry = np.where(kids | (level < 0), -1, entry)
-            personal = np.where(entry >= 0, np.append(own.artwork, -1)[entry], level)
-            for t, choice in ((at, policy.everywhere[title]), (at + 1, level), (at + 2, personal)):
-                fill_choice(pi, t, offsets, candidates, choice)
-            moved = np.flatnonzero((entry >= 0) & (personal >= 0))
-            moved = moved[self.title_of[personal[moved]] == title[moved]]
-            if len(moved):
+            entry = np.full(len(title), -1)
+            _find_own(entry, member, title, kids, level, own.offsets, own.title, own.artwork, self.title_of)
+            moved = np.flatnonzero(entry >= 0)
+            personal = level.copy()
+            personal[moved] = own.artwork[entry[moved]]
+            shown = {"global": policy.everywhere[title], "region": level, "user": personal}
+            for k, name in enumerate(greedy):
+                fill_choice(pi, count + len(greedy) * g + k, offsets, candidates, shown[name])
+            if "served" in self.behaviours and len(moved):
                 gain = own.gain[entry[moved]]
-                self._served(pi, 4 * count + g, policy, moved, gain, title, region, personal, offsets, candidates)
+                self._served(pi, served + g, policy, moved, gain, title, region, personal, offsets, candidates)
 
     def _served(self, pi, t, policy, moved, gain, title, region, personal, offsets, candidates) -> None:
         """Draws of the decisions ``moved``, where a member's own artwork stands above the level's best."""
         if policy.exploration.kind in BEST_ONLY:
-            size = np.bincount(self.title_of, minlength=len(policy.everywhere))
-            firsts = [(np.arange(max(k, 1)) == 0) * 1.0 for k in range(size.max() + 1)]
-            by_size = [policy.exploration.propensities(scores) for scores in firsts]
-            known = np.isfinite(policy.scores)
-            hit = np.array([p[0] for p in by_size])
-            rest = np.array([p[-1] if len(p) > 1 else 0.0 for p in by_size])
-            shelf = np.stack([np.bincount(self.title_of, row, len(size)) for row in known]).astype(np.int64)
-            _best_instead(pi, t, moved, offsets, candidates, personal, region, title, shelf, known, hit, rest)
+            known, sizes, hit, rest = policy.best_only(self.title_of)
+            _best_instead(pi, t, moved, offsets, candidates, personal, region, title, sizes, known, hit, rest)
             return
         starts = np.searchsorted(self.title_of, np.arange(len(policy.everywhere) + 1))
         for i, above in zip(moved, gain, strict=True):
@@ -202,6 +227,24 @@ class Targets:
                 here = np.arange(offsets[i], offsets[i + 1])
                 here = here[self.title_of[candidates[here]] == title[i]]
                 pi[here, t] = policy.exploration.propensities(scores)[candidates[here] - starts[title[i]]]
+
+
+@njit(cache=True, nogil=True)
+def _find_own(entry, member, title, kids, level, offsets, titles, artworks, title_of):
+    """Each decision's override, its place among them, or -1: kids' profiles have none, nor titles without a level."""
+    for i in range(len(entry)):
+        if kids[i] or level[i] < 0:
+            continue
+        low, high = offsets[member[i]], offsets[member[i] + 1]
+        end = high
+        while low < high:
+            middle = (low + high) // 2
+            if titles[middle] < title[i]:
+                low = middle + 1
+            else:
+                high = middle
+        if low < end and titles[low] == title[i] and title_of[artworks[low]] == title[i]:
+            entry[i] = low
 
 
 @njit(cache=True, nogil=True)

@@ -8,14 +8,14 @@ import pytest
 from keyart.evaluation.estimators import ESTIMATORS, PAGE_ESTIMATORS, interval, member_sums
 from keyart.evaluation.findings import COMPARISONS, REPORTED, findings, plans, summary
 from keyart.evaluation.replay import ALL, LAYOUT, WHOLE, Evidence, Limits, LoggedDecisions, add_all, judge
-from keyart.evaluation.sums import Frame
-from keyart.evaluation.targets import BEHAVIOURS
+from keyart.evaluation.targets import BEHAVIOURS, PolicyTables, Targets
+from keyart.policy.exploration import Best
 from keyart.settings import EvaluateSettings
 
 SETTINGS = EvaluateSettings()
 TITLES, EACH = 4, 3
 LOGGED = np.array([0.5, 0.3, 0.2])
-FRAME, ORDER = Frame.of([LAYOUT]), np.arange(5)[None]
+TARGETS = Targets((PolicyTables("p", Best(), *[np.zeros(0)] * 4),), np.zeros(0))
 EPSILON = 0.1
 
 
@@ -59,7 +59,7 @@ def world(seed: int, members: int = 3000, each: int = 8, response: float = 1.0):
 
 
 def judged(log, pi, q, slices, limits=Limits()):  # noqa: B008
-    found = judge(log, pi.copy(), q, FRAME, ORDER, slices, limits)
+    found = judge(log, pi.copy(), q, TARGETS, slices, limits)
     return {name: evidence for (_, name), evidence in found.items()}
 
 
@@ -189,13 +189,13 @@ def _part(log, pi, q, slices, first, last):
 
 def test_slices_splits_and_travel_add_up():
     log, pi, q, slices, _ = world(3, members=200)
-    found = judge(log, pi.copy(), q, FRAME, ORDER, slices, Limits())
+    found = judge(log, pi.copy(), q, TARGETS, slices, Limits())
     parts: dict = {}
     for first, last in ((0, 37), (37, 150), (150, 200)):
-        add_all(parts, judge(*(p := _part(log, pi, q, slices, first, last))[:3], FRAME, ORDER, p[3], Limits()))
+        add_all(parts, judge(*(p := _part(log, pi, q, slices, first, last))[:3], TARGETS, p[3], Limits()))
     assert parts.keys() == found.keys()
     for key, evidence in found.items():
-        again = Evidence.of(parts[key].arrays())
+        again = Evidence.of(LAYOUT, parts[key].arrays())
         np.testing.assert_allclose(again.moments.products, evidence.moments.products, rtol=1e-9, atol=1e-9)
         # Replicates hang on the members' codes, not on who counted them.
         np.testing.assert_allclose(again.replicated, evidence.replicated, rtol=1e-9, atol=1e-9)
