@@ -30,8 +30,8 @@ from keyart.evaluation.estimators import (
     member_sums,
 )
 from keyart.evaluation.findings import thin_overlap
-from keyart.evaluation.replay import LoggedDecisions, extra_columns
 from keyart.evaluation.reward_model import cross_fitted_rates
+from keyart.evaluation.slates import add_pages
 from keyart.evaluation.sums import Frame, add_up
 from keyart.settings import EvaluateSettings
 
@@ -79,19 +79,20 @@ def sums_of(log, target: np.ndarray, expected: np.ndarray, clip: float, slate: n
     n = len(log["item"])
     offsets = np.arange(n + 1) * ITEMS
     pi = np.ascontiguousarray(target.T[log["position"]].reshape(-1, 1))
-    frame, largest = Frame.of([LAYOUT]), np.zeros(1)
+    frame, largest = Frame.of([LAYOUT]), np.zeros((n, 1))
     out = np.zeros((n, len(LAYOUT.names)))
     add_up(
         np.arange(n), offsets, log["item"], log["propensity"], log["click"][:, None], expected.reshape(-1, 1), pi,
         np.ones((n, 1), dtype=bool), frame.group, frame.starts, frame.columns, clip, clip, out, largest,
     )  # fmt: skip
-    decisions = LoggedDecisions(
-        slate, np.zeros(slate.max() + 1, dtype=np.uint64), slate, log["item"], np.zeros(n, dtype=np.int64),
-        log["propensity"], log["click"][:, None], offsets, np.ones(n * ITEMS, dtype=bool),
+    slates = int(slate.max()) + 1
+    extras, joint = np.zeros((slates, len(WITH_PAGES.names) - len(LAYOUT.names))), np.zeros(1)
+    add_pages(
+        slate, slate, offsets, log["item"], np.zeros(n, dtype=np.int64), log["propensity"], log["click"][:, None], pi,
+        np.ones(n, dtype=bool), np.array([0]), extras, joint,
     )  # fmt: skip
-    extras, _ = extra_columns(decisions, pi, np.ones(n, dtype=bool), np.array([0]))
     by_slate = np.hstack([member_sums(out, slate), extras])
-    return Moments.of(out), Moments.of(by_slate), float(largest[0])
+    return Moments.of(out), Moments.of(by_slate), float(largest.max())
 
 
 def direction(name: str, log, target, truth, settings: EvaluateSettings) -> None:

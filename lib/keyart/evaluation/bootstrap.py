@@ -38,13 +38,9 @@ def counts(codes, replicates):
     return found
 
 
-def replicates(codes: np.ndarray, sums: np.ndarray, number: int, chunk: int = 4096) -> np.ndarray:
-    """Sums of each replicate, (number, J), from members' codes (members,) and sums (members, J)."""
-    total = np.zeros((number, sums.shape[1]))
-    for start in range(0, len(codes), chunk):
-        part = slice(start, start + chunk)
-        total += counts(codes[part], number).T @ sums[part]
-    return total
+def replicates(drawn: np.ndarray, sums: np.ndarray) -> np.ndarray:
+    """Sums of each replicate, (R, J): ``drawn`` (members, R) says how often it counts each member's ``sums`` (.., J)."""
+    return drawn.T @ sums
 
 
 def boot_interval(values: Sequence[float] | np.ndarray, level: float = 0.95) -> tuple[float, float]:

@@ -7,16 +7,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from keyart.evaluation.replay import Found, Limits, LoggedDecisions, add_all, judge
+from keyart.evaluation.replay import Found, Limits, LoggedDecisions, Part, add_all, judge
 from keyart.evaluation.reward_model import RewardModel
-from keyart.evaluation.targets import METRICS, Overrides, Targets
+from keyart.evaluation.targets import METRICS, Overrides, Stacked, Targets
 from keyart.learning.members import member_vectors, standardised
 from keyart.policy.columns import codes, owners, per_text, vectors
 
 __all__ = ["SLICES", "CandidateSets", "Examination", "examine"]
 
-CHUNK = 16_384
-"""Decisions judged at a time: their target probabilities should stay in the processor's cache."""
+PART = 65_536
+"""Decisions whose members' sums are held at a time."""
+CACHE = 300_000
+"""Target probabilities written at a time: they should stay in the processor's cache until they are summed."""
 SLICES = ("region", "device", "segment", "title age", "history")
 START = "there from the start"
 AGES = (START, "first week", "first month", "later")
@@ -70,20 +72,20 @@ def examine(plan: Examination, table: pa.Table) -> Found:
     keys = decisions.column("user_key").combine_chunks().dictionary_encode()
     members = _Members.of(plan, table, keys.dictionary)
     member = np.asarray(keys.indices).astype(np.int64)
-    table_of_draws = plan.targets.table()
+    tables = plan.targets.stacked()
     found: Found = {}
-    for part in _parts(member):
+    for part in _parts(member, PART):
         rows = decisions.slice(part.start, part.stop - part.start)
-        add_all(found, _judge(plan, rows, member[part], members, table_of_draws))
+        add_all(found, _judge(plan, rows, member[part], members, tables))
     return found
 
 
-def _parts(member: np.ndarray) -> Iterator[slice]:
-    """Pieces of whole members of about CHUNK decisions."""
+def _parts(member: np.ndarray, size: int) -> Iterator[slice]:
+    """Pieces of whole members of about ``size`` decisions."""
     ends = np.append(np.flatnonzero(np.diff(member)) + 1, len(member))
     start = 0
     while start < len(member):
-        end = int(ends[min(int(np.searchsorted(ends, start + CHUNK)), len(ends) - 1)])
+        end = int(ends[min(int(np.searchsorted(ends, start + size)), len(ends) - 1)])
         yield slice(start, end)
         start = end
 
@@ -95,7 +97,7 @@ class _Members:
     standard: np.ndarray  # (members, V)
     segment: np.ndarray  # (members,) into segments, the last being unknown
     history: np.ndarray  # (members,) into HISTORY
-    overrides: tuple[Overrides, ...]  # by policy
+    overrides: Overrides
 
     @classmethod
     def of(cls, plan: Examination, table: pa.Table, keys: pa.Array) -> "_Members":
@@ -116,10 +118,14 @@ class _Members:
         own = table.filter(table.column("policy_id").is_valid()).combine_chunks()
         of_policy = own.column("policy_id").to_numpy(zero_copy_only=False) if own.num_rows else np.zeros(0, str)
         chosen = [own.filter(pa.array(of_policy == policy.policy_id)) for policy in plan.targets.policies]
-        return cls(standard, segment, history, tuple(_overrides(plan, rows, keys) for rows in chosen))
+        entries = [_entries(plan, rows, keys) for rows in chosen]
+        return cls(standard, segment, history, Overrides.of(len(keys), entries))
 
 
-def _overrides(plan: Examination, rows: pa.Table, keys: pa.Array) -> Overrides:
+def _entries(
+    plan: Examination, rows: pa.Table, keys: pa.Array
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """A policy's overrides as member, title, artwork, gain; what nobody knows any more is left out."""
     place = _places(rows.column("user_key"), keys)
     titles = _one(rows.column("title_ids"))
     member = place[owners(titles)]
@@ -127,10 +133,10 @@ def _overrides(plan: Examination, rows: pa.Table, keys: pa.Array) -> Overrides:
     artwork = codes(_one(rows.column("artwork_ids")).flatten(), plan.artwork_ids)
     gain = np.asarray(_one(rows.column("gains")).flatten(), dtype=np.float64)
     kept = (member >= 0) & (title >= 0) & (artwork >= 0)
-    return Overrides.of(len(keys), member[kept], title[kept], artwork[kept], gain[kept])
+    return member[kept], title[kept], artwork[kept], gain[kept]
 
 
-def _judge(plan: Examination, rows: pa.Table, member: np.ndarray, members: _Members, table: np.ndarray) -> Found:
+def _judge(plan: Examination, rows: pa.Table, member: np.ndarray, members: _Members, tables: Stacked) -> Found:
     first, last = int(member[0]), int(member[-1]) + 1
     local = member - first
     hashes = _numbers(rows, "set")
@@ -143,11 +149,21 @@ def _judge(plan: Examination, rows: pa.Table, member: np.ndarray, members: _Memb
         speaks = np.zeros(last - first, dtype=bool)
         speaks[local] = held
         standard = np.where(speaks[:, None], standard, 0.0)
-    q = plan.model.predict(_numbers(rows, "fold"), region, standard, local, offsets, candidates)
-    pi = np.empty((len(candidates), plan.targets.order().size), dtype=np.float32)
-    kids = np.asarray(_one(rows.column("kids")))
-    own = [each.part(first, last) for each in members.overrides]
-    plan.targets.fill(pi, table, title, region, kids, local, offsets, candidates, support, own)
+    kids, fold = np.asarray(_one(rows.column("kids"))), _numbers(rows, "fold")
+    own = members.overrides.part(first, last)
+    targets = plan.targets.order().size
+
+    def parts() -> Iterator[Part]:
+        room = np.empty((0, targets), dtype=np.float32)
+        for part in _parts(local, max(1, CACHE * len(local) // (targets * max(len(candidates), 1)))):
+            ends, can = log.cut(part)
+            here = candidates[offsets[part.start] : offsets[part.stop]]
+            q = plan.model.predict(fold[part], region[part], standard, local[part], ends, here)
+            room = room if len(room) >= len(here) else np.empty((2 * len(here), targets), dtype=np.float32)
+            pi = room[: len(here)]
+            plan.targets.fill(pi, tables, title[part], region[part], kids[part], local[part], ends, here, can, own)
+            yield part, pi, q
+
     day = np.asarray(_one(rows.column("epoch")).cast(pa.int32())).astype(np.int64)
     _, page = np.unique(local * 1_000_000 + day, return_inverse=True)
     starts = np.flatnonzero(np.diff(local, prepend=-1))
@@ -171,7 +187,7 @@ def _judge(plan: Examination, rows: pa.Table, member: np.ndarray, members: _Memb
         "history": (members.history[member], HISTORY),
     }
     slices = {name: slices[name] for name in plan.slices}
-    return judge(log, pi, q, plan.targets, slices, plan.limits)
+    return judge(log, parts(), plan.targets, slices, plan.limits)
 
 
 def _age(plan: Examination, title: np.ndarray, day: np.ndarray) -> np.ndarray:

@@ -46,7 +46,7 @@ def exploration_needed(agree: float, differ: float, allowed: float, candidates: 
     The closed form: the smaller root of  allowed c e^2 + (A - B c - allowed) e + B = 0.
 
     >>> round(exploration_needed(agree=0.1, differ=0.02, allowed=0.5, candidates=4), 6)
-    0.050998
+    0.050497
     """
     share = 1.0 - 1.0 / candidates
     if differ <= 0.0:

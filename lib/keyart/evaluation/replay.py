@@ -1,18 +1,18 @@
 """Logged decisions against what each behaviour would have shown, down to moments over members, slice by slice."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 
-from keyart.evaluation.bootstrap import replicates
+from keyart.evaluation.bootstrap import counts, replicates
 from keyart.evaluation.estimators import Layout, Moments
 from keyart.evaluation.slates import add_pages
 from keyart.evaluation.sums import Frame, add_up, overlap
 from keyart.evaluation.targets import BEHAVIOURS, METRICS
 
-__all__ = ["ALL", "LAYOUT", "WHOLE", "Evidence", "Limits", "LoggedDecisions", "add_all", "extra_columns", "judge"]
+__all__ = ["ALL", "LAYOUT", "WHOLE", "Evidence", "Limits", "LoggedDecisions", "add_all", "judge"]
 
 LAYOUT = Layout(BEHAVIOURS, METRICS)
 """Of a slice."""
@@ -35,6 +35,11 @@ class LoggedDecisions:
     outcome: np.ndarray  # (n, metrics)
     offsets: np.ndarray
     support: np.ndarray  # (pairs,) whether the log could show the candidate
+
+    def cut(self, part: slice) -> tuple[np.ndarray, np.ndarray]:
+        """Offsets, from 0, and support of some decisions."""
+        offsets = self.offsets[part.start : part.stop + 1]
+        return offsets - offsets[0], self.support[offsets[0] : offsets[-1]]
 
 
 @dataclass(frozen=True)
@@ -129,74 +134,78 @@ def add_all(total: Found, part: Mapping[tuple[int, str], Evidence]) -> Found:
     return total
 
 
+Part = tuple[slice, np.ndarray, np.ndarray]
+"""Decisions of whole members, their target probabilities (pairs, targets) and predictions (pairs, metrics)."""
+
+
 def judge(
     log: LoggedDecisions,
-    pi: np.ndarray,
-    q: np.ndarray,
+    parts: Iterable[Part],
     targets: Columns,
     slices: Mapping[str, tuple[np.ndarray, Sequence[str]]],
     limits: Limits,
 ) -> Found:
-    """Evidence by policy and slice; ``pi`` (pairs, targets) is changed: scaled to what the log could show.
+    """Evidence by policy and slice; target probabilities are changed: scaled to what the log could show.
 
     ``slices`` are codes (n,) and their values by dimension. A behaviour of which too little probability lies where the
     log could show (``Limits.overlap``) cannot be judged from a decision; it is then left out for all behaviours of the
     policy, so that these stay comparable, and counted.
     """
-    n, frame, order = len(log.member), targets.frame, targets.order()
-    judged = overlap(log.offsets, log.support, pi, frame.group, len(order), limits.overlap)
+    frame, order = targets.frame, targets.order()
     cell, first = _cells(log.member, [codes for codes, _ in slices.values()])
-    sums, largest = np.zeros((len(first), int(frame.starts[-1]))), np.zeros(pi.shape[1])
-    add_up(
-        cell, log.offsets, log.slot, log.propensity, log.outcome, q, pi, judged,
-        frame.group, frame.starts, frame.columns, limits.clip, limits.switch, sums, largest,
-    )  # fmt: skip
-    found: Found = {}
-    parts = [slice(frame.starts[g], frame.starts[g + 1]) for g in range(len(order))]
+    seen = np.bincount(cell, minlength=len(first)).astype(np.float64)
+    sums, largest = np.zeros((len(first), int(frame.starts[-1]))), np.zeros((len(first), order.size))
+    plain = Layout(targets.behaviours, METRICS)
+    whole = Layout(targets.behaviours, METRICS, limits.extras)
+    extras = np.zeros((len(order), len(log.codes), len(whole.names) - len(plain.names)))
+    pages = np.zeros(order.shape)
+    for part, pi, q in parts:
+        offsets, support = log.cut(part)
+        judged = overlap(offsets, support, pi, frame.group, len(order), limits.overlap)
+        slot, propensity, outcome = log.slot[part], log.propensity[part], log.outcome[part]
+        add_up(
+            cell[part], offsets, slot, propensity, outcome, q, pi, judged,
+            frame.group, frame.starts, frame.columns, limits.clip, limits.switch, sums, largest,
+        )  # fmt: skip
+        for g in range(len(order)) if limits.extras else ():
+            add_pages(
+                log.member[part], log.page[part], offsets, slot, log.best[part], propensity, outcome, pi,
+                judged[:, g], order[g], extras[g], pages[g],
+            )  # fmt: skip
     by_member = _regrouped(sums, log.member[first]) if slices else sums
-    layout = Layout(targets.behaviours, METRICS, limits.extras)
-    for g, part in enumerate(parts):
-        rows, largest_page = by_member[:, part], np.zeros(order.shape[1])
-        if limits.extras:
-            extra, largest_page = extra_columns(log, pi, judged[:, g], order[g])
-            rows = np.hstack([rows, extra])
-        kept = rows[:, 0] > 0
-        found[g, ALL] = Evidence(
-            layout,
-            Moments.of(rows[kept]),
-            largest[order[g]],
-            largest_page,
-            replicates(log.codes[kept], rows[kept], limits.replicates),
-            float(n),
-            float(n - judged[:, g].sum()),
-        )
-    if not slices:
-        return found
-    layout = Layout(targets.behaviours, METRICS)
-    weights = pi[log.offsets[:-1] + log.slot] / log.propensity[:, None]
+    drawn, found = counts(log.codes, limits.replicates), {}
+    columns = [slice(frame.starts[g], frame.starts[g + 1]) for g in range(len(order))]
+    for g, own in enumerate(columns):
+        rows = np.hstack([by_member[:, own], extras[g]])
+        weights = largest[:, order[g]].max(axis=0, initial=0.0)
+        found[g, ALL] = _evidence(whole, rows, weights, pages[g], replicates(drawn, rows), seen.sum())
     for dimension, (codes, values) in slices.items():
-        group, at = np.unique(log.member[first] * len(values) + codes[first], return_inverse=True)
-        by_group = np.argsort(at, kind="stable")
-        regrouped = _regrouped(sums[by_group], at[by_group])
-        value, seen = group % len(values), np.bincount(codes, minlength=len(values))
-        for v in np.flatnonzero(seen).tolist():
-            for g, part in enumerate(parts):
-                rows = regrouped[value == v, part]
-                here = (codes == v) & judged[:, g]
-                found[g, f"{dimension}={values[v]}"] = Evidence(
-                    layout,
-                    Moments.of(rows[rows[:, 0] > 0]),
-                    weights[here][:, order[g]].max(axis=0, initial=0.0),
-                    np.zeros(order.shape[1]),
-                    np.zeros((0, rows.shape[1])),
-                    float(seen[v]),
-                    float(seen[v] - here.sum()),
-                )
+        key = log.member[first] * len(values) + codes[first]
+        by_group = np.argsort(key, kind="stable")
+        regrouped = _regrouped(sums[by_group], key[by_group])
+        value = key[by_group][np.flatnonzero(np.diff(key[by_group], prepend=-1))] % len(values)
+        for v in np.unique(value).tolist():
+            here = codes[first] == v
+            for g, own in enumerate(columns):
+                weights = largest[here][:, order[g]].max(axis=0, initial=0.0)
+                nothing = np.zeros(order.shape[1]), np.zeros((0, len(plain.names)))
+                rows = regrouped[value == v, own]
+                found[g, f"{dimension}={values[v]}"] = _evidence(plain, rows, weights, *nothing, seen[here].sum())
     return found
+
+
+def _evidence(
+    layout: Layout, rows: np.ndarray, weights: np.ndarray, pages: np.ndarray, drawn: np.ndarray, seen: float
+) -> Evidence:
+    """Members none of whose decisions are judged have sums of 0 and do not count."""
+    moments = Moments(int((rows[:, 0] > 0).sum()), rows.sum(axis=0), rows.T @ rows)
+    return Evidence(layout, moments, weights, pages, drawn, float(seen), float(seen - moments.sums[0]))
 
 
 def _cells(member: np.ndarray, codes: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """Each row's cell, the combination of member and slices, (n,), and the first row of each cell, by member."""
+    if not codes:
+        return member, np.flatnonzero(np.diff(member, prepend=-1))
     key = member.astype(np.int64)
     for code in codes:
         key = key * (int(code.max(initial=0)) + 1) + code
@@ -208,19 +217,3 @@ def _regrouped(sums: np.ndarray, member: np.ndarray) -> np.ndarray:
     """Sums of cells (cells, J) added up by member or other group, cells being ordered by it."""
     starts = np.flatnonzero(np.diff(member, prepend=-1))
     return np.add.reduceat(sums, starts, axis=0) if len(sums) else sums
-
-
-def extra_columns(
-    log: LoggedDecisions, pi: np.ndarray, judged: np.ndarray, columns: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """A policy's extra columns by member, (members, extras) in the layout's order, and the largest weight of a page by
-    target; ``columns`` of ``pi`` are the policy's targets."""
-    metrics = log.outcome.shape[1]
-    layout = Layout(tuple(map(str, range(len(columns)))), tuple(map(str, range(metrics))), extras=True)
-    width = len(layout.names) - len(Layout(layout.targets, layout.metrics).names)
-    out, largest = np.zeros((len(log.codes), width)), np.zeros(len(columns))
-    add_pages(
-        log.member, log.page, log.offsets, log.slot, log.best, log.propensity, log.outcome, pi, judged, columns,
-        out, largest,
-    )  # fmt: skip
-    return out, largest

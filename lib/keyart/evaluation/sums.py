@@ -14,7 +14,7 @@ from numba import njit
 
 from keyart.evaluation.estimators import BY_METRIC, BY_TARGET, Layout
 
-__all__ = ["Frame", "add_up", "fill_choice", "fill_even", "fill_rows", "overlap"]
+__all__ = ["Frame", "add_up", "overlap"]
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def overlap(offsets, support, pi, group, groups, least):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def add_up(cell, offsets, slot, propensity, reward, q, pi, judged, group, starts, columns, clip, switch, out, largest):
-    """Add decisions to ``out`` (cells, columns) at rows ``cell`` (n,); raise ``largest`` (T,) to the largest weights.
+    """Add decisions to ``out`` (cells, columns) at rows ``cell`` (n,); raise ``largest`` (cells, T) to their weights.
 
     ``slot`` (n,) is what was served, counted from the set's first candidate; ``reward`` (n, M).
     """
@@ -95,8 +95,8 @@ def add_up(cell, offsets, slot, propensity, reward, q, pi, judged, group, starts
             row[at] += w
             row[at + 1] += w * w
             row[at + 2] += p
-            if w > largest[t]:
-                largest[t] = w
+            if w > largest[cell[i], t]:
+                largest[cell[i], t] = w
             low = min(w, clip)
             kept = w if w <= switch else 0.0
             at += 3
@@ -110,44 +110,3 @@ def add_up(cell, offsets, slot, propensity, reward, q, pi, judged, group, starts
                 row[at + 4] += kept * miss
                 row[at + 5] += p * r
                 at += 6
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def fill_even(pi, first, end, offsets, support):
-    """Targets first to end (exclusive) draw evenly among what the log could show."""
-    for i in range(len(offsets) - 1):
-        count = 0
-        for j in range(offsets[i], offsets[i + 1]):
-            count += support[j]
-        share = 1.0 / count
-        for j in range(offsets[i], offsets[i + 1]):
-            value = share if support[j] else 0.0
-            for t in range(first, end):
-                pi[j, t] = value
-
-
-@njit(cache=True, nogil=True)
-def fill_choice(pi, t, offsets, candidates, choice):
-    """Target t shows ``choice`` (n,), an artwork's code or -1."""
-    for i in range(len(offsets) - 1):
-        for j in range(offsets[i], offsets[i + 1]):
-            pi[j, t] = 1.0 if choice[i] >= 0 and candidates[j] == choice[i] else 0.0
-
-
-@njit(cache=True, nogil=True)
-def fill_rows(pi, first, offsets, candidates, row, table):
-    """Targets from ``first`` on draw as ``table`` (rows, artworks, targets) says: a decision's row is ``row`` (n,).
-
-    The table has the targets side by side, so that a candidate's probabilities under ten policies lie together.
-    """
-    width = table.shape[2]
-    for i in range(len(offsets) - 1):
-        shelf = table[row[i]]
-        for j in range(offsets[i], offsets[i + 1]):
-            a = candidates[j]
-            if a >= 0:
-                for t in range(width):
-                    pi[j, first + t] = shelf[a, t]
-            else:
-                for t in range(width):
-                    pi[j, first + t] = 0.0

@@ -7,13 +7,13 @@ overrides in, one column of probabilities a target out.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numba import njit
 
 from keyart.evaluation.estimators import Layout
-from keyart.evaluation.sums import Frame, fill_choice, fill_even, fill_rows
+from keyart.evaluation.sums import Frame
 from keyart.policy.choices import GreedyChoices, level_choices
 from keyart.policy.exploration import Exploration
 
@@ -36,42 +36,58 @@ class PolicyTables:
     by_region: np.ndarray  # (R, T)
     served: np.ndarray  # (R, A) probability under the level's scores; 0 where the policy lacks the artwork
     scores: np.ndarray  # (R, A) of the level that answers, not a number where the policy lacks the artwork
-    _cache: dict = field(default_factory=dict, repr=False, compare=False)
 
-    def best_only(self, title_of: np.ndarray) -> tuple[np.ndarray, ...]:
-        """For explorations in BEST_ONLY: which artworks (R, A) a level has, how many (R, T) of each title, and the
-        probabilities of the best and of any other among so many."""
-        if not self._cache:
-            known, titles = np.isfinite(self.scores), len(self.everywhere)
-            sizes = np.stack([np.bincount(title_of, row, titles) for row in known]).astype(np.int64)
-            firsts = [(np.arange(max(k, 1)) == 0) * 1.0 for k in range(int(sizes.max(initial=0)) + 1)]
-            drawn = [self.exploration.propensities(scores) for scores in firsts]
-            hit, rest = np.array([p[0] for p in drawn]), np.array([p[-1] if len(p) > 1 else 0.0 for p in drawn])
-            self._cache["found"] = known, sizes, hit, rest
-        return self._cache["found"]
+    def best_only(self, title_of: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """How many artworks (R, T) a level has of each title, and the probabilities of the best and of any other among
+        so many, for explorations in BEST_ONLY."""
+        known, titles = np.isfinite(self.scores), len(self.everywhere)
+        sizes = np.stack([np.bincount(title_of, row, titles) for row in known]).astype(np.int64)
+        most = int(np.bincount(title_of, minlength=titles).max(initial=1))
+        hit, rest = np.ones(most + 1), np.zeros(most + 1)
+        if self.exploration.kind in BEST_ONLY:
+            for k in range(1, most + 1):
+                drawn = self.exploration.propensities((np.arange(k) == 0) * 1.0)
+                hit[k], rest[k] = drawn[0], drawn[-1] if k > 1 else 0.0
+        return sizes, hit, rest
+
+
+@dataclass(frozen=True)
+class Stacked:
+    """All policies' tables side by side: what a decision needs of ten policies lies together."""
+
+    everywhere: np.ndarray  # (T, G)
+    by_region: np.ndarray  # (R, T, G)
+    served: np.ndarray  # (R, A, G)
+    known: np.ndarray  # (R, A, G)
+    sizes: np.ndarray  # (R, T, G)
+    hit: np.ndarray  # (G, K)
+    rest: np.ndarray  # (G, K)
 
 
 @dataclass(frozen=True)
 class Overrides:
-    """One policy's overrides of some members: those of member i lie from offsets[i] to offsets[i + 1], by title."""
+    """Members' overrides under each policy: those of policy g and member i lie from offsets[g, i] to offsets[g, i + 1],
+    by title."""
 
-    offsets: np.ndarray  # (members + 1,)
+    offsets: np.ndarray  # (G, members + 1)
     title: np.ndarray
     artwork: np.ndarray
     gain: np.ndarray
 
     @classmethod
-    def of(cls, members: int, member: np.ndarray, title: np.ndarray, artwork: np.ndarray, gain: np.ndarray):
-        """From one entry a member x title, in any order."""
-        order = np.lexsort((title, member))
-        counts = np.bincount(member, minlength=members)
-        return cls(np.concatenate([[0], np.cumsum(counts)]), title[order], artwork[order], gain[order])
+    def of(cls, members: int, entries: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]) -> "Overrides":
+        """From each policy's (member, title, artwork, gain), one entry a member x title, in any order."""
+        offsets, columns, start = np.zeros((len(entries), members + 1), dtype=np.int64), [], 0
+        for g, (member, title, artwork, gain) in enumerate(entries):
+            order = np.lexsort((title, member))
+            offsets[g] = start + np.concatenate([[0], np.cumsum(np.bincount(member, minlength=members))])
+            columns.append((title[order].astype(np.int32), artwork[order].astype(np.int32), gain[order]))
+            start += len(member)
+        return cls(offsets, *(np.concatenate(column) for column in zip(*columns, strict=True)))
 
     def part(self, first: int, last: int) -> "Overrides":
         """Of members first to last (exclusive), counted from 0."""
-        ends = self.offsets[first : last + 1]
-        here = slice(ends[0], ends[-1])
-        return Overrides(ends - ends[0], self.title[here], self.artwork[here], self.gain[here])
+        return Overrides(self.offsets[:, first : last + 1], self.title, self.artwork, self.gain)
 
 
 def policy_tables(
@@ -174,14 +190,24 @@ class Targets:
         inverse = np.argsort(self.order().ravel())
         return Frame(frame.group[inverse], frame.starts, frame.columns[inverse])
 
-    def table(self) -> np.ndarray:
-        """(R, A, G) the policies' level draws side by side; made once a worker."""
-        return np.ascontiguousarray(np.stack([policy.served for policy in self.policies], axis=2))
+    def stacked(self) -> Stacked:
+        """The tables as ``fill`` wants them; made once a worker."""
+        each = self.policies
+        sizes, hit, rest = (np.stack(part) for part in zip(*(p.best_only(self.title_of) for p in each), strict=True))
+        return Stacked(
+            np.stack([policy.everywhere for policy in each], axis=-1).astype(np.int32),
+            np.stack([policy.by_region for policy in each], axis=-1).astype(np.int32),
+            np.stack([policy.served for policy in each], axis=-1),
+            np.stack([np.isfinite(policy.scores) for policy in each], axis=-1),
+            np.moveaxis(sizes, 0, -1).astype(np.int32, order="C"),
+            hit,
+            rest,
+        )
 
     def fill(
         self,
         pi: np.ndarray,
-        table: np.ndarray,
+        tables: Stacked,
         title: np.ndarray,
         region: np.ndarray,
         kids: np.ndarray,
@@ -189,74 +215,92 @@ class Targets:
         offsets: np.ndarray,
         candidates: np.ndarray,
         support: np.ndarray,
-        overrides: Sequence[Overrides],
+        overrides: Overrides,
     ) -> None:
         """Write probabilities (pairs, targets); title, region, kids, member (n,), candidates cut by ``offsets``."""
-        count, greedy = len(self.policies), self.greedy
-        served = count * (1 + len(greedy))
-        fill_even(pi, 0, count, offsets, support)
+        wanted = np.array([name in self.behaviours for name in BEHAVIOURS])
+        entry = np.full((len(title), len(self.policies)), -1)
+        _fill(
+            pi, entry, wanted, title, region, kids, member, offsets, candidates, support, self.title_of,
+            overrides.offsets, overrides.title, overrides.artwork,
+            tables.everywhere, tables.by_region, tables.served, tables.known, tables.sizes, tables.hit, tables.rest,
+        )  # fmt: skip
         if "served" in self.behaviours:
-            fill_rows(pi, served, offsets, candidates, region, table)
-        for g, (policy, own) in enumerate(zip(self.policies, overrides, strict=True)):
-            level = policy.by_region[region, title]
-            entry = np.full(len(title), -1)
-            _find_own(entry, member, title, kids, level, own.offsets, own.title, own.artwork, self.title_of)
-            moved = np.flatnonzero(entry >= 0)
-            personal = level.copy()
-            personal[moved] = own.artwork[entry[moved]]
-            shown = {"global": policy.everywhere[title], "region": level, "user": personal}
-            for k, name in enumerate(greedy):
-                fill_choice(pi, count + len(greedy) * g + k, offsets, candidates, shown[name])
-            if "served" in self.behaviours and len(moved):
-                gain = own.gain[entry[moved]]
-                self._served(pi, served + g, policy, moved, gain, title, region, personal, offsets, candidates)
+            for g, policy in enumerate(self.policies):
+                if policy.exploration.kind not in BEST_ONLY:
+                    column = self.order()[g, -1]
+                    self._redrawn(pi, column, policy, entry[:, g], title, region, offsets, candidates, overrides)
 
-    def _served(self, pi, t, policy, moved, gain, title, region, personal, offsets, candidates) -> None:
-        """Draws of the decisions ``moved``, where a member's own artwork stands above the level's best."""
-        if policy.exploration.kind in BEST_ONLY:
-            known, sizes, hit, rest = policy.best_only(self.title_of)
-            _best_instead(pi, t, moved, offsets, candidates, personal, region, title, sizes, known, hit, rest)
-            return
+    def _redrawn(self, pi, column, policy, entry, title, region, offsets, candidates, overrides) -> None:
+        """Draws where a member's own artwork stands above the level's best, for explorations that weigh all scores."""
         starts = np.searchsorted(self.title_of, np.arange(len(policy.everywhere) + 1))
-        for i, above in zip(moved, gain, strict=True):
+        for i in np.flatnonzero(entry >= 0):
             stands = slice(starts[title[i]], starts[title[i] + 1])
             scores = np.nan_to_num(policy.scores[region[i], stands], nan=-np.inf)
-            own = personal[i] - starts[title[i]]
-            if scores[own] > -np.inf:
-                scores[own] = np.nextafter(scores.max() + above, np.inf)
-                here = np.arange(offsets[i], offsets[i + 1])
-                here = here[self.title_of[candidates[here]] == title[i]]
-                pi[here, t] = policy.exploration.propensities(scores)[candidates[here] - starts[title[i]]]
+            own = overrides.artwork[entry[i]] - starts[title[i]]
+            scores[own] = np.nextafter(scores.max() + overrides.gain[entry[i]], np.inf)
+            here = np.arange(offsets[i], offsets[i + 1])
+            here = here[self.title_of[candidates[here]] == title[i]]
+            pi[here, column] = policy.exploration.propensities(scores)[candidates[here] - starts[title[i]]]
 
 
-@njit(cache=True, nogil=True)
-def _find_own(entry, member, title, kids, level, offsets, titles, artworks, title_of):
-    """Each decision's override, its place among them, or -1: kids' profiles have none, nor titles without a level."""
-    for i in range(len(entry)):
-        if kids[i] or level[i] < 0:
-            continue
-        low, high = offsets[member[i]], offsets[member[i] + 1]
-        end = high
-        while low < high:
-            middle = (low + high) // 2
-            if titles[middle] < title[i]:
-                low = middle + 1
-            else:
-                high = middle
-        if low < end and titles[low] == title[i] and title_of[artworks[low]] == title[i]:
-            entry[i] = low
+@njit(cache=True, nogil=True, error_model="numpy")
+def _fill(
+    pi, entry, wanted, title, region, kids, member, offsets, candidates, support, title_of,
+    own_offsets, own_titles, own_artworks, everywhere, by_region, served, known, sizes, hit, rest,
+):  # fmt: skip
+    """What ``Targets.fill`` writes, and which override each decision has under each policy, in ``entry`` (n, G)."""
+    policies = everywhere.shape[1]
+    each = 0
+    for k in range(1, 4):
+        each += wanted[k]
+    last = policies * (1 + each)
+    for i in range(len(title)):
+        first, end, r, t = offsets[i], offsets[i + 1], region[i], title[i]
+        count = 0
+        for j in range(first, end):
+            count += support[j]
+        shelf = served[r]
+        for j in range(first, end):
+            share = 1.0 / count if support[j] else 0.0
+            for g in range(policies):
+                pi[j, g] = share
+            if wanted[4]:
+                for g in range(policies):
+                    pi[j, last + g] = shelf[candidates[j], g]
+        for g in range(policies):
+            level = by_region[r, t, g]
+            personal = level
+            if not kids[i] and level >= 0:
+                own = _own(own_offsets[g], own_titles, member[i], t)
+                # An override with what the level does not have is passed over, as resolve does.
+                if own >= 0 and title_of[own_artworks[own]] == t and known[r, own_artworks[own], g]:
+                    personal = own_artworks[own]
+                    entry[i, g] = own
+            at = policies + each * g
+            for k in range(1, 4):
+                if wanted[k]:
+                    choice = everywhere[t, g] if k == 1 else level if k == 2 else personal
+                    for j in range(first, end):
+                        pi[j, at] = 1.0 if candidates[j] == choice else 0.0
+                    at += 1
+            if wanted[4] and entry[i, g] >= 0:
+                size = sizes[r, t, g]
+                for j in range(first, end):
+                    if candidates[j] == personal:
+                        pi[j, last + g] = hit[g, size]
+                    elif pi[j, last + g] > 0.0:  # what the level would not draw, this does not draw either
+                        pi[j, last + g] = rest[g, size]
 
 
-@njit(cache=True, nogil=True)
-def _best_instead(pi, t, moved, offsets, candidates, choice, region, title, shelf, known, hit, rest):
-    for i in moved:
-        r = region[i]
-        if not known[r, choice[i]]:
-            continue  # an override with what the level does not have is passed over, as resolve does
-        size = shelf[r, title[i]]
-        for j in range(offsets[i], offsets[i + 1]):
-            a = candidates[j]
-            if a == choice[i]:
-                pi[j, t] = hit[size]
-            else:
-                pi[j, t] = rest[size] if known[r, a] else 0.0
+@njit(cache=True, nogil=True, inline="always")
+def _own(offsets, titles, member, title):
+    """Place of a member's override of a title, or -1."""
+    low, size = offsets[member], offsets[member + 1] - offsets[member]
+    if size == 0:
+        return -1
+    while size > 1:  # without branches that depend on the data
+        half = size // 2
+        low += half * (titles[low + half - 1] < title)
+        size -= half
+    return low if titles[low] == title else -1

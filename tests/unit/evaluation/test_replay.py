@@ -58,8 +58,12 @@ def world(seed: int, members: int = 3000, each: int = 8, response: float = 1.0):
     return log, pi, q, slices, truth
 
 
+def _whole(log, pi, q):
+    return [(slice(0, len(log.member)), pi.copy(), q)]
+
+
 def judged(log, pi, q, slices, limits=Limits()):  # noqa: B008
-    found = judge(log, pi.copy(), q, TARGETS, slices, limits)
+    found = judge(log, _whole(log, pi, q), TARGETS, slices, limits)
     return {name: evidence for (_, name), evidence in found.items()}
 
 
@@ -189,10 +193,11 @@ def _part(log, pi, q, slices, first, last):
 
 def test_slices_splits_and_travel_add_up():
     log, pi, q, slices, _ = world(3, members=200)
-    found = judge(log, pi.copy(), q, TARGETS, slices, Limits())
+    found = judge(log, _whole(log, pi, q), TARGETS, slices, Limits())
     parts: dict = {}
     for first, last in ((0, 37), (37, 150), (150, 200)):
-        add_all(parts, judge(*(p := _part(log, pi, q, slices, first, last))[:3], TARGETS, p[3], Limits()))
+        one, *rest = _part(log, pi, q, slices, first, last)
+        add_all(parts, judge(one, _whole(one, *rest[:2]), TARGETS, rest[2], Limits()))
     assert parts.keys() == found.keys()
     for key, evidence in found.items():
         again = Evidence.of(LAYOUT, parts[key].arrays())

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from keyart import seeding
-from keyart.evaluation.bootstrap import boot_interval, replicates
+from keyart.evaluation.bootstrap import boot_interval, counts, replicates
 from keyart.evaluation.estimators import ESTIMATORS, Layout, Moments, interval
 from keyart.evaluation.findings import thin_overlap
 from keyart.evaluation.sums import Frame, add_up
@@ -66,13 +66,13 @@ class World:
         appetite = 2 * rng.beta(2, 2, self.members)[member]  # 1 on average
         slot = np.searchsorted(np.cumsum(LOGGED), rng.random(n))
         take = (rng.random(n) < appetite * self.worth[liked, slot]).astype(float)
-        out, largest = np.zeros((self.members, len(LAYOUT.names))), np.zeros(1)
+        out, largest = np.zeros((self.members, len(LAYOUT.names))), np.zeros((self.members, 1))
         add_up(
             member, np.arange(n + 1) * ARTWORKS, slot, LOGGED[slot], take[:, None],
             np.tile(self.model, n)[:, None], self.target[liked].reshape(-1, 1), np.ones((n, 1), dtype=bool),
             FRAME.group, FRAME.starts, FRAME.columns, CLIP, CLIP, out, largest,
         )  # fmt: skip
-        return out, float(largest[0])
+        return out, float(largest.max())
 
 
 WIDE = World(members=500, rate=0.1, greedy=0.9)
@@ -156,7 +156,7 @@ def test_bootstrap_covers(runs):
     for run in range(runs):
         sums, _ = WIDE.sums(run)
         moments = Moments.of(sums)
-        drawn = replicates(codes + np.uint64(run), sums, 100)
+        drawn = replicates(counts(codes + np.uint64(run), 100), sums)
         estimates = [
             ESTIMATORS["dr"](Moments(moments.members, row, moments.products), LAYOUT, "new", "take").value
             for row in drawn
