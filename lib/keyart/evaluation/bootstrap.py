@@ -39,7 +39,7 @@ def counts(codes, replicates):
 
 
 def replicates(drawn: np.ndarray, sums: np.ndarray) -> np.ndarray:
-    """Sums of each replicate, (R, J): ``drawn`` (members, R) says how often it counts each member's ``sums`` (.., J)."""
+    """Sums of each replicate, (R, J): how often it counts each member (members, R) times their sums (members, J)."""
     return drawn.T @ sums
 
 
