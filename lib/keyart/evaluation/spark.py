@@ -19,7 +19,7 @@ from pyspark.sql import functions as F
 
 from keyart.errors import ConfigError, ModelError
 from keyart.evaluation.estimators import Layout
-from keyart.evaluation.examination import SLICES, Examination, examine
+from keyart.evaluation.examination import SLICES, Examination
 from keyart.evaluation.findings import findings, plans
 from keyart.evaluation.log_spark import (
     About,
@@ -31,6 +31,7 @@ from keyart.evaluation.log_spark import (
     raw_rates,
     raw_sets,
 )
+from keyart.evaluation.reading import examine
 from keyart.evaluation.replay import ALL, Evidence, Found, Limits, add_all
 from keyart.evaluation.reward_model import RewardModel
 from keyart.evaluation.targets import BEHAVIOURS, METRICS, PolicyTables, Targets, policy_tables
