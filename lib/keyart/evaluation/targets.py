@@ -7,7 +7,7 @@ overrides in, one column of probabilities a target out.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numba import njit
@@ -66,28 +66,27 @@ class Stacked:
 
 @dataclass(frozen=True)
 class Overrides:
-    """Members' overrides under each policy: those of policy g and member i lie from offsets[g, i] to offsets[g, i + 1],
-    by title."""
+    """Members' overrides under all policies: those of member i lie from offsets[i] to offsets[i + 1], by title."""
 
-    offsets: np.ndarray  # (G, members + 1)
+    offsets: np.ndarray  # (members + 1,)
     title: np.ndarray
+    policy: np.ndarray
     artwork: np.ndarray
     gain: np.ndarray
 
     @classmethod
     def of(cls, members: int, entries: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]) -> "Overrides":
         """From each policy's (member, title, artwork, gain), one entry a member x title, in any order."""
-        offsets, columns, start = np.zeros((len(entries), members + 1), dtype=np.int64), [], 0
-        for g, (member, title, artwork, gain) in enumerate(entries):
-            order = np.lexsort((title, member))
-            offsets[g] = start + np.concatenate([[0], np.cumsum(np.bincount(member, minlength=members))])
-            columns.append((title[order].astype(np.int32), artwork[order].astype(np.int32), gain[order]))
-            start += len(member)
-        return cls(offsets, *(np.concatenate(column) for column in zip(*columns, strict=True)))
+        member, title, artwork, gain = (np.concatenate(column) for column in zip(*entries, strict=True))
+        policy = np.repeat(np.arange(len(entries)), [len(own[0]) for own in entries])
+        order = np.lexsort((policy, title, member))
+        offsets = np.concatenate([[0], np.cumsum(np.bincount(member, minlength=members))])
+        title, policy, artwork = (column[order].astype(np.int32) for column in (title, policy, artwork))
+        return cls(offsets, title, policy, artwork, gain[order])
 
     def part(self, first: int, last: int) -> "Overrides":
         """Of members first to last (exclusive), counted from 0."""
-        return Overrides(self.offsets[:, first : last + 1], self.title, self.artwork, self.gain)
+        return replace(self, offsets=self.offsets[first : last + 1])
 
 
 def policy_tables(
@@ -219,17 +218,16 @@ class Targets:
     ) -> None:
         """Write probabilities (pairs, targets); title, region, kids, member (n,), candidates cut by ``offsets``."""
         wanted = np.array([name in self.behaviours for name in BEHAVIOURS])
-        entry = np.full((len(title), len(self.policies)), -1)
+        weighing = [policy.exploration.kind not in BEST_ONLY for policy in self.policies] if wanted[-1] else []
+        entry = np.full((len(title), len(self.policies)) if any(weighing) else (0, 0), -1)
         _fill(
             pi, entry, wanted, title, region, kids, member, offsets, candidates, support, self.title_of,
-            overrides.offsets, overrides.title, overrides.artwork,
+            overrides.offsets, overrides.title, overrides.policy, overrides.artwork,
             tables.everywhere, tables.by_region, tables.served, tables.known, tables.sizes, tables.hit, tables.rest,
         )  # fmt: skip
-        if "served" in self.behaviours:
-            for g, policy in enumerate(self.policies):
-                if policy.exploration.kind not in BEST_ONLY:
-                    column = self.order()[g, -1]
-                    self._redrawn(pi, column, policy, entry[:, g], title, region, offsets, candidates, overrides)
+        for g in np.flatnonzero(weighing):
+            column = self.order()[g, -1]
+            self._redrawn(pi, column, self.policies[g], entry[:, g], title, region, offsets, candidates, overrides)
 
     def _redrawn(self, pi, column, policy, entry, title, region, offsets, candidates, overrides) -> None:
         """Draws where a member's own artwork stands above the level's best, for explorations that weigh all scores."""
@@ -247,14 +245,15 @@ class Targets:
 @njit(cache=True, nogil=True, error_model="numpy")
 def _fill(
     pi, entry, wanted, title, region, kids, member, offsets, candidates, support, title_of,
-    own_offsets, own_titles, own_artworks, everywhere, by_region, served, known, sizes, hit, rest,
+    own_offsets, own_titles, own_policies, own_artworks, everywhere, by_region, served, known, sizes, hit, rest,
 ):  # fmt: skip
-    """What ``Targets.fill`` writes, and which override each decision has under each policy, in ``entry`` (n, G)."""
+    """What ``Targets.fill`` writes; ``entry`` (n, G), unless empty, says which override each decision has."""
     policies = everywhere.shape[1]
     each = 0
     for k in range(1, 4):
         each += wanted[k]
     last = policies * (1 + each)
+    of_user = each - 1  # the user's own choice is the last of the greedy ones
     for i in range(len(title)):
         first, end, r, t = offsets[i], offsets[i + 1], region[i], title[i]
         count = 0
@@ -268,39 +267,42 @@ def _fill(
             if wanted[4]:
                 for g in range(policies):
                     pi[j, last + g] = shelf[candidates[j], g]
-        for g in range(policies):
-            level = by_region[r, t, g]
-            personal = level
-            if not kids[i] and level >= 0:
-                own = _own(own_offsets[g], own_titles, member[i], t)
-                # An override with what the level does not have is passed over, as resolve does.
-                if own >= 0 and title_of[own_artworks[own]] == t and known[r, own_artworks[own], g]:
-                    personal = own_artworks[own]
+        if each:
+            for g in range(policies):
+                at = policies + each * g
+                for k in range(1, 4):
+                    if wanted[k]:
+                        choice = everywhere[t, g] if k == 1 else by_region[r, t, g]
+                        for j in range(first, end):
+                            pi[j, at] = 1.0 if candidates[j] == choice else 0.0
+                        at += 1
+        if kids[i]:
+            continue
+        own, stop = _first_own(own_offsets, own_titles, member[i], t), own_offsets[member[i] + 1]
+        while own < stop and own_titles[own] == t:
+            g, personal = own_policies[own], own_artworks[own]
+            # An override with what the level does not have is passed over, as resolve does.
+            if by_region[r, t, g] >= 0 and title_of[personal] == t and known[r, personal, g]:
+                if len(entry):
                     entry[i, g] = own
-            at = policies + each * g
-            for k in range(1, 4):
-                if wanted[k]:
-                    choice = everywhere[t, g] if k == 1 else level if k == 2 else personal
-                    for j in range(first, end):
-                        pi[j, at] = 1.0 if candidates[j] == choice else 0.0
-                    at += 1
-            if wanted[4] and entry[i, g] >= 0:
-                size = sizes[r, t, g]
                 for j in range(first, end):
-                    if candidates[j] == personal:
-                        pi[j, last + g] = hit[g, size]
-                    elif pi[j, last + g] > 0.0:  # what the level would not draw, this does not draw either
-                        pi[j, last + g] = rest[g, size]
+                    here = candidates[j] == personal
+                    if wanted[3]:
+                        pi[j, policies + each * g + of_user] = 1.0 if here else 0.0
+                    if wanted[4]:
+                        if here:
+                            pi[j, last + g] = hit[g, sizes[r, t, g]]
+                        elif pi[j, last + g] > 0.0:  # what the level would not draw, this does not draw either
+                            pi[j, last + g] = rest[g, sizes[r, t, g]]
+            own += 1
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _own(offsets, titles, member, title):
-    """Place of a member's override of a title, or -1."""
+def _first_own(offsets, titles, member, title):
+    """Place of a member's first override of a title or of a later one; the end where there is none."""
     low, size = offsets[member], offsets[member + 1] - offsets[member]
-    if size == 0:
-        return -1
-    while size > 1:  # without branches that depend on the data
-        half = size // 2
+    while size > 0:  # without branches that depend on the data
+        half = (size + 1) // 2
         low += half * (titles[low + half - 1] < title)
         size -= half
-    return low if titles[low] == title else -1
+    return low

@@ -121,4 +121,4 @@ def test_columns_follow_the_behaviours_asked_for():
 def test_overrides_are_cut_by_members():
     own = Overrides.of(MEMBERS, [overrides()])
     part = own.part(1, 3)
-    assert part.title[part.offsets[0, 0] : part.offsets[0, 2]].tolist() == [1, 0, 2]
+    assert part.title[part.offsets[0] : part.offsets[2]].tolist() == [1, 0, 2]
