@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 
 from keyart.errors import ModelError
 from keyart.evaluation.examination import CandidateSets
-from keyart.evaluation.reward_model import cross_fitted_rates
+from keyart.evaluation.reward_model import cross_fitted_rates, response_rates
 from keyart.evaluation.targets import METRICS
 from keyart.feedback.windows import Windows
 
@@ -128,8 +128,9 @@ def fitted_rates(
     artwork_ids: Sequence[str],
     title_of: np.ndarray,
     titles: int,
+    scores: np.ndarray | None,
 ) -> np.ndarray:
-    """Cross-fitted rates (folds, R, A, metrics) from ``raw_rates``."""
+    """Rates (folds, R, A, metrics) from ``raw_rates``: cross-fitted, or with ``scores`` (R, A) the response model's."""
     place = {artwork: i for i, artwork in enumerate(artwork_ids)}
     row_of = {region: i for i, region in enumerate(regions)}
     counts = np.zeros((1 + len(METRICS), folds, len(regions), len(artwork_ids)))
@@ -137,7 +138,10 @@ def fitted_rates(
         if row["artwork_id"] in place and row["region"] in row_of:
             at = row["fold"], row_of[row["region"]], place[row["artwork_id"]]
             counts[(slice(None), *at)] = row["n"], *(row[metric] for metric in METRICS)
-    fitted = [cross_fitted_rates(counts[0], successes, title_of, titles) for successes in counts[1:]]
+    if scores is None:
+        fitted = [cross_fitted_rates(counts[0], successes, title_of, titles) for successes in counts[1:]]
+    else:
+        fitted = [response_rates(counts[0, 0], s[0], title_of, titles, scores) for s in counts[1:]]
     return np.stack(fitted, axis=3)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
-__all__ = ["PRIOR_SUCCESSES", "RewardModel", "cross_fitted_rates", "shrunk_rates"]
+__all__ = ["PRIOR_SUCCESSES", "RewardModel", "cross_fitted_rates", "response_rates", "shrunk_rates"]
 
 PRIOR_SUCCESSES = 5.0
 """Expected successes that a more general rate counts for in a more special one."""
@@ -48,6 +48,20 @@ def cross_fitted_rates(n: np.ndarray, successes: np.ndarray, title_of: np.ndarra
     return np.stack([shrunk_rates(whole[0] - n[k], whole[1] - successes[k], title_of, titles) for k in range(len(n))])
 
 
+def response_rates(
+    n: np.ndarray, successes: np.ndarray, title_of: np.ndarray, titles: int, scores: np.ndarray
+) -> np.ndarray:
+    """Rates (1, R, A) by the response model's word alone: titles' rates from counts (R, A), and artworks among a
+    title's in proportion to exp(score), for scores (R, A) of regions."""
+    by_title = [np.bincount(title_of, values.sum(axis=0), titles) for values in (n, successes)]
+    overall = max(successes.sum(), 1e-3) / max(n.sum(), 1.0)
+    title = (by_title[1] + PRIOR_SUCCESSES) / (by_title[0] + PRIOR_SUCCESSES / overall)
+    worth = np.exp(np.clip(scores, -LARGEST_SCORE, LARGEST_SCORE))
+    size = np.bincount(title_of, minlength=titles)
+    mean = np.stack([np.bincount(title_of, row, titles) / size for row in worth])
+    return (title[title_of] * worth / mean[:, title_of])[None]
+
+
 @dataclass(frozen=True)
 class RewardModel:
     """Rates by fold, region and artwork, times exp(member x artwork score) of the response model."""
@@ -74,8 +88,9 @@ class RewardModel:
         """Expected metrics in [0, 1] of every candidate, (pairs, M).
 
         ``fold`` and ``region`` (n,) of decisions, ``member`` (n,) rows of the standardised vectors ``standard``
-        (members, V); a row of zeros is a member of whom the response model may say nothing. Ratios average 1 over a
-        candidate set, so that an even draw is worth the rates, by the model's word too.
+        (members, V); a row of zeros is a member of whom the response model may say nothing. Whoever the
+        member is, an even draw is worth the mean of the rates: scores say what among a title's artworks they like, not
+        how much they watch.
         """
         personal = (standard @ self.weights).astype(np.float32)  # (members, P)
         q = np.empty((len(candidates), self.rates.shape[3]), dtype=np.float32)
@@ -85,24 +100,30 @@ class RewardModel:
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _predict(rates, features, personal, fold, region, member, offsets, candidates, largest, q):
+    even, liked = np.zeros(q.shape[1]), np.zeros(q.shape[1])
     for i in range(len(offsets) - 1):
         taste = personal[member[i]]
         known = False
         for p in range(len(taste)):
             known = known or taste[p] != 0.0
         first, end = offsets[i], offsets[i + 1]
-        total = 0.0
+        shelf = rates[fold[i], region[i]]
+        if not known:
+            for j in range(first, end):
+                for m in range(q.shape[1]):
+                    q[j, m] = min(max(shelf[candidates[j], m], 0.0), 1.0)
+            continue
+        even[:], liked[:] = 0.0, 0.0
         for j in range(first, end):
             score = 0.0
-            if known:
-                for p in range(len(taste)):
-                    score += taste[p] * features[candidates[j], p]
-            ratio = np.exp(min(max(score, -largest), largest)) if known else 1.0
-            q[j, 0] = ratio
-            total += ratio
-        scale = (end - first) / total
-        for j in range(first, end):
-            ratio = q[j, 0] * scale
+            for p in range(len(taste)):
+                score += taste[p] * features[candidates[j], p]
+            ratio = np.exp(min(max(score, -largest), largest))
             for m in range(q.shape[1]):
-                value = rates[fold[i], region[i], candidates[j], m] * ratio
-                q[j, m] = min(max(value, 0.0), 1.0)
+                even[m] += shelf[candidates[j], m]
+                q[j, m] = shelf[candidates[j], m] * ratio
+                liked[m] += q[j, m]
+        for j in range(first, end):
+            for m in range(q.shape[1]):
+                scale = even[m] / liked[m] if liked[m] > 0.0 else 0.0
+                q[j, m] = min(max(q[j, m] * scale, 0.0), 1.0)

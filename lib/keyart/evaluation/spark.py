@@ -40,6 +40,7 @@ from keyart.feedback.windows import Windows, holdout_buckets
 from keyart.learning.blocks import pack, unpack
 from keyart.learning.blocks_spark import whole_members
 from keyart.policy.choices import GreedyChoices
+from keyart.policy.levels import Levels
 from keyart.policy.spark import newest_policy
 from keyart.policy.specification import Policy
 from keyart.schemas import TABLES
@@ -100,7 +101,7 @@ def plan_evaluation(tables: Tables, tracking: Tracking, settings: Settings) -> E
     return Evaluation(
         tuple(policies),
         windows,
-        _examination(tables, tuple(policies), response, known, sets, rates, lengths, given),
+        _examination(tables, tuple(policies), response, known, sets, rates, lengths, given, settings.regions),
         known,
         taste,
         holdout_buckets(settings.time),
@@ -245,6 +246,7 @@ def _examination(
     rates: list[Any],
     lengths: tuple[int, int],
     settings: EvaluateSettings,
+    parents: Mapping[str, str],
 ) -> Examination:
     arrays = response.model.arrays
     described: Mapping[str, Any] = response.model.about
@@ -258,7 +260,8 @@ def _examination(
     title_of = np.searchsorted(title_ids, [title for title, _ in ordered])
     place = {artwork: i for i, artwork in enumerate(described["artwork_ids"])}
     position = np.array([place.get(artwork, -1) for artwork in artwork_ids])
-    fitted = fitted_rates(rates, _folds(settings), known.regions, artwork_ids, title_of, len(title_ids))
+    scores = None if settings.folds >= 2 else _scores(response, position, known.regions, parents)
+    fitted = fitted_rates(rates, _folds(settings), known.regions, artwork_ids, title_of, len(title_ids), scores)
     names = [str(name).removeprefix("genre ") for name in described["member_names"][lengths[0] :]]
     tables_of = tuple(
         _tables_of(policy, [row for row in assigned if row["policy_id"] == policy.policy_id],
@@ -287,6 +290,16 @@ def _examination(
             settings.pages or settings.plan_width > 0,
         ),
     )
+
+
+def _scores(
+    response: LoadedModel, position: np.ndarray, regions: tuple[str, ...], parents: Mapping[str, str]
+) -> np.ndarray:
+    """(R, A) the response model's scores of regions; 0, the average, for artworks that it does not know."""
+    cells: Any = response.model.about["cells"]
+    levels, means = Levels.of(cells, parents), np.asarray(response.model.arrays["cell_mean"])
+    rows = [means[levels.chain(region)[0]] for region in regions]
+    return np.where(position >= 0, np.stack(rows)[:, position], 0.0)
 
 
 def _assigned(tables: Tables, policies: tuple[Policy, ...]) -> list[Any]:

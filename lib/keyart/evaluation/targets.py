@@ -81,8 +81,8 @@ class Overrides:
         policy = np.repeat(np.arange(len(entries)), [len(own[0]) for own in entries])
         order = np.lexsort((policy, title, member))
         offsets = np.concatenate([[0], np.cumsum(np.bincount(member, minlength=members))])
-        title, policy, artwork = (column[order].astype(np.int32) for column in (title, policy, artwork))
-        return cls(offsets, title, policy, artwork, gain[order])
+        codes = np.stack([title, policy, artwork]).astype(np.int32)[:, order]
+        return cls(offsets, codes[0], codes[1], codes[2], gain[order])
 
     def part(self, first: int, last: int) -> "Overrides":
         """Of members first to last (exclusive), counted from 0."""

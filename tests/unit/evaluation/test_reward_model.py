@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 
-from keyart.evaluation.reward_model import PRIOR_SUCCESSES, RewardModel, cross_fitted_rates, shrunk_rates
+from keyart.evaluation.reward_model import (
+    PRIOR_SUCCESSES,
+    RewardModel,
+    cross_fitted_rates,
+    response_rates,
+    shrunk_rates,
+)
 
 TITLE_OF = np.array([0, 0, 1, 1, 1])
 
@@ -57,6 +63,19 @@ def test_predictions_are_rates_times_what_is_known_of_the_member():
             standard[member[i]] @ arrays["weights"] @ arrays["features"][position[a]] if position[a] >= 0 else 0.0
             for a in here
         ]
-        ratio = np.exp(scores) / np.mean(np.exp(scores))
-        expected = np.clip(rates[fold[i], region[i], here] * ratio[:, None], 0, 1)
+        shelf = rates[fold[i], region[i], here]
+        liked = shelf * np.exp(scores)[:, None]
+        expected = np.clip(liked * shelf.sum(axis=0) / liked.sum(axis=0), 0, 1)
         np.testing.assert_allclose(found[offsets[i] : offsets[i + 1]], expected, rtol=1e-5)
+
+
+def test_the_response_models_word_alone():
+    n, takes = (values[0] for values in counts(3))
+    scores = np.random.default_rng(4).normal(size=(3, 5))
+    rates = response_rates(n, takes, TITLE_OF, 2, scores)[0]
+    for t in range(2):
+        own = rates[:, t == TITLE_OF]
+        np.testing.assert_allclose(own.mean(axis=1), own.mean())  # an even draw is worth the title's rate everywhere
+        raw = takes[:, t == TITLE_OF].sum() / n[:, t == TITLE_OF].sum()
+        assert own.mean() == pytest.approx(raw, rel=0.02)
+    np.testing.assert_allclose(np.log(rates[:, 0] / rates[:, 1]), scores[:, 0] - scores[:, 1])
