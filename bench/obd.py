@@ -28,6 +28,7 @@ from keyart.evaluation.estimators import (
     effective_size,
     interval,
     member_sums,
+    standard_error,
 )
 from keyart.evaluation.findings import thin_overlap
 from keyart.evaluation.reward_model import cross_fitted_rates
@@ -83,7 +84,8 @@ def sums_of(log, target: np.ndarray, expected: np.ndarray, clip: float, slate: n
     out = np.zeros((n, len(LAYOUT.names)))
     add_up(
         np.arange(n), offsets, log["item"], log["propensity"], log["click"][:, None], expected.reshape(-1, 1), pi,
-        np.ones((n, 1), dtype=bool), frame.group, frame.starts, frame.columns, clip, clip, out, largest,
+        np.ones((n, 1), dtype=bool), frame.group, frame.starts, frame.columns, clip, clip,
+        out, frame.common(n), largest,
     )  # fmt: skip
     slates = int(slate.max()) + 1
     extras, joint = np.zeros((slates, len(WITH_PAGES.names) - len(LAYOUT.names))), np.zeros(1)
@@ -116,7 +118,7 @@ def direction(name: str, log, target, truth, settings: EvaluateSettings) -> None
 
 
 def compare(log, target: np.ndarray, peer: str, settings: EvaluateSettings) -> float:
-    """Largest relative difference between keyart's and Open Bandit Pipeline's estimates on the same arrays."""
+    """Largest relative difference between keyart's figures and the peers' on the same arrays."""
     fitted, fold = rates(log, settings.seed)
     n, clip = len(log["item"]), 2.0  # low, so that it matters
     usable = n - n % POSITIONS
@@ -125,6 +127,8 @@ def compare(log, target: np.ndarray, peer: str, settings: EvaluateSettings) -> f
     moments, pages, _ = sums_of(log, target, expected, clip, slate)
     ours = {name: f(moments, LAYOUT, "target", "click").value for name, f in ESTIMATORS.items()}
     ours |= {name: f(pages, WITH_PAGES, "target", "click").value for name, f in PAGE_ESTIMATORS.items()}
+    for name in ("ips", "snips"):
+        ours[f"error of {name}"] = standard_error(ESTIMATORS[name](pages, WITH_PAGES, "target", "click"), pages)
     greedy = np.zeros((ITEMS, POSITIONS))
     greedy[target.argmax(axis=0), np.arange(POSITIONS)] = 1.0
     alone, _, _ = sums_of(log, greedy, expected, clip, slate)
@@ -151,7 +155,7 @@ def compare(log, target: np.ndarray, peer: str, settings: EvaluateSettings) -> f
     for name, value in theirs.items():
         gap = abs(ours[name] - value) / max(abs(value), 1e-12)
         worst = max(worst, gap)
-        print(f"  {name:10s} keyart {ours[name]:.12f}  obp {value:.12f}  relative difference {gap:.1e}")
+        print(f"  {name:14s} keyart {ours[name]:.12f}  peer {value:.12f}  relative difference {gap:.1e}")
     return worst
 
 
@@ -172,7 +176,7 @@ def main() -> int:
         return 0
     worst = 0.0
     for name, log, target in (("random log", random, chosen), ("Thompson log", bts, even)):
-        print(f"against Open Bandit Pipeline, {name}:")
+        print(f"against Open Bandit Pipeline and statsmodels, {name}:")
         worst = max(worst, compare(log, target, given.peer, settings))
     print(f"largest relative difference {worst:.1e}")
     return 0 if worst < 1e-9 else 1

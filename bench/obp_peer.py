@@ -1,8 +1,8 @@
-"""What Open Bandit Pipeline (obp on PyPI, 0.5.7) says of arrays that bench/obd.py wrote; in an environment of its own.
+"""What Open Bandit Pipeline (obp 0.5.7) and statsmodels say of arrays that bench/obd.py wrote; in an environment apart.
 
     python3.11 -m venv ENV
     ENV/bin/pip install --no-deps --ignore-requires-python obp==0.5.7
-    ENV/bin/pip install numpy scipy scikit-learn pandas pyyaml tqdm seaborn matplotlib mypy_extensions
+    ENV/bin/pip install numpy scipy scikit-learn pandas pyyaml tqdm seaborn matplotlib mypy_extensions statsmodels
     ENV/bin/python bench/obp_peer.py ARRAYS.npz ANSWERS.json
 
 obp's estimators need no torch, but its package imports it at the top: an empty module stands in.
@@ -36,6 +36,7 @@ for module in ("torch", "torch.nn", "torch.nn.functional", "torch.optim", "torch
         setattr(sys.modules[parent], child, sys.modules[module])
 
 import numpy as np  # noqa: E402
+import statsmodels.api as sm  # noqa: E402
 from obp.ope import estimators, estimators_slate  # noqa: E402
 
 
@@ -72,6 +73,12 @@ def answers(a: dict[str, np.ndarray]) -> dict[str, float]:
         estimators_slate.SlateIndependentIPS(len_list=int(a["slots"])).estimate_policy_value(
             **slate, pscore_item_position=a["pscore"], evaluation_policy_pscore_item_position=a["target"]
         )
+    )
+    # Standard errors clustered by slate: of a mean by least squares on a constant, of a ratio by weighted ones.
+    weight, one, by = a["target"] / a["pscore"], np.ones(len(a["reward"])), {"groups": a["slate"]}
+    values["error of ips"] = float(sm.OLS(weight * a["reward"], one).fit(cov_type="cluster", cov_kwds=by).bse[0])
+    values["error of snips"] = float(
+        sm.WLS(a["reward"], one, weights=weight).fit(cov_type="cluster", cov_kwds=by).bse[0]
     )
     return values
 

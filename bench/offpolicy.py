@@ -108,7 +108,7 @@ def predicting(plan: Examination, rows: Rows, members: Members) -> float:
     """Seconds that the reward model's predictions take, in the pieces that the pass makes."""
     offsets, candidates, _ = plan.sets.spread(rows.sets)
     start = time.process_time()
-    for part in whole(rows.member, 300_000 // (plan.targets.order().size * EACH)):
+    for part in whole(rows.member, 300_000 // (len(plan.targets.frame.group) * EACH)):
         ends = offsets[part.start : part.stop + 1]
         member = rows.member[part]
         here = candidates[ends[0] : ends[-1]]

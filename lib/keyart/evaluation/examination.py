@@ -102,7 +102,7 @@ def judge_rows(plan: Examination, rows: Rows, members: Members, tables: Stacked)
         offsets=offsets,
         support=support,
     )
-    targets, most = plan.targets.order().size, len(candidates) / len(title)
+    targets, most = len(plan.targets.frame.group), len(candidates) / len(title)
 
     def parts() -> Iterator[Part]:
         room = np.empty((0, targets), dtype=np.float32)

@@ -154,7 +154,8 @@ def judge(
     frame, order = targets.frame, targets.order()
     cell, first = _cells(log.member, [codes for codes, _ in slices.values()])
     seen = np.bincount(cell, minlength=len(first)).astype(np.float64)
-    sums, largest = np.zeros((len(first), int(frame.starts[-1]))), np.zeros((len(first), order.size))
+    sums, largest = np.zeros((len(first), int(frame.starts[-1]))), np.zeros((len(first), len(frame.group)))
+    common = frame.common(len(first))
     plain = Layout(targets.behaviours, METRICS)
     whole = Layout(targets.behaviours, METRICS, limits.extras)
     extras = np.zeros((len(order), len(log.codes), len(whole.names) - len(plain.names)))
@@ -165,13 +166,14 @@ def judge(
         slot, propensity, outcome = log.slot[part], log.propensity[part], log.outcome[part]
         add_up(
             cell[part], offsets, slot, propensity, outcome, q, pi, judged,
-            frame.group, frame.starts, frame.columns, limits.clip, limits.switch, sums, largest,
+            frame.group, frame.starts, frame.columns, limits.clip, limits.switch, sums, common, largest,
         )  # fmt: skip
         for g in range(len(order)) if limits.extras else ():
             add_pages(
                 log.member[part], log.page[part], offsets, slot, log.best[part], propensity, outcome, pi,
                 judged[:, g], order[g], extras[g], pages[g],
             )  # fmt: skip
+    frame.share_out(common, sums)
     by_member = _regrouped(sums, log.member[first]) if slices else sums
     drawn, found = counts(log.codes, limits.replicates), {}
     columns = [slice(frame.starts[g], frame.starts[g + 1]) for g in range(len(order))]

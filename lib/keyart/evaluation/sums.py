@@ -3,7 +3,8 @@
 Candidates of decision i are pairs offsets[i] to offsets[i + 1]; ``pi`` (pairs, T) are target probabilities and ``q``
 (pairs, M) predictions, single or double precision; sums are double. Targets belong to groups (one a policy): within a
 group all targets are judged on the same decisions, so that they stay comparable. Columns are those of
-``estimators.Layout`` without extras, group after group.
+``estimators.Layout`` without extras, group after group. A first target of all groups (an even draw, what every policy
+is compared with) is worked out once: on the many decisions that all groups judge its sums go to a place of their own.
 """
 
 from collections.abc import Sequence
@@ -21,20 +22,31 @@ __all__ = ["Frame", "add_up", "overlap"]
 class Frame:
     """Where the columns of each group and target start, for several layouts side by side."""
 
-    group: np.ndarray  # (T,) of each target
+    group: np.ndarray  # (T,) of each target; -1 for the one that all groups share
     starts: np.ndarray  # (G + 1,) first column of each group, its n
     columns: np.ndarray  # (T,) first column of each target
+    width: int  # columns of a target
+    shared: bool = False  # whether the first target is every group's first
 
     @classmethod
     def of(cls, layouts: Sequence[Layout]) -> "Frame":
-        """For groups with these layouts, all with the same metrics."""
-        group, columns, starts = [], [], [0]
+        """For groups with these layouts, all with the same metrics, and targets of their own."""
+        group, columns, starts, width = [], [], [0], 0
         for g, layout in enumerate(layouts):
             width = len(BY_TARGET) + len(layout.metrics) * len(BY_METRIC)
             group += [g] * len(layout.targets)
             columns += [starts[-1] + 1 + t * width for t in range(len(layout.targets))]
             starts.append(starts[-1] + 1 + len(layout.targets) * width)
-        return cls(np.array(group), np.array(starts), np.array(columns))
+        return cls(np.array(group), np.array(starts), np.array(columns), width)
+
+    def common(self, cells: int) -> np.ndarray:
+        """Room for what all groups share: n and the first target's columns, (cells, 1 + width)."""
+        return np.zeros((cells, 1 + self.width if self.shared else 0))
+
+    def share_out(self, common: np.ndarray, sums: np.ndarray) -> None:
+        """Add what all groups share to each one's columns of ``sums``."""
+        for start in self.starts[:-1] if self.shared else ():
+            sums[:, start : start + 1 + self.width] += common
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -42,44 +54,61 @@ def overlap(offsets, support, pi, group, groups, least):
     """Whether each group's targets all have at least ``least`` of their probability where the log could show: (n, G).
 
     Probabilities are scaled, in place, to sum to 1 over what the log could show. A draw among artworks of which the log
-    lacks a few newer ones is so judged by the others.
+    lacks a few newer ones is so judged by the others. The target that all share (group -1) is among what the log could
+    show from the start.
     """
     n, targets = len(offsets) - 1, pi.shape[1]
     judged = np.ones((n, groups), dtype=np.bool_)
     total = np.zeros(targets)
+    begin = 1 if group[0] < 0 else 0
     for i in range(n):
         total[:] = 0.0
+        whole = True
         for j in range(offsets[i], offsets[i + 1]):
             if support[j]:
-                for t in range(targets):
+                for t in range(begin, targets):
                     total[t] += pi[j, t]
-        for t in range(targets):
+            else:
+                whole = False
+        scaled = not whole
+        for t in range(begin, targets):
             if total[t] < least or total[t] <= 0.0:
                 judged[i, group[t]] = False
+            scaled = scaled or abs(total[t] - 1.0) > 1e-6
             total[t] = 1.0 / total[t] if total[t] > 0.0 else 0.0
-        for j in range(offsets[i], offsets[i + 1]):
-            for t in range(targets):
-                if support[j]:
-                    pi[j, t] *= total[t]
-                else:
-                    pi[j, t] = 0.0
+        if scaled:
+            for j in range(offsets[i], offsets[i + 1]):
+                for t in range(begin, targets):
+                    if support[j]:
+                        pi[j, t] *= total[t]
+                    else:
+                        pi[j, t] = 0.0
     return judged
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def add_up(cell, offsets, slot, propensity, reward, q, pi, judged, group, starts, columns, clip, switch, out, largest):
+def add_up(
+    cell, offsets, slot, propensity, reward, q, pi, judged, group, starts, columns, clip, switch, out, common, largest
+):
     """Add decisions to ``out`` (cells, columns) at rows ``cell`` (n,); raise ``largest`` (cells, T) to their weights.
 
-    ``slot`` (n,) is what was served, counted from the set's first candidate; ``reward`` (n, M).
+    ``slot`` (n,) is what was served, counted from the set's first candidate; ``reward`` (n, M); ``common`` is
+    ``Frame.common``, to be shared out when all is added.
     """
     n, targets, metrics, groups = len(cell), pi.shape[1], reward.shape[1], judged.shape[1]
-    expected = np.zeros((metrics, targets))
+    expected = np.zeros((metrics, targets), dtype=pi.dtype)
+    now = np.zeros(4 + 6 * metrics)
+    begin = 1 if group[0] < 0 else 0
+    now[0] = 1.0
     for i in range(n):
         row, first = out[cell[i]], offsets[i]
         s = first + slot[i]
+        every, some = True, False
         for g in range(groups):
-            if judged[i, g]:
-                row[starts[g]] += 1.0
+            every = every and judged[i, g]
+            some = some or judged[i, g]
+        if not some:
+            continue
         expected[:, :] = 0.0
         for j in range(first, offsets[i + 1]):
             for m in range(metrics):
@@ -88,25 +117,37 @@ def add_up(cell, offsets, slot, propensity, reward, q, pi, judged, group, starts
                     expected[m, t] += pi[j, t] * value
         inverse = 1.0 / propensity[i]
         for t in range(targets):
-            if not judged[i, group[t]]:
+            if t >= begin and not judged[i, group[t]]:
                 continue
-            at, p = columns[t], float(pi[s, t])
+            p = float(pi[s, t])
             w = p * inverse
-            row[at] += w
-            row[at + 1] += w * w
-            row[at + 2] += p
             if w > largest[cell[i], t]:
                 largest[cell[i], t] = w
+            into, at = row, columns[t]
+            if t < begin:
+                into, at = now, 1
+                now[1:] = 0.0
+            into[at] += w
+            into[at + 1] += w * w
+            into[at + 2] += p
             low = min(w, clip)
             kept = w if w <= switch else 0.0
             at += 3
             for m in range(metrics):
                 r = reward[i, m]
                 miss = r - q[s, m]
-                row[at] += w * r
-                row[at + 1] += low * r
-                row[at + 2] += expected[m, t]
-                row[at + 3] += w * miss
-                row[at + 4] += kept * miss
-                row[at + 5] += p * r
+                into[at] += w * r
+                into[at + 1] += low * r
+                into[at + 2] += expected[m, t]
+                into[at + 3] += w * miss
+                into[at + 4] += kept * miss
+                into[at + 5] += p * r
                 at += 6
+        if begin and every:
+            common[cell[i]] += now
+        else:
+            for g in range(groups):
+                if judged[i, g]:
+                    row[starts[g]] += 1.0
+                    if begin:
+                        row[starts[g] + 1 : starts[g] + len(now)] += now[1:]

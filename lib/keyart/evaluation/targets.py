@@ -162,8 +162,8 @@ def _draws(exploration: Exploration, scores: np.ndarray, title_of: np.ndarray, t
 
 @dataclass(frozen=True)
 class Targets:
-    """Behaviours of some policies; columns of ``fill``: the even draws, then policy by policy the greedy ones, then the
-    policies as served."""
+    """Behaviours of some policies; columns of ``fill``: the even draw that all share, then policy by policy the greedy
+    ones, then the policies as served."""
 
     policies: tuple[PolicyTables, ...]
     title_of: np.ndarray  # (A,)
@@ -178,16 +178,17 @@ class Targets:
         """(G, behaviours) where each policy's behaviours stand among the columns of ``fill``."""
         count, greedy = len(self.policies), self.greedy
         g = np.arange(count)[:, None]
-        place = {name: count + len(greedy) * g + k for k, name in enumerate(greedy)}
-        place |= {"uniform": g, "served": count + len(greedy) * count + g}
+        place = {name: 1 + len(greedy) * g + k for k, name in enumerate(greedy)}
+        place |= {"uniform": 0 * g, "served": 1 + len(greedy) * count + g}
         return np.hstack([place[name] for name in self.behaviours])
 
     @property
     def frame(self) -> Frame:
         """Of all policies' columns, in the order in which ``fill`` writes them."""
-        frame = Frame.of([Layout(self.behaviours, METRICS)] * len(self.policies))
-        inverse = np.argsort(self.order().ravel())
-        return Frame(frame.group[inverse], frame.starts, frame.columns[inverse])
+        frame, order = Frame.of([Layout(self.behaviours, METRICS)] * len(self.policies)), self.order()
+        _, first = np.unique(order.ravel(), return_index=True)
+        group = np.concatenate([[-1], frame.group[first[1:]]])
+        return replace(frame, group=group, columns=frame.columns[first], shared=True)
 
     def stacked(self) -> Stacked:
         """The tables as ``fill`` wants them; made once a worker."""
@@ -252,7 +253,7 @@ def _fill(
     each = 0
     for k in range(1, 4):
         each += wanted[k]
-    last = policies * (1 + each)
+    last = 1 + policies * each
     of_user = each - 1  # the user's own choice is the last of the greedy ones
     for i in range(len(title)):
         first, end, r, t = offsets[i], offsets[i + 1], region[i], title[i]
@@ -262,14 +263,13 @@ def _fill(
         shelf = served[r]
         for j in range(first, end):
             share = 1.0 / count if support[j] else 0.0
-            for g in range(policies):
-                pi[j, g] = share
+            pi[j, 0] = share
             if wanted[4]:
                 for g in range(policies):
                     pi[j, last + g] = shelf[candidates[j], g]
         if each:
             for g in range(policies):
-                at = policies + each * g
+                at = 1 + each * g
                 for k in range(1, 4):
                     if wanted[k]:
                         choice = everywhere[t, g] if k == 1 else by_region[r, t, g]
@@ -288,7 +288,7 @@ def _fill(
                 for j in range(first, end):
                     here = candidates[j] == personal
                     if wanted[3]:
-                        pi[j, policies + each * g + of_user] = 1.0 if here else 0.0
+                        pi[j, 1 + each * g + of_user] = 1.0 if here else 0.0
                     if wanted[4]:
                         if here:
                             pi[j, last + g] = hit[g, sizes[r, t, g]]

@@ -70,7 +70,7 @@ class World:
         add_up(
             member, np.arange(n + 1) * ARTWORKS, slot, LOGGED[slot], take[:, None],
             np.tile(self.model, n)[:, None], self.target[liked].reshape(-1, 1), np.ones((n, 1), dtype=bool),
-            FRAME.group, FRAME.starts, FRAME.columns, CLIP, CLIP, out, largest,
+            FRAME.group, FRAME.starts, FRAME.columns, CLIP, CLIP, out, FRAME.common(0), largest,
         )  # fmt: skip
         return out, float(largest.max())
 

@@ -76,7 +76,7 @@ def test_what_is_filled_in_is_what_the_resolver_serves(exploration):
     offsets = np.concatenate([[0], np.cumsum(sizes)])
     candidates = np.concatenate([np.flatnonzero(t == TITLE_OF) for t in title])
     support = np.ones(len(candidates), dtype=bool)
-    pi = np.full((len(candidates), 10), np.nan, dtype=np.float32)
+    pi = np.full((len(candidates), 9), np.nan, dtype=np.float32)
     own = Overrides.of(MEMBERS, [overrides(), overrides()])
     targets.fill(pi, targets.stacked(), title, region, kids, member, offsets, candidates, support, own)
     order = targets.order()
@@ -110,9 +110,9 @@ def test_what_is_filled_in_is_what_the_resolver_serves(exploration):
 def test_columns_follow_the_behaviours_asked_for():
     every = tables_of(assignment(1), EpsilonGreedy(0.2))
     targets = Targets((every, every), TITLE_OF, ("uniform", "user", "served"))
-    assert targets.order().tolist() == [[0, 2, 4], [1, 3, 5]]
+    assert targets.order().tolist() == [[0, 1, 3], [0, 2, 4]]  # both are compared with the same even draw
     frame = targets.frame
-    assert frame.group.tolist() == [0, 1, 0, 1, 0, 1]
+    assert frame.group.tolist() == [-1, 0, 1, 0, 1]
     width = 3 + 2 * 6
     assert frame.starts.tolist() == [0, 1 + 3 * width, 2 + 6 * width]
     assert frame.columns[targets.order()[0]].tolist() == [1, 1 + width, 1 + 2 * width]
