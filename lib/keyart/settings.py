@@ -237,12 +237,15 @@ class EvaluateSettings:
     """Whether what a member saw on a day is also judged as a whole."""
     smallest_ess: Annotated[float, Range(1, 1e9)] = 200.0
     """Below this effective sample size nothing is claimed."""
+    smallest_takes: Annotated[float, Range(0, 1e9)] = 20.0
+    """Takes that the effective sample would hold at the log's rate; with fewer, nothing is said: 95% intervals of rare
+    outcomes would hold the truth in less than 93 of 100 logs."""
     claim_level: Annotated[float, Range(0.5, 0.9999)] = 0.99
     """A lift is claimed where its interval at this level lies above 0."""
     largest_no_overlap: Annotated[float, Range(0, 1)] = 0.1
     """Share of decisions in which the logged policy could not have shown the choice; above it nothing is said."""
     largest_weight_share: Annotated[float, Range(1e-6, 1)] = 0.25
-    """Share of the weighted takes that one more take of the largest weight would make; above it nothing is said."""
+    """Share of all takes that one more take of the largest weight would make; above it nothing is said."""
     weight_clip: Annotated[float, Range(1, 1e6)] = 20.0
     """Largest weight in clipped IPS; where weights exceed it, Switch-DR goes over to the reward model."""
     folds: Annotated[int, Range(0, 100)] = 5

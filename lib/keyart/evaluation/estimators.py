@@ -64,8 +64,8 @@ def importance_weights(target: np.ndarray, propensity: np.ndarray, largest: floa
 class Layout:
     """Which column of a row holds what, for some targets (behaviours) and metrics.
 
-    Columns are (kind, target, metric). Of a decision: n 1; w weight; w2 its square; p target probability of what was
-    served; wr w x outcome; cr the same with w clipped; q expected prediction under the target; wd w x (outcome -
+    Columns are (kind, target, metric). Of a decision: n 1; r outcome; w weight; w2 its square; p target probability of
+    what was served; wr w x outcome; cr the same with w clipped; q expected prediction under the target; wd w x (outcome -
     prediction of what was served); sd the same where w is at most the switch; pr p x outcome. With ``extras`` also of
     a page (``slates``): pages 1; pw product of weights; pw2 its square; pwr pw x the page's outcome; pir the
     pseudo-inverse weight x outcome; and of the plan (``precision``): size, ragree, rdiffer, w2r2.
@@ -78,7 +78,7 @@ class Layout:
     @cached_property
     def names(self) -> tuple[tuple[str, ...], ...]:
         """All columns, in order: the decisions' first, target by target, then the extras."""
-        found: list[tuple[str, ...]] = [("n",)]
+        found: list[tuple[str, ...]] = [("n",), *(("r", m) for m in self.metrics)]
         for t in self.targets:
             found += [(kind, t) for kind in BY_TARGET]
             found += [(kind, t, m) for m in self.metrics for kind in BY_METRIC]
@@ -116,6 +116,7 @@ class Layout:
         """
         first = weights[self.targets[0]]
         columns: dict[tuple[str, ...], np.ndarray] = {("n",): np.ones(len(first))}
+        columns |= {("r", m): np.asarray(rewards[m]) for m in self.metrics}
         for t in self.targets:
             w = np.asarray(weights[t], dtype=np.float64)
             columns["w", t], columns["w2", t], columns["p", t] = w, w**2, w * propensity

@@ -182,11 +182,15 @@ def thin_overlap(
     weight = mean_weight(moments, layout, target)
     if abs(weight.value - 1) > SUSPECT * standard_error(weight, moments) + 1e-9:
         return f"weights for {target} average {weight.value:.3f}, not 1: the logged propensities are not those served"
-    takes = float(layout.unit("wr", target, layout.metrics[-1]) @ moments.sums)
+    # By the log's own rate, not by what the target's decisions brought: a limit on that would keep the lucky logs.
+    takes = float(layout.unit("r", layout.metrics[-1]) @ moments.sums)
     share = largest / (takes + largest)
     if share > settings.largest_weight_share:
         limit = f"(at most {settings.largest_weight_share:.0%} allowed)"
         return f"one take of weight {largest:.1f} would be {share:.0%} of all that is known of {target} {limit}"
+    known = size * takes / float(layout.unit("n") @ moments.sums)
+    if known < settings.smallest_takes:
+        return f"too few takes that agree with {target}: about {known:.0f} of {settings.smallest_takes:.0f} needed"
     return None
 
 
@@ -198,7 +202,8 @@ def _page_verdict(evidence: Evidence, targets: tuple[str, str], settings: Evalua
             needed = f"effective {size:.0f} of {settings.smallest_ess:.0f} needed"
             return f"too few pages that agree with {target}: {needed}"
         largest = float(evidence.largest_page[layout.targets.index(target)])
-        share = largest / (float(layout.unit("pwr", target, layout.metrics[-1]) @ moments.sums) + largest)
+        takes = float(layout.unit("r", layout.metrics[-1]) @ moments.sums)
+        share = largest / (takes + largest)
         if share > settings.largest_weight_share:
             return f"one take on the page of weight {largest:.1f} would be {share:.0%} of all that is known of {target}"
     return "ok"

@@ -25,28 +25,29 @@ class Frame:
     group: np.ndarray  # (T,) of each target; -1 for the one that all groups share
     starts: np.ndarray  # (G + 1,) first column of each group, its n
     columns: np.ndarray  # (T,) first column of each target
+    head: int  # columns of a group before its targets': n and outcomes
     width: int  # columns of a target
     shared: bool = False  # whether the first target is every group's first
 
     @classmethod
     def of(cls, layouts: Sequence[Layout]) -> "Frame":
         """For groups with these layouts, all with the same metrics, and targets of their own."""
-        group, columns, starts, width = [], [], [0], 0
+        head, width = 1 + len(layouts[0].metrics), len(BY_TARGET) + len(layouts[0].metrics) * len(BY_METRIC)
+        group, columns, starts = [], [], [0]
         for g, layout in enumerate(layouts):
-            width = len(BY_TARGET) + len(layout.metrics) * len(BY_METRIC)
             group += [g] * len(layout.targets)
-            columns += [starts[-1] + 1 + t * width for t in range(len(layout.targets))]
-            starts.append(starts[-1] + 1 + len(layout.targets) * width)
-        return cls(np.array(group), np.array(starts), np.array(columns), width)
+            columns += [starts[-1] + head + t * width for t in range(len(layout.targets))]
+            starts.append(starts[-1] + head + len(layout.targets) * width)
+        return cls(np.array(group), np.array(starts), np.array(columns), head, width)
 
     def common(self, cells: int) -> np.ndarray:
-        """Room for what all groups share: n and the first target's columns, (cells, 1 + width)."""
-        return np.zeros((cells, 1 + self.width if self.shared else 0))
+        """Room for what all groups share: n, outcomes and the first target's columns, (cells, head + width)."""
+        return np.zeros((cells, self.head + self.width if self.shared else 0))
 
     def share_out(self, common: np.ndarray, sums: np.ndarray) -> None:
         """Add what all groups share to each one's columns of ``sums``."""
         for start in self.starts[:-1] if self.shared else ():
-            sums[:, start : start + 1 + self.width] += common
+            sums[:, start : start + self.head + self.width] += common
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -97,7 +98,8 @@ def add_up(
     """
     n, targets, metrics, groups = len(cell), pi.shape[1], reward.shape[1], judged.shape[1]
     expected = np.zeros((metrics, targets), dtype=pi.dtype)
-    now = np.zeros(4 + 6 * metrics)
+    head = 1 + metrics
+    now = np.zeros(head + 3 + 6 * metrics)
     begin = 1 if group[0] < 0 else 0
     now[0] = 1.0
     for i in range(n):
@@ -125,8 +127,8 @@ def add_up(
                 largest[cell[i], t] = w
             into, at = row, columns[t]
             if t < begin:
-                into, at = now, 1
-                now[1:] = 0.0
+                into, at = now, head
+                now[head:] = 0.0
             into[at] += w
             into[at + 1] += w * w
             into[at + 2] += p
@@ -143,11 +145,11 @@ def add_up(
                 into[at + 4] += kept * miss
                 into[at + 5] += p * r
                 at += 6
+        now[1:head] = reward[i]
         if begin and every:
             common[cell[i]] += now
         else:
+            size = len(now) if begin else head
             for g in range(groups):
                 if judged[i, g]:
-                    row[starts[g]] += 1.0
-                    if begin:
-                        row[starts[g] + 1 : starts[g] + len(now)] += now[1:]
+                    row[starts[g] : starts[g] + size] += now[:size]

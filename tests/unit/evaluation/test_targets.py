@@ -114,8 +114,8 @@ def test_columns_follow_the_behaviours_asked_for():
     frame = targets.frame
     assert frame.group.tolist() == [-1, 0, 1, 0, 1]
     width = 3 + 2 * 6
-    assert frame.starts.tolist() == [0, 1 + 3 * width, 2 + 6 * width]
-    assert frame.columns[targets.order()[0]].tolist() == [1, 1 + width, 1 + 2 * width]
+    assert frame.starts.tolist() == [0, 3 + 3 * width, 6 + 6 * width]
+    assert frame.columns[targets.order()[0]].tolist() == [3, 3 + width, 3 + 2 * width]
 
 
 def test_overrides_are_cut_by_members():
