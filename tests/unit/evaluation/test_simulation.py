@@ -146,12 +146,13 @@ def test_intervals_cover(world, name, runs):
 
 @pytest.mark.parametrize("runs", BOTH)
 def test_refusals_do_not_keep_the_lucky_logs(runs):
-    """A limit on what the target's own decisions brought would: estimates that happen to be high would pass it."""
+    """A limit on what the target's own decisions brought would: estimates that happen to be high would pass it. The
+    log's own rate knows little of them; what it knows must stay small beside the estimates' spread."""
     world = World(members=450, rate=0.05, greedy=0.9)
     kept = [thin_overlap(m, LAYOUT, "new", w, SETTINGS) is None for m, w in simulated(world, runs)]
     found = values(world, runs, "ips")[kept]
     assert 0.5 * runs < len(found) < 0.95 * runs
-    assert abs(found.mean() - world.truth()) < 3 * found.std(ddof=1) / np.sqrt(len(found))
+    assert abs(found.mean() - world.truth()) < 0.2 * found.std(ddof=1) + 2 * found.std(ddof=1) / np.sqrt(len(found))
 
 
 @pytest.mark.parametrize("runs", BOTH)
