@@ -156,6 +156,10 @@ class Moments:
 
     def covariance(self) -> np.ndarray:
         """Of the first moments, (J, J); not a number with fewer than two members."""
+        return self._covariance
+
+    @cached_property
+    def _covariance(self) -> np.ndarray:
         if self.members < 2:
             return np.full_like(self.products, np.nan)
         centred = self.products - np.outer(self.sums, self.sums) / self.members

@@ -74,11 +74,11 @@ class Evaluation:
 
 def plan_evaluation(tables: Tables, tracking: Tracking, settings: Settings) -> Evaluation:
     """Policies, reward model and candidate sets; ModelError where a policy, a model or a decision is missing."""
-    given, policies = settings.evaluate, []
+    given = settings.evaluate
+    named = [newest_policy(tables, name) for name in _named(tables, given)]
+    policies = tuple(policy for policy, _ in named)
     response = tracking.load("response")
-    for name in _named(tables, given):
-        policy, row = newest_policy(tables, name)
-        policies.append(policy)
+    for policy, row in named:
         if response.version != json.loads(row["models"])["response"]["version"]:
             log.warning(
                 "policy %s was made by an older response model; %s predicts here", policy.policy_id, response.version
@@ -99,9 +99,9 @@ def plan_evaluation(tables: Tables, tracking: Tracking, settings: Settings) -> E
         )
     taste, lengths = _taste(tables, response, windows)
     return Evaluation(
-        tuple(policies),
+        policies,
         windows,
-        _examination(tables, tuple(policies), response, known, sets, rates, lengths, given, settings.regions),
+        _examination(tables, policies, response, known, sets, rates, lengths, given, settings.regions),
         known,
         taste,
         holdout_buckets(settings.time),
