@@ -22,9 +22,10 @@ from pyspark.sql import functions as F
 
 from keyart.config import load
 from keyart.evaluation.examination import SLICES
+from keyart.evaluation.examination_spark import Evaluation
 from keyart.evaluation.log_spark import About, candidate_sets, judged, raw_sets
 from keyart.evaluation.replay import ALL
-from keyart.evaluation.spark import Evaluation, evidence_of
+from keyart.evaluation.spark import evidence_of
 from keyart.feedback.windows import Windows
 from keyart.policy.exploration import EpsilonGreedy
 from keyart.policy.specification import Policy

@@ -5,8 +5,9 @@ import sys
 from pyspark.sql import SparkSession
 
 from keyart.cli import run_job
+from keyart.evaluation.examination_spark import plan_evaluation
 from keyart.evaluation.findings import summary
-from keyart.evaluation.spark import evidence_of, plan_evaluation, plan_lines, rows_of, write_evaluations
+from keyart.evaluation.spark import evidence_of, plan_lines, rows_of, write_evaluations
 from keyart.settings import Settings
 from keyart.tables import Tables
 from keyart.tracking import Tracking

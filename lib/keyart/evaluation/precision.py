@@ -14,7 +14,8 @@ from statistics import NormalDist
 
 import numpy as np
 
-from keyart.evaluation.estimators import Layout, Moments, ips, standard_error
+from keyart.evaluation.estimators import ips, standard_error
+from keyart.evaluation.moments import Layout, Moments
 
 __all__ = ["Plan", "exploration_needed", "plan_of"]
 

@@ -83,7 +83,7 @@ def _members(plan: Examination, table: pa.Table, decisions: pa.Table, keys: pa.A
     if plan.of_held_out_only:
         standard[~np.asarray(_one(decisions, "held"))[starts]] = 0.0
     segment, history = np.full(len(keys), len(plan.segments)), np.zeros(len(keys), dtype=np.int64)
-    if plan.segments:
+    if plan.segments and mix.shape[1]:
         segment[at] = mix.argmax(axis=1)[known]
     history[at] = np.searchsorted([1, 5], count, side="right")[known]
     own = table.filter(table.column("policy_id").is_valid())

@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 
 from keyart.evaluation.bootstrap import counts, replicates
-from keyart.evaluation.estimators import Layout, Moments
+from keyart.evaluation.moments import Layout, Moments
 from keyart.evaluation.slates import add_pages
 from keyart.evaluation.sums import Frame, add_up, overlap
 from keyart.evaluation.targets import BEHAVIOURS, METRICS

@@ -26,7 +26,7 @@ CERTAIN = 1.0 - 1e-6
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def add_pages(member, page, offsets, slot, best, propensity, reward, pi, judged, columns, out, largest):
-    """Add the extra columns of ``estimators.Layout`` to ``out`` (members, extras); raise ``largest`` (targets,) to the
+    """Add the extra columns of ``moments.Layout`` to ``out`` (members, extras); raise ``largest`` (targets,) to the
     largest weights of pages.
 
     ``page`` (n,) ascends and belongs to one member; ``columns`` of ``pi`` (pairs, all) are the layout's targets; only

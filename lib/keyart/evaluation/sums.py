@@ -3,7 +3,7 @@
 Candidates of decision i are pairs offsets[i] to offsets[i + 1]; ``pi`` (pairs, T) are target probabilities and ``q``
 (pairs, M) predictions, single or double precision; sums are double. Targets belong to groups (one a policy): within a
 group all targets are judged on the same decisions, so that they stay comparable. Columns are those of
-``estimators.Layout`` without extras, group after group. A first target of all groups (an even draw, what every policy
+``moments.Layout`` without extras, group after group. A first target of all groups (an even draw, what every policy
 is compared with) is worked out once: on the many decisions that all groups judge its sums go to a place of their own.
 """
 
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
-from keyart.evaluation.estimators import BY_METRIC, BY_TARGET, Layout
+from keyart.evaluation.moments import BY_METRIC, BY_TARGET, Layout
 
 __all__ = ["Frame", "add_up", "overlap"]
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numba import njit
 
-from keyart.evaluation.estimators import Layout
+from keyart.evaluation.moments import Layout
 from keyart.evaluation.sums import Frame
 from keyart.policy.choices import GreedyChoices, level_choices
 from keyart.policy.exploration import Exploration
