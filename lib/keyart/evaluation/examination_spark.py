@@ -1,4 +1,4 @@
-"""What an evaluation needs before it reads a decision: policies, models, candidate sets, rates; sizes of a catalogue."""
+"""What an evaluation needs before it reads a decision: policies, models, candidate sets, rates; no member."""
 
 import json
 import logging
