@@ -37,8 +37,14 @@ SHORTHANDS: dict[str, dict[str, tuple[str, str]]] = {
         "manifest": ("catalog.manifest", "CSV or JSON lines that names the films"),
     },
     "ingest-events": {"events": ("events.events", "log file or folder")},
+    "evaluate-policy": {
+        "policy": ("evaluate.policy_id", "policies to judge, with commas between them, or all (the newest)"),
+        "plan": ("evaluate.plan_width", "also say how much a log must explore for an interval this wide"),
+    },
     "build-report": {"report": ("report.folder", "folder that the site is written to")},
 }
+NUMBERS = {"plan"}
+NAMES = {"policy": "NAMES"}
 SHORTHANDS["run-pipeline"] = {
     key: value for job in ("ingest-catalog", "ingest-events", "build-report") for key, value in SHORTHANDS[job].items()
 }
@@ -72,7 +78,8 @@ def _add_arguments(parser: argparse.ArgumentParser, job: str) -> None:
         "--tables", metavar="ROOT", help="where the Delta tables lie (folder, URL or catalog:NAME.SCHEMA)"
     )
     for name, (_, about) in SHORTHANDS.get(job, {}).items():
-        parser.add_argument(f"--{name}", metavar="PATH", help=about)
+        kind, metavar = (float, "WIDTH") if name in NUMBERS else (str, NAMES.get(name, "PATH"))
+        parser.add_argument(f"--{name}", type=kind, metavar=metavar, help=about)
     parser.add_argument(
         "--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="override one setting; may be repeated"
     )

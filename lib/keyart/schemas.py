@@ -367,9 +367,17 @@ POLICIES = _fields(
 EVALUATIONS = _fields(
     ("evaluation_id", TEXT, "hash of policy, window and data versions"),
     ("policy_id", TEXT, ""),
-    ("target", TEXT, "which behaviour of the policy: uniform, global, region, user"),
-    ("estimator", TEXT, "ips, snips, dm, dr"),
-    ("metric", TEXT, "reward or take"),
+    (
+        "target",
+        TEXT,
+        "which behaviour: uniform, greedy (global, region, user) or as served with its exploration (served)",
+    ),
+    (
+        "estimator",
+        TEXT,
+        "replay, ips, clipped, snips, dm, dr, sndr, switch; of pages: page-ips, -snips, -additive, -items",
+    ),
+    ("metric", TEXT, "reward (quality engagement) or take, a decision; page reward or page take, a page"),
     ("slice", TEXT, "* or dimension=value"),
     ("n", LONG, "decisions"),
     ("members", LONG, ""),
@@ -386,6 +394,14 @@ EVALUATIONS = _fields(
     ("verdict", TEXT, "ok, or why nothing is said"),
     ("from_day", DAY, ""),
     ("to_day", DAY, "exclusive"),
+    ("boot_lower?", DOUBLE, "of the 95% percentile interval of the bootstrap by member; null in slices"),
+    ("boot_upper?", DOUBLE, ""),
+    ("lift_boot_lower?", DOUBLE, ""),
+    ("lift_boot_upper?", DOUBLE, ""),
+    ("outside_single?", DOUBLE, "share of the window's matured decisions with one artwork only: not in the estimate"),
+    ("outside_pinned?", DOUBLE, "share whose artwork had probability 1: not in the estimate"),
+    ("outside_fallback?", DOUBLE, "share that served none of its candidates: not in the estimate"),
+    ("reward_model?", TEXT, "what the direct method and doubly robust estimates rest on"),
 )
 
 EXPERIMENTS = _fields(

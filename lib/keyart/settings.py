@@ -227,13 +227,37 @@ class EvaluateSettings:
     """evaluate-policy."""
 
     policy_id: str = ""
-    """Policy to evaluate; empty: the newest."""
+    """Policy to evaluate; empty: the newest; several with commas between them, or "all" of the table policies: they are
+    judged in one pass."""
+    behaviours: tuple[str, ...] = ("uniform", "global", "region", "user", "served")
+    """Of each policy: an even draw (always), greedy at each level, and as served with its exploration."""
+    slices: tuple[str, ...] = ("region", "device", "segment", "title age", "history")
+    """Parts of the decisions that are also looked at alone; segment is the genre a member engaged with most."""
+    pages: bool = True
+    """Whether what a member saw on a day is also judged as a whole."""
     smallest_ess: Annotated[float, Range(1, 1e9)] = 200.0
     """Below this effective sample size nothing is claimed."""
+    smallest_takes: Annotated[float, Range(0, 1e9)] = 20.0
+    """Takes that the effective sample would hold at the log's rate; with fewer, nothing is said: 95% intervals of rare
+    outcomes would hold the truth in less than 93 of 100 logs."""
     claim_level: Annotated[float, Range(0.5, 0.9999)] = 0.99
     """A lift is claimed where its interval at this level lies above 0."""
     largest_no_overlap: Annotated[float, Range(0, 1)] = 0.1
     """Share of decisions in which the logged policy could not have shown the choice; above it nothing is said."""
+    largest_weight_share: Annotated[float, Range(1e-6, 1)] = 0.25
+    """Share of all takes that one more take of the largest weight would make; above it nothing is said."""
+    weight_clip: Annotated[float, Range(1, 1e6)] = 20.0
+    """Largest weight in clipped IPS; where weights exceed it, Switch-DR goes over to the reward model."""
+    folds: Annotated[int, Range(0, 100)] = 5
+    """Folds of members for the reward model: who is judged has no part in it. 0: rates from before the test days, and
+    the response model for all members, whether it was fitted on them or not. The driver holds folds x regions x
+    artworks counts."""
+    replicates: Annotated[int, Range(0, 10_000)] = 100
+    """Bootstrap replicates by member; 0: analytic intervals only."""
+    seed: int = 7
+    """Of folds and replicates."""
+    plan_width: Annotated[float, Range(0, 1)] = 0.0
+    """Width of a 95% interval of a policy's reward (--plan): say how much the log must explore for it; 0: nothing."""
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 from keyart import seeding
 from keyart.config import load
 from keyart.errors import ModelError, TableError
+from keyart.evaluation.examination import SLICES
 from keyart.evaluation.spark import evaluate
 from keyart.learning.members import member_vectors
 from keyart.learning.predict import user_scores
@@ -284,13 +285,17 @@ def test_choices_for_a_judge(assigned):
     assert found.groupby("title_id")["global_artwork"].nunique().eq(1).all()
 
 
-def test_evaluation_says_what_is_true(assigned):
+def test_evaluation_says_what_is_true(assigned, capsys):
     tables, settings, _, _ = assigned
     settings = replace(settings, time=replace(settings.time, t0=T0, t1=T1, end=END))
-    assert run("evaluate_policy", tables, settings) == 0
+    planned = replace(settings, evaluate=replace(settings.evaluate, plan_width=0.05))
+    assert run("evaluate_policy", tables, planned) == 0
+    assert "the log must explore in" in capsys.readouterr().out
     first = tables.read("evaluations").toPandas()
     assert not first.duplicated(["evaluation_id", "target", "baseline", "estimator", "metric", "slice"]).any()
-    assert set(first["slice"]) == {"*", "region=SE", "region=NO", "region=JP", "region=unknown"}
+    by_region = {name for name in first["slice"] if name.startswith("region")}
+    assert by_region == {"region=SE", "region=NO", "region=JP", "region=unknown"}
+    assert {name.split("=")[0] for name in first["slice"]} == {"*", *SLICES}
     whole = first.query("slice == '*' and metric == 'take'").set_index(["target", "baseline", "estimator"])
     log = tables.read("decisions").where(f"epoch >= '{T1}' AND NOT already_started AND take IS NOT NULL")
     members = log.select("user_key", "region", "kids").dropDuplicates(["user_key"])
@@ -305,8 +310,10 @@ def test_evaluation_says_what_is_true(assigned):
     assert user["claim"]
     assert user["lift_lower"] > 0
     assert whole.loc[("user", "region", "dr"), "lift"] > 0
-    # The model's own word agrees with the log, because this world follows the model.
-    assert user["lower"] <= whole.loc[("user", "uniform", "dm"), "estimate"] <= user["upper"]
+    # What exploration costs: a share of 5% is drawn evenly.
+    served = whole.loc[("served", "uniform", "dr")]
+    assert 0.9 * user["lift"] < served["lift"] < user["lift"]
+    assert (first["outside_single"] == 0).all() and (first["outside_pinned"] == 0).all()
     halves = first.query("metric == 'reward' and estimator == 'ips' and slice == '*'").set_index(["target", "baseline"])
     assert halves.loc[("user", "uniform"), "estimate"] == pytest.approx(
         whole.loc[("user", "uniform", "ips"), "estimate"] / 2
@@ -319,10 +326,24 @@ def test_evaluation_says_what_is_true(assigned):
         assert found["ess"] == pytest.approx(weights.sum() ** 2 / (weights**2).sum())
         assert found["max_weight"] == weights.max()
     # Run twice, the table is the same.
-    assert run("evaluate_policy", tables, settings) == 0
+    assert run("evaluate_policy", tables, planned) == 0
     order = ["target", "baseline", "estimator", "metric", "slice"]
     second = tables.read("evaluations").toPandas()
     assert first.sort_values(order, ignore_index=True).equals(second.sort_values(order, ignore_index=True))
+
+
+def test_the_response_model_speaks_for_all_without_folds(assigned):
+    tables, settings, _, _ = assigned
+    whole = replace(settings.evaluate, folds=0, replicates=0, slices=(), pages=False)
+    settings = replace(settings, time=replace(settings.time, t0=T0, t1=T1, end=END), evaluate=whole)
+    rows = {
+        (r["target"], r["estimator"]): r
+        for r in evaluate(tables, Tracking(settings.tracking, settings.tables), settings)
+        if (r["slice"], r["metric"], r["baseline"]) == ("*", "take", "uniform")
+    }
+    # The model's own word agrees with the log, because this world follows the model.
+    user = rows["user", "dr"]
+    assert user["lower"] <= rows["user", "dm"]["estimate"] <= user["upper"]
 
 
 def test_taste_from_the_test_days_is_refused(assigned):
@@ -350,6 +371,20 @@ def test_another_policy_stands_beside_the_first(assigned):
     assert newest_policy(tables)[0].policy_id == "only-defaults"
     assert tables.read("user_assignments").count() == count
     assert newest_policy(tables, first.policy_id)[0] == first
+    # Both are judged in one pass: the first as it was judged alone, and the second's members have their region's.
+    window = replace(settings.time, t0=T0, t1=T1, end=END)
+    both = replace(settings, time=window, evaluate=replace(settings.evaluate, policy_id="all", slices=(), pages=False))
+    rows = evaluate(tables, Tracking(settings.tracking, settings.tables), both)
+    found = {(r["policy_id"], r["target"], r["baseline"], r["estimator"], r["metric"]): r for r in rows}
+    alone = tables.read("evaluations").where("slice = '*' AND NOT metric LIKE 'page%'").collect()
+    assert len(alone) == len(found) / 2
+    for row in alone:
+        again = found[first.policy_id, row["target"], row["baseline"], row["estimator"], row["metric"]]
+        assert again["estimate"] == pytest.approx(row["estimate"], rel=1e-6)
+        assert again["boot_lower"] == pytest.approx(row["boot_lower"], rel=1e-6)
+    for estimator in ("dr", "snips"):
+        user, region = (found["only-defaults", target, "uniform", estimator, "take"] for target in ("user", "region"))
+        assert user["estimate"] == region["estimate"]
     for name in ("region_assignments", "policies"):
         tables.delete(name, "policy_id = 'only-defaults'")
 

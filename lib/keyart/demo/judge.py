@@ -17,6 +17,7 @@ SUBJECTS = {
     "user": "user-level assignment",
     "region": "region-level assignment",
     "global": "one artwork per title for all",
+    "served": "the policy as served",
     "uniform": "uniform",
 }
 OBJECTS = {**SUBJECTS, "user": "user-level", "region": "region-level"}

@@ -7,21 +7,25 @@ estimator is a smooth function of the first moments with a known gradient, and t
 moments. Moments add up, so workers compute them on their members and nothing the size of the members travels.
 
 Weights are w = target probability of what was served / its logged propensity. Sources: Horvitz and Thompson 1952 (IPS);
-Swaminathan and Joachims 2015 (SNIPS); Dudik, Langford and Li 2011 (DR); Thomas and Brunskill 2016 (SNDR); Ionides 2008
-(clipped weights).
+Ionides 2008 (clipped); Li et al. 2011 (replay); Swaminathan and Joachims 2015 (SNIPS); Dudik, Langford and Li 2011
+(DR); Thomas and Brunskill 2016 (SNDR); Wang, Agarwal and Dudik 2017 (Switch-DR); Swaminathan et al. 2017 (pages).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
 
+from keyart.evaluation.moments import Layout, Moments, member_sums
+
 __all__ = [
     "ESTIMATORS",
+    "PAGE_ESTIMATORS",
     "Functional",
     "Layout",
     "Moments",
+    "clipped",
     "difference",
     "dm",
     "dr",
@@ -32,9 +36,11 @@ __all__ = [
     "lift",
     "mean_weight",
     "member_sums",
+    "replayed",
     "sndr",
     "snips",
     "standard_error",
+    "switch",
 ]
 
 
@@ -47,78 +53,6 @@ def importance_weights(target: np.ndarray, propensity: np.ndarray, largest: floa
     if not ((propensity > 0) & (propensity <= 1)).all():
         raise ValueError("a logged propensity is not in (0, 1]")
     return np.minimum(np.asarray(target, dtype=np.float64) / propensity, largest)
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Which column of a row holds what, for some targets (behaviours) and metrics."""
-
-    targets: tuple[str, ...]
-    metrics: tuple[str, ...]
-
-    @property
-    def names(self) -> tuple[tuple[str, ...], ...]:
-        """Columns as (kind, target, metric): decisions, w, w squared, w r, w q(served), sum of target x q."""
-        once = [("n",)]
-        by_target = [(kind, t) for t in self.targets for kind in ("w", "w2")]
-        by_metric = [(kind, t, m) for t in self.targets for m in self.metrics for kind in ("wr", "wq", "q")]
-        return (*once, *by_target, *by_metric)
-
-    def unit(self, *name: str) -> np.ndarray:
-        """The vector that picks one column."""
-        picked = np.zeros(len(self.names))
-        picked[self.names.index(name)] = 1.0
-        return picked
-
-    def rows(
-        self,
-        weights: Mapping[str, np.ndarray],
-        rewards: Mapping[str, np.ndarray],
-        served: Mapping[str, np.ndarray],
-        expected: Mapping[tuple[str, str], np.ndarray],
-    ) -> np.ndarray:
-        """Rows (n, columns) from weights by target, rewards and predictions for what was served by metric, and the
-        expected prediction under the target by (target, metric); each array is (n,)."""
-        first = weights[self.targets[0]]
-        columns: dict[tuple[str, ...], np.ndarray] = {("n",): np.ones(len(first))}
-        for t in self.targets:
-            columns["w", t], columns["w2", t] = weights[t], weights[t] ** 2
-            for m in self.metrics:
-                columns["wr", t, m] = weights[t] * rewards[m]
-                columns["wq", t, m] = weights[t] * served[m]
-                columns["q", t, m] = expected[t, m]
-        return np.stack([columns[name] for name in self.names], axis=1).astype(np.float64)
-
-
-def member_sums(rows: np.ndarray, members: np.ndarray) -> np.ndarray:
-    """Rows (n, J) added up by member: (members, J), in the order of the sorted member codes."""
-    order = np.argsort(members, kind="stable")
-    _, starts = np.unique(members[order], return_index=True)
-    return np.add.reduceat(rows[order], starts, axis=0) if len(rows) else np.zeros((0, rows.shape[1]))
-
-
-@dataclass(frozen=True)
-class Moments:
-    """First and second moments over members; those of disjoint groups of members add up."""
-
-    members: int
-    sums: np.ndarray  # (J,)
-    products: np.ndarray  # (J, J), sum over members of the outer product of their sums
-
-    @classmethod
-    def of(cls, sums: np.ndarray) -> "Moments":
-        """From members' sums (members, J)."""
-        return cls(len(sums), sums.sum(axis=0), sums.T @ sums)
-
-    def __add__(self, other: "Moments") -> "Moments":
-        return Moments(self.members + other.members, self.sums + other.sums, self.products + other.products)
-
-    def covariance(self) -> np.ndarray:
-        """Of the first moments, (J, J); not a number with fewer than two members."""
-        if self.members < 2:
-            return np.full_like(self.products, np.nan)
-        centred = self.products - np.outer(self.sums, self.sums) / self.members
-        return centred * self.members / (self.members - 1)
 
 
 @dataclass(frozen=True)
@@ -142,6 +76,21 @@ def ips(moments: Moments, layout: Layout, target: str, metric: str) -> Functiona
     return _ratio(moments, layout.unit("wr", target, metric), layout.unit("n"))
 
 
+def clipped(moments: Moments, layout: Layout, target: str, metric: str) -> Functional:
+    """Mean of min(w, clip) r: less variance, and a bias of -E[(w - clip)+ r], towards 0 for rewards that are not
+    negative."""
+    return _ratio(moments, layout.unit("cr", target, metric), layout.unit("n"))
+
+
+def replayed(moments: Moments, layout: Layout, target: str, metric: str) -> Functional:
+    """Replay: the mean outcome where the logged choice is the target's; unbiased for logs drawn evenly.
+
+    A target that draws agrees with probability p: sum of p r over sum of p is the expectation of its replay over its
+    own draws (without one more draw's noise), and for a greedy target the replay itself.
+    """
+    return _ratio(moments, layout.unit("pr", target, metric), layout.unit("p", target))
+
+
 def snips(moments: Moments, layout: Layout, target: str, metric: str) -> Functional:
     """Self-normalised: sum of w r over sum of w. Stays within the rewards' range; bias of order 1/n."""
     return _ratio(moments, layout.unit("wr", target, metric), layout.unit("w", target))
@@ -154,24 +103,62 @@ def dm(moments: Moments, layout: Layout, target: str, metric: str) -> Functional
 
 def dr(moments: Moments, layout: Layout, target: str, metric: str) -> Functional:
     """Doubly robust: the model's word plus the weighted mean of its errors; right if either is."""
-    top = layout.unit("q", target, metric) + layout.unit("wr", target, metric) - layout.unit("wq", target, metric)
+    top = layout.unit("q", target, metric) + layout.unit("wd", target, metric)
     return _ratio(moments, top, layout.unit("n"))
 
 
 def sndr(moments: Moments, layout: Layout, target: str, metric: str) -> Functional:
     """Doubly robust with the correction self-normalised."""
     model = dm(moments, layout, target, metric)
-    errors = layout.unit("wr", target, metric) - layout.unit("wq", target, metric)
-    correction = _ratio(moments, errors, layout.unit("w", target))
+    correction = _ratio(moments, layout.unit("wd", target, metric), layout.unit("w", target))
     return Functional(model.value + correction.value, model.gradient + correction.gradient)
 
 
+def switch(moments: Moments, layout: Layout, target: str, metric: str) -> Functional:
+    """Switch-DR: doubly robust, but where w exceeds the switch the model alone; bias E[1(w > switch) w (q - r)]."""
+    top = layout.unit("q", target, metric) + layout.unit("sd", target, metric)
+    return _ratio(moments, top, layout.unit("n"))
+
+
 ESTIMATORS: dict[str, Callable[[Moments, Layout, str, str], Functional]] = {
+    "replay": replayed,
     "ips": ips,
+    "clipped": clipped,
     "snips": snips,
     "dm": dm,
     "dr": dr,
     "sndr": sndr,
+    "switch": switch,
+}
+
+
+def page_ips(moments: Moments, layout: Layout, target: str, metric: str) -> Functional:
+    """Outcome per page, by the product of the page's weights: holds whatever titles do to each other on the page."""
+    return _ratio(moments, layout.unit("pwr", target, metric), layout.unit("pages"))
+
+
+def page_snips(moments: Moments, layout: Layout, target: str, metric: str) -> Functional:
+    """The same, self-normalised."""
+    return _ratio(moments, layout.unit("pwr", target, metric), layout.unit("pw", target))
+
+
+def page_additive(moments: Moments, layout: Layout, target: str, metric: str) -> Functional:
+    """Outcome per page by the pseudo-inverse weight 1 + sum of (w - 1): holds where titles' effects on the page's
+    outcome add up; far less variance than the product."""
+    return _ratio(moments, layout.unit("pir", target, metric), layout.unit("pages"))
+
+
+def page_items(moments: Moments, layout: Layout, target: str, metric: str) -> Functional:
+    """Outcome per page as the sum of its decisions' w r (item-position): holds where an artwork moves its own title's
+    outcome only."""
+    return _ratio(moments, layout.unit("wr", target, metric), layout.unit("pages"))
+
+
+PAGE_ESTIMATORS: dict[str, Callable[[Moments, Layout, str, str], Functional]] = {
+    "page-ips": page_ips,
+    "page-snips": page_snips,
+    "page-additive": page_additive,
+    "page-items": page_items,
 }
 
 
@@ -193,10 +180,11 @@ def mean_weight(moments: Moments, layout: Layout, target: str) -> Functional:
     return _ratio(moments, layout.unit("w", target), layout.unit("n"))
 
 
-def effective_size(moments: Moments, layout: Layout, target: str) -> float:
-    """Kish 1965: (sum of w) squared over sum of w squared; 0 where nothing matched."""
-    squares = float(layout.unit("w2", target) @ moments.sums)
-    return float(layout.unit("w", target) @ moments.sums) ** 2 / squares if squares > 0 else 0.0
+def effective_size(moments: Moments, layout: Layout, target: str, pages: bool = False) -> float:
+    """Kish 1965: (sum of w) squared over sum of w squared, of decisions or of pages; 0 where nothing matched."""
+    first, second = ("pw", "pw2") if pages else ("w", "w2")
+    squares = float(layout.unit(second, target) @ moments.sums)
+    return float(layout.unit(first, target) @ moments.sums) ** 2 / squares if squares > 0 else 0.0
 
 
 def standard_error(functional: Functional, moments: Moments) -> float:

@@ -1,12 +1,17 @@
 """From evidence to rows of the evaluations table: estimates, paired lifts, claims, and refusals in words."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
+from keyart.evaluation.bootstrap import boot_interval
 from keyart.evaluation.estimators import (
     ESTIMATORS,
+    PAGE_ESTIMATORS,
+    Functional,
+    Layout,
+    Moments,
     difference,
     effective_size,
     interval,
@@ -14,10 +19,12 @@ from keyart.evaluation.estimators import (
     mean_weight,
     standard_error,
 )
+from keyart.evaluation.precision import Plan, plan_of
 from keyart.evaluation.replay import LAYOUT, Evidence
+from keyart.evaluation.targets import GREEDY
 from keyart.settings import EvaluateSettings
 
-__all__ = ["COMPARISONS", "REPORTED", "findings", "summary"]
+__all__ = ["COMPARISONS", "REPORTED", "findings", "plans", "summary", "thin_overlap"]
 
 COMPARISONS = (
     ("uniform", "uniform"),
@@ -27,12 +34,19 @@ COMPARISONS = (
     ("user", "uniform"),
     ("user", "region"),
     ("user", "global"),
+    ("served", "uniform"),
 )
 """Target and what its lift is relative to; a target against itself has an estimate and no lift."""
 
-REPORTED = ("ips", "snips", "dm", "dr")
+REPORTED = tuple(ESTIMATORS)
+UNCLAIMED = ("dm", "replay", "clipped", "switch")
+"""Their intervals know the members and the draw, not the bias."""
 SUSPECT = 5.0
 """Standard errors that the mean weight may lie from 1 before the logged propensities are called wrong."""
+NUMBERS = ("estimate", "lower", "upper", "boot_lower", "boot_upper")
+LIFTS = ("lift", "lift_lower", "lift_upper", "lift_boot_lower", "lift_boot_upper")
+
+Estimator = Callable[..., Functional]
 
 
 def findings(
@@ -40,57 +54,103 @@ def findings(
 ) -> Iterator[dict[str, Any]]:
     """One row a comparison, estimator and metric of a slice; ``refusal`` refuses all of them.
 
-    The direct method claims nothing: its interval knows only the members, not the model's error. For it, ``ess`` is the
-    number of decisions and the largest weight is 1.
+    Where the evidence holds pages, also the page's outcome by the page estimators, as metrics ``page reward`` and
+    ``page take``. The direct method claims nothing: its interval knows only the members, not the model's error. For it,
+    ``ess`` is the number of decisions and the largest weight is 1.
     """
-    moments = evidence.moments
-    for target, baseline in COMPARISONS:
-        verdict = refusal or _verdict(evidence, (target, baseline), settings, smallest_cell)
+    known = set(evidence.layout.targets)
+    for pair in (pair for pair in COMPARISONS if known.issuperset(pair)):
+        verdict = refusal or _verdict(evidence, pair, settings, smallest_cell)
         for estimator in REPORTED:
-            weighted = estimator != "dm"
             for metric in LAYOUT.metrics:
-                row = {
-                    "target": target,
-                    "baseline": baseline,
-                    "estimator": estimator,
-                    "metric": metric,
-                    "slice": name,
-                    "n": round(evidence.seen - evidence.left_out),
-                    "members": moments.members,
-                    **dict.fromkeys(("estimate", "lower", "upper", "lift", "lift_lower", "lift_upper")),
-                    "claim": False,
-                    "ess": effective_size(moments, LAYOUT, target) if weighted else evidence.seen - evidence.left_out,
-                    "max_weight": float(evidence.largest[LAYOUT.targets.index(target)]) if weighted else 1.0,
-                    "verdict": verdict,
-                }
-                if verdict == "ok":
-                    row |= _figures(evidence, target, baseline, estimator, metric, settings.claim_level)
-                yield {key: _rounded(value) for key, value in row.items()}
+                yield _row(name, evidence, pair, estimator, metric, metric, ESTIMATORS[estimator], verdict, settings)
+        if evidence.layout.extras:
+            verdict = verdict if verdict != "ok" else _page_verdict(evidence, pair, settings)
+            for estimator, function in PAGE_ESTIMATORS.items():
+                for metric in LAYOUT.metrics:
+                    yield _row(name, evidence, pair, estimator, metric, f"page {metric}", function, verdict, settings)
+
+
+def plans(evidence: Evidence, width: float, metric: str = "reward") -> dict[str, Plan]:
+    """What the log must explore for an interval of this width, by greedy target."""
+    return {
+        target: plan_of(evidence.moments, evidence.layout, target, metric, width)
+        for target in evidence.layout.targets
+        if target in GREEDY
+    }
+
+
+def _row(
+    name: str,
+    evidence: Evidence,
+    pair: tuple[str, str],
+    estimator: str,
+    metric: str,
+    shown_metric: str,
+    function: Estimator,
+    verdict: str,
+    settings: EvaluateSettings,
+) -> dict[str, Any]:
+    moments, layout = evidence.moments, evidence.layout
+    target, baseline = pair
+    weighted, pages = estimator != "dm", shown_metric != metric
+    at, largest = layout.targets.index(target), evidence.largest_page if pages else evidence.largest
+    row = {
+        "target": target,
+        "baseline": baseline,
+        "estimator": estimator,
+        "metric": shown_metric,
+        "slice": name,
+        "n": round(float(layout.unit("pages") @ moments.sums) if pages else evidence.seen - evidence.left_out),
+        "members": moments.members,
+        **dict.fromkeys((*NUMBERS, *LIFTS)),
+        "claim": False,
+        "ess": effective_size(moments, layout, target, pages) if weighted else evidence.seen - evidence.left_out,
+        "max_weight": float(largest[at]) if weighted else 1.0,
+        "verdict": verdict,
+    }
+    if verdict == "ok":
+        row |= _figures(evidence, pair, function, metric, estimator not in UNCLAIMED, settings)
+    return {key: _rounded(value) for key, value in row.items()}
 
 
 def _figures(
-    evidence: Evidence, target: str, baseline: str, estimator: str, metric: str, claim_level: float
+    evidence: Evidence,
+    pair: tuple[str, str],
+    function: Estimator,
+    metric: str,
+    claims: bool,
+    settings: EvaluateSettings,
 ) -> dict[str, Any]:
-    moments, estimate = evidence.moments, ESTIMATORS[estimator]
-    found = estimate(moments, LAYOUT, target, metric)
-    lower, upper = interval(found, moments)
-    figures: dict[str, Any] = {"estimate": found.value, "lower": lower, "upper": upper}
+    moments, layout = evidence.moments, evidence.layout
+    target, baseline = pair
+
+    def value(sums: np.ndarray, name: str) -> float:
+        return function(Moments(moments.members, sums, moments.products), layout, name, metric).value
+
+    found = function(moments, layout, target, metric)
+    replicated = [value(sums, target) for sums in evidence.replicated]
+    figures: dict[str, Any] = dict(
+        zip(NUMBERS, (found.value, *interval(found, moments), *boot_interval(replicated)), strict=True)
+    )
     if target == baseline:
         return figures
-    base = estimate(moments, LAYOUT, baseline, metric)
+    base = function(moments, layout, baseline, metric)
     if base.value > 0:
         relative = lift(found, base)
-        low, high = interval(relative, moments)
-        figures |= {"lift": relative.value, "lift_lower": low, "lift_upper": high}
-        figures["claim"] = estimator != "dm" and interval(relative, moments, claim_level)[0] > 0
+        of_base = [value(sums, baseline) for sums in evidence.replicated]
+        ratios = [a / b - 1 for a, b in zip(replicated, of_base, strict=True) if b > 0]
+        between = interval(relative, moments)
+        figures |= dict(zip(LIFTS, (relative.value, *between, *boot_interval(ratios)), strict=True))
+        figures["claim"] = claims and interval(relative, moments, settings.claim_level)[0] > 0
     else:  # nothing to be relative to; the difference may still be told from zero
-        figures["claim"] = estimator != "dm" and interval(difference(found, base), moments, claim_level)[0] > 0
+        figures["claim"] = claims and interval(difference(found, base), moments, settings.claim_level)[0] > 0
     return figures
 
 
 def _verdict(evidence: Evidence, targets: tuple[str, str], settings: EvaluateSettings, smallest_cell: int) -> str:
     """ "ok", or the first reason why nothing can be said."""
-    moments = evidence.moments
+    moments, layout = evidence.moments, evidence.layout
     if not evidence.seen:
         return "no decisions"
     share = evidence.left_out / evidence.seen
@@ -102,15 +162,50 @@ def _verdict(evidence: Evidence, targets: tuple[str, str], settings: EvaluateSet
     if moments.members < smallest_cell:
         return f"too few members: {moments.members} of {smallest_cell} needed"
     for target in targets:
-        size = effective_size(moments, LAYOUT, target)
+        if refused := thin_overlap(
+            moments, layout, target, float(evidence.largest[layout.targets.index(target)]), settings
+        ):
+            return refused
+    return "ok"
+
+
+def thin_overlap(
+    moments: Moments, layout: Layout, target: str, largest: float, settings: EvaluateSettings
+) -> str | None:
+    """Why the weights carry no estimate of this target, or None; ``largest`` is the largest weight.
+
+    Few takes with large weights make any estimate of a rare outcome: the layout's last metric is the take.
+    """
+    size = effective_size(moments, layout, target)
+    if size < settings.smallest_ess:
+        return f"too few decisions that agree with {target}: effective {size:.0f} of {settings.smallest_ess:.0f} needed"
+    weight = mean_weight(moments, layout, target)
+    if abs(weight.value - 1) > SUSPECT * standard_error(weight, moments) + 1e-9:
+        return f"weights for {target} average {weight.value:.3f}, not 1: the logged propensities are not those served"
+    # By the log's own rate, not by what the target's decisions brought: a limit on that would keep the lucky logs.
+    takes = float(layout.unit("r", layout.metrics[-1]) @ moments.sums)
+    share = largest / (takes + largest)
+    if share > settings.largest_weight_share:
+        limit = f"(at most {settings.largest_weight_share:.0%} allowed)"
+        return f"one take of weight {largest:.1f} would be {share:.0%} of all that is known of {target} {limit}"
+    known = size * takes / float(layout.unit("n") @ moments.sums)
+    if known < settings.smallest_takes:
+        return f"too few takes that agree with {target}: about {known:.0f} of {settings.smallest_takes:.0f} needed"
+    return None
+
+
+def _page_verdict(evidence: Evidence, targets: tuple[str, str], settings: EvaluateSettings) -> str:
+    moments, layout = evidence.moments, evidence.layout
+    for target in targets:
+        size = effective_size(moments, layout, target, pages=True)
         if size < settings.smallest_ess:
             needed = f"effective {size:.0f} of {settings.smallest_ess:.0f} needed"
-            return f"too few decisions that agree with {target}: {needed}"
-        weight = mean_weight(moments, LAYOUT, target)
-        if abs(weight.value - 1) > SUSPECT * standard_error(weight, moments) + 1e-9:
-            return (
-                f"weights for {target} average {weight.value:.3f}, not 1: the logged propensities are not those served"
-            )
+            return f"too few pages that agree with {target}: {needed}"
+        largest = float(evidence.largest_page[layout.targets.index(target)])
+        takes = float(layout.unit("r", layout.metrics[-1]) @ moments.sums)
+        share = largest / (takes + largest)
+        if share > settings.largest_weight_share:
+            return f"one take on the page of weight {largest:.1f} would be {share:.0%} of all that is known of {target}"
     return "ok"
 
 
@@ -122,12 +217,18 @@ def _rounded(value: Any) -> Any:
 
 
 def summary(rows: Iterable[Mapping[str, Any]]) -> str:
-    """The line a user reads: the reward of each behaviour against an even draw, by DR over all decisions."""
-    found = [
-        row
-        for row in rows
-        if (row["slice"], row["estimator"], row["metric"], row["baseline"]) == ("*", "dr", "reward", "uniform")
-    ]
+    """The lines a user reads, one a policy: the reward of each behaviour against an even draw, by DR over all
+    decisions."""
+    policies: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        if (row["slice"], row["estimator"], row["metric"], row["baseline"]) == ("*", "dr", "reward", "uniform"):
+            policies.setdefault(row["policy_id"], []).append(row)
+    if not policies:
+        return "nothing to evaluate"
+    return "\n".join(_line(found) for found in policies.values())
+
+
+def _line(found: list[Mapping[str, Any]]) -> str:
     said = []
     for row in found:
         if row["verdict"] != "ok":
@@ -135,7 +236,5 @@ def summary(rows: Iterable[Mapping[str, Any]]) -> str:
         elif row["lift"] is not None:
             span = f"{row['lift_lower']:+.1%} to {row['lift_upper']:+.1%}"
             said.append(f"{row['target']} {row['lift']:+.1%} ({span}{', claimed' if row['claim'] else ''})")
-    if not found:
-        return "nothing to evaluate"
     about = "policy {policy_id} on {n} decisions of {members} members".format(**found[0])
     return f"{about}, reward against uniform: {'; '.join(said) or 'nothing to say'}"

@@ -16,14 +16,23 @@ TARGETS = {
     "global": "one best artwork for everyone",
     "region": "the best artwork in each region",
     "user": "the best artwork for each member",
+    "served": "the same, with the policy's exploration",
 }
 ESTIMATORS = {
     "dr": "doubly robust",
     "snips": "self-normalised inverse propensity",
     "ips": "inverse propensity",
+    "sndr": "doubly robust, self-normalised",
+    "switch": "doubly robust, the model where weights are large",
+    "clipped": "inverse propensity, clipped",
+    "replay": "decisions that agree",
     "dm": "the model alone",
+    "page-items": "page as the sum of its titles",
+    "page-additive": "page where titles' effects add up",
+    "page-ips": "page as a whole",
+    "page-snips": "page as a whole, self-normalised",
 }
-METRICS = {"reward": "reward", "take": "take rate"}
+METRICS = {"reward": "reward", "take": "take rate", "page reward": "reward a page", "page take": "takes a page"}
 BASELINE = "uniform"
 ALL = "*"
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from keyart.evaluation.estimators import (
     ESTIMATORS,
@@ -37,7 +38,8 @@ def moments_of(layout, members, weights, reward, served=None, expected=None):
 
 # Four decisions of three members; propensities 1/2, 1/4, 1/4, 1/2; the target shows what was served in 1, 2 and 4.
 MEMBERS = np.array([5, 5, 7, 9])
-WEIGHTS = importance_weights(np.array([1, 1, 0, 1]), np.array([0.5, 0.25, 0.25, 0.5]))
+PROPENSITY = np.array([0.5, 0.25, 0.25, 0.5])
+WEIGHTS = importance_weights(np.array([1, 1, 0, 1]), PROPENSITY)
 REWARD = np.array([1.0, 0.5, 1.0, 0.0])
 SERVED = np.array([0.4, 0.2, 0.5, 0.1])
 EXPECTED = np.array([0.4, 0.2, 0.3, 0.1])
@@ -51,10 +53,16 @@ EXPECTED = np.array([0.4, 0.2, 0.3, 0.1])
         ("dm", (0.4 + 0.2 + 0.3 + 0.1) / 4),
         ("dr", (1.0 + 2 * 0.6 + 4 * 0.3 + 2 * -0.1) / 4),
         ("sndr", 1.0 / 4 + (2 * 0.6 + 4 * 0.3 + 2 * -0.1) / 8),
+        ("replay", (1.0 + 0.5 + 0.0) / 3),
+        ("clipped", (2 * 1 + 3 * 0.5) / 4),
+        ("switch", (1.0 + 2 * 0.6 + 2 * -0.1) / 4),
     ],
 )
 def test_by_hand(name, value):
-    moments = moments_of(ONE, MEMBERS, {"new": WEIGHTS}, REWARD, SERVED, {"new": EXPECTED})
+    rows = ONE.rows(
+        {"new": WEIGHTS}, {"reward": REWARD}, {"reward": SERVED}, {("new", "reward"): EXPECTED}, PROPENSITY, 3.0, 3.0
+    )
+    moments = Moments.of(member_sums(rows, MEMBERS))
     assert ESTIMATORS[name](moments, ONE, "new", "reward").value == pytest.approx(value)
     assert moments.members == 3
     assert effective_size(moments, ONE, "new") == pytest.approx(8**2 / (4 + 16 + 4))
@@ -82,6 +90,23 @@ def test_one_decision_a_member_is_the_textbook_interval():
     assert standard_error(found, moments) == pytest.approx(error)
     low, high = interval(found, moments, 0.99)
     assert (high - low) / 2 == pytest.approx(2.5758293 * error)
+
+
+def test_errors_are_scipys_and_the_sandwichs():
+    """One decision a member: scipy's standard error and interval. Clusters: Liang and Zeger 1986 with M / (M - 1)."""
+    rng = np.random.default_rng(5)
+    values, weights = rng.random(300), rng.gamma(2.0, size=300)
+    moments = moments_of(ONE, np.arange(300), {"new": np.ones(300)}, values)
+    found = ESTIMATORS["ips"](moments, ONE, "new", "reward")
+    assert standard_error(found, moments) == pytest.approx(stats.sem(values), rel=1e-9)
+    expected = stats.norm.interval(0.9, values.mean(), stats.sem(values))
+    np.testing.assert_allclose(interval(found, moments, 0.9), expected, rtol=1e-9)
+    members = rng.integers(0, 40, 300)
+    moments = moments_of(ONE, members, {"new": weights}, values)
+    found = ESTIMATORS["snips"](moments, ONE, "new", "reward")
+    scores = np.bincount(members, weights * (values - np.average(values, weights=weights)))
+    sandwich = np.sqrt((scores**2).sum() * 40 / 39) / weights.sum()
+    assert standard_error(found, moments) == pytest.approx(sandwich, rel=1e-9)
 
 
 def test_repeating_each_members_decision_adds_no_information():

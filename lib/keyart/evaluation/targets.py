@@ -1,0 +1,308 @@
+"""Target probabilities: what each behaviour of each policy would have shown, decision by decision.
+
+The behaviours of a policy are greedy (``global``, ``region``, ``user``: the level's or the member's best artwork) or as
+served (``served``: the same levels and overrides under the policy's own exploration, recomputed from its
+specification); beside them stands an even draw among what the log could show. Catalogue-sized tables and members'
+overrides in, one column of probabilities a target out.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numba import njit
+
+from keyart.evaluation.moments import Layout
+from keyart.evaluation.sums import Frame
+from keyart.policy.choices import GreedyChoices, level_choices
+from keyart.policy.exploration import Exploration
+
+__all__ = ["BEHAVIOURS", "METRICS", "Overrides", "PolicyTables", "Targets", "policy_tables"]
+
+BEHAVIOURS = ("uniform", "global", "region", "user", "served")
+GREEDY = BEHAVIOURS[1:4]
+METRICS = ("reward", "take")
+BEST_ONLY = {"uniform", "best", "epsilon-greedy"}
+"""Explorations whose probabilities depend on nothing but which artwork is best."""
+
+
+@dataclass(frozen=True)
+class PolicyTables:
+    """A policy on the codes of an evaluation: artworks, titles and regions are positions in its lists."""
+
+    policy_id: str
+    exploration: Exploration
+    everywhere: np.ndarray  # (T,) artwork shown to all, -1 where the policy does not know the title
+    by_region: np.ndarray  # (R, T)
+    served: np.ndarray  # (R, A) probability under the level's scores; 0 where the policy lacks the artwork
+    scores: np.ndarray  # (R, A) of the level that answers, not a number where the policy lacks the artwork
+
+    def best_only(self, title_of: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """How many artworks (R, T) a level has of each title, and the probabilities of the best and of any other among
+        so many, for explorations in BEST_ONLY."""
+        known, titles = np.isfinite(self.scores), len(self.everywhere)
+        sizes = np.stack([np.bincount(title_of, row, titles) for row in known]).astype(np.int64)
+        most = int(np.bincount(title_of, minlength=titles).max(initial=1))
+        hit, rest = np.ones(most + 1), np.zeros(most + 1)
+        if self.exploration.kind in BEST_ONLY:
+            for k in range(1, most + 1):
+                drawn = self.exploration.propensities((np.arange(k) == 0) * 1.0)
+                hit[k], rest[k] = drawn[0], drawn[-1] if k > 1 else 0.0
+        return sizes, hit, rest
+
+
+@dataclass(frozen=True)
+class Stacked:
+    """All policies' tables side by side: what a decision needs of ten policies lies together."""
+
+    everywhere: np.ndarray  # (T, G)
+    by_region: np.ndarray  # (R, T, G)
+    served: np.ndarray  # (R, A, G)
+    known: np.ndarray  # (R, A, G)
+    sizes: np.ndarray  # (R, T, G)
+    hit: np.ndarray  # (G, K)
+    rest: np.ndarray  # (G, K)
+
+
+@dataclass(frozen=True)
+class Overrides:
+    """Members' overrides under all policies: those of member i lie from offsets[i] to offsets[i + 1], by title."""
+
+    offsets: np.ndarray  # (members + 1,)
+    title: np.ndarray
+    policy: np.ndarray
+    artwork: np.ndarray
+    gain: np.ndarray
+
+    @classmethod
+    def of(cls, members: int, entries: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]) -> "Overrides":
+        """From each policy's (member, title, artwork, gain), one entry a member x title, in any order."""
+        member, title, artwork, gain = (np.concatenate(column) for column in zip(*entries, strict=True))
+        policy = np.repeat(np.arange(len(entries)), [len(own[0]) for own in entries])
+        order = np.lexsort((policy, title, member))
+        offsets = np.concatenate([[0], np.cumsum(np.bincount(member, minlength=members))])
+        codes = np.stack([title, policy, artwork]).astype(np.int32)[:, order]
+        return cls(offsets, codes[0], codes[1], codes[2], gain[order])
+
+    def part(self, first: int, last: int) -> "Overrides":
+        """Of members first to last (exclusive), counted from 0."""
+        return replace(self, offsets=self.offsets[first : last + 1])
+
+
+def policy_tables(
+    policy_id: str,
+    exploration: Exploration,
+    choices: GreedyChoices,
+    rows: Iterable[tuple[str, str, str, float, bool]],
+    artwork_ids: Sequence[str],
+    title_ids: Sequence[str],
+    title_of: np.ndarray,
+    regions: Sequence[str],
+) -> PolicyTables:
+    """From the rows of region_assignments as (level, cell, artwork_id, mean, is_default), as ``resolve`` reads them.
+
+    ``title_of`` (A,) is each artwork's title; artworks of a title stand together.
+    """
+    place = {artwork: i for i, artwork in enumerate(artwork_ids)}
+    cells: dict[tuple[str, str], np.ndarray] = {}
+    for level, cell, artwork, mean, default in rows:
+        shelf = cells.setdefault((level, cell), np.full((2, len(artwork_ids)), np.nan))
+        if artwork in place:
+            shelf[:, place[artwork]] = mean, default
+    known = {title: i for i, title in enumerate(choices.title_ids)}
+    column = np.array([known.get(title, -1) for title in title_ids], dtype=np.int64)
+    translate = np.array([place.get(a, -1) for a in choices.artwork_ids] + [-1], dtype=np.int64)
+
+    def translated(level: str, names: Sequence[str | None]) -> np.ndarray:
+        found = level_choices(choices, level, names)
+        return np.where(column >= 0, translate[found[:, np.maximum(column, 0)]], -1)
+
+    scores = np.full((len(regions), len(artwork_ids)), np.nan)
+    for r, region in enumerate(regions):
+        parent = choices.levels.parent(region)
+        for at in (("region", region), ("parent", parent), ("global", "*")):
+            if at in cells:
+                mean, default = cells[at]
+                here: np.ndarray = np.isfinite(mean)
+                # A level answers for a whole title or not at all.
+                missing = np.bincount(title_of, np.isfinite(scores[r]), len(title_ids)) == 0
+                new = here & missing[title_of]
+                top = _top(np.where(here, mean, -np.inf), title_of, len(title_ids))[title_of]
+                scores[r] = np.where(new, np.where(default == 1, np.nextafter(top, np.inf), mean), scores[r])
+    return PolicyTables(
+        policy_id,
+        exploration,
+        translated("global", [None])[0],
+        translated("region", list(regions)),
+        _draws(exploration, scores, title_of, len(title_ids)).astype(np.float32),
+        scores,
+    )
+
+
+def _top(scores: np.ndarray, title_of: np.ndarray, titles: int) -> np.ndarray:
+    """Highest score of each title, (T,)."""
+    top = np.full(titles, -np.inf)
+    np.maximum.at(top, title_of, scores)
+    return top
+
+
+def _draws(exploration: Exploration, scores: np.ndarray, title_of: np.ndarray, titles: int) -> np.ndarray:
+    """Probabilities (R, A) of draws among each title's artworks; 0 where there is no score."""
+    if not scores.size:
+        return np.zeros(scores.shape)
+    starts = np.searchsorted(title_of, np.arange(titles))
+    column = np.arange(len(title_of)) - starts[title_of]
+    padded = np.full((len(scores), titles, int(column.max()) + 1), -np.inf)
+    padded[:, title_of, column] = np.where(np.isfinite(scores), scores, -np.inf)
+    known = np.any(padded > -np.inf, axis=2)
+    padded[~known] = 0.0  # nothing to draw from: cleared again below
+    drawn = np.where(known[..., None], exploration.propensities(padded), 0.0)
+    return drawn[:, title_of, column]
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Behaviours of some policies; columns of ``fill``: the even draw that all share, then policy by policy the greedy
+    ones, then the policies as served."""
+
+    policies: tuple[PolicyTables, ...]
+    title_of: np.ndarray  # (A,)
+    behaviours: tuple[str, ...] = BEHAVIOURS  # in the order of BEHAVIOURS, uniform among them
+
+    @property
+    def greedy(self) -> tuple[str, ...]:
+        """Behaviours that show one artwork."""
+        return tuple(name for name in self.behaviours if name in GREEDY)
+
+    def order(self) -> np.ndarray:
+        """(G, behaviours) where each policy's behaviours stand among the columns of ``fill``."""
+        count, greedy = len(self.policies), self.greedy
+        g = np.arange(count)[:, None]
+        place = {name: 1 + len(greedy) * g + k for k, name in enumerate(greedy)}
+        place |= {"uniform": 0 * g, "served": 1 + len(greedy) * count + g}
+        return np.hstack([place[name] for name in self.behaviours])
+
+    @property
+    def frame(self) -> Frame:
+        """Of all policies' columns, in the order in which ``fill`` writes them."""
+        frame, order = Frame.of([Layout(self.behaviours, METRICS)] * len(self.policies)), self.order()
+        _, first = np.unique(order.ravel(), return_index=True)
+        group = np.concatenate([[-1], frame.group[first[1:]]])
+        return replace(frame, group=group, columns=frame.columns[first], shared=True)
+
+    def stacked(self) -> Stacked:
+        """The tables as ``fill`` wants them; made once a worker."""
+        each = self.policies
+        sizes, hit, rest = (np.stack(part) for part in zip(*(p.best_only(self.title_of) for p in each), strict=True))
+        return Stacked(
+            np.stack([policy.everywhere for policy in each], axis=-1).astype(np.int32),
+            np.stack([policy.by_region for policy in each], axis=-1).astype(np.int32),
+            np.stack([policy.served for policy in each], axis=-1),
+            np.stack([np.isfinite(policy.scores) for policy in each], axis=-1),
+            np.moveaxis(sizes, 0, -1).astype(np.int32, order="C"),
+            hit,
+            rest,
+        )
+
+    def fill(
+        self,
+        pi: np.ndarray,
+        tables: Stacked,
+        title: np.ndarray,
+        region: np.ndarray,
+        kids: np.ndarray,
+        member: np.ndarray,
+        offsets: np.ndarray,
+        candidates: np.ndarray,
+        support: np.ndarray,
+        overrides: Overrides,
+    ) -> None:
+        """Write probabilities (pairs, targets); title, region, kids, member (n,), candidates cut by ``offsets``."""
+        wanted = np.array([name in self.behaviours for name in BEHAVIOURS])
+        weighing = [policy.exploration.kind not in BEST_ONLY for policy in self.policies] if wanted[-1] else []
+        entry = np.full((len(title), len(self.policies)) if any(weighing) else (0, 0), -1)
+        _fill(
+            pi, entry, wanted, title, region, kids, member, offsets, candidates, support, self.title_of,
+            overrides.offsets, overrides.title, overrides.policy, overrides.artwork,
+            tables.everywhere, tables.by_region, tables.served, tables.known, tables.sizes, tables.hit, tables.rest,
+        )  # fmt: skip
+        for g in np.flatnonzero(weighing):
+            column = self.order()[g, -1]
+            self._redrawn(pi, column, self.policies[g], entry[:, g], title, region, offsets, candidates, overrides)
+
+    def _redrawn(self, pi, column, policy, entry, title, region, offsets, candidates, overrides) -> None:
+        """Draws where a member's own artwork stands above the level's best, for explorations that weigh all scores."""
+        starts = np.searchsorted(self.title_of, np.arange(len(policy.everywhere) + 1))
+        for i in np.flatnonzero(entry >= 0):
+            stands = slice(starts[title[i]], starts[title[i] + 1])
+            scores = np.nan_to_num(policy.scores[region[i], stands], nan=-np.inf)
+            own = overrides.artwork[entry[i]] - starts[title[i]]
+            scores[own] = np.nextafter(scores.max() + overrides.gain[entry[i]], np.inf)
+            here = np.arange(offsets[i], offsets[i + 1])
+            here = here[self.title_of[candidates[here]] == title[i]]
+            pi[here, column] = policy.exploration.propensities(scores)[candidates[here] - starts[title[i]]]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _fill(
+    pi, entry, wanted, title, region, kids, member, offsets, candidates, support, title_of,
+    own_offsets, own_titles, own_policies, own_artworks, everywhere, by_region, served, known, sizes, hit, rest,
+):  # fmt: skip
+    """What ``Targets.fill`` writes; ``entry`` (n, G), unless empty, says which override each decision has."""
+    policies = everywhere.shape[1]
+    each = 0
+    for k in range(1, 4):
+        each += wanted[k]
+    last = 1 + policies * each
+    of_user = each - 1  # the user's own choice is the last of the greedy ones
+    for i in range(len(title)):
+        first, end, r, t = offsets[i], offsets[i + 1], region[i], title[i]
+        count = 0
+        for j in range(first, end):
+            count += support[j]
+        shelf = served[r]
+        for j in range(first, end):
+            share = 1.0 / count if support[j] else 0.0
+            pi[j, 0] = share
+            if wanted[4]:
+                for g in range(policies):
+                    pi[j, last + g] = shelf[candidates[j], g]
+        if each:
+            for g in range(policies):
+                at = 1 + each * g
+                for k in range(1, 4):
+                    if wanted[k]:
+                        choice = everywhere[t, g] if k == 1 else by_region[r, t, g]
+                        for j in range(first, end):
+                            pi[j, at] = 1.0 if candidates[j] == choice else 0.0
+                        at += 1
+        if kids[i]:
+            continue
+        own, stop = _first_own(own_offsets, own_titles, member[i], t), own_offsets[member[i] + 1]
+        while own < stop and own_titles[own] == t:
+            g, personal = own_policies[own], own_artworks[own]
+            # An override with what the level does not have is passed over, as resolve does.
+            if by_region[r, t, g] >= 0 and title_of[personal] == t and known[r, personal, g]:
+                if len(entry):
+                    entry[i, g] = own
+                for j in range(first, end):
+                    here = candidates[j] == personal
+                    if wanted[3]:
+                        pi[j, 1 + each * g + of_user] = 1.0 if here else 0.0
+                    if wanted[4]:
+                        if here:
+                            pi[j, last + g] = hit[g, sizes[r, t, g]]
+                        elif pi[j, last + g] > 0.0:  # what the level would not draw, this does not draw either
+                            pi[j, last + g] = rest[g, sizes[r, t, g]]
+            own += 1
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _first_own(offsets, titles, member, title):
+    """Place of a member's first override of a title or of a later one; the end where there is none."""
+    low, size = offsets[member], offsets[member + 1] - offsets[member]
+    while size > 0:  # without branches that depend on the data
+        half = (size + 1) // 2
+        low += half * (titles[low + half - 1] < title)
+        size -= half
+    return low

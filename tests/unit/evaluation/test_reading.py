@@ -1,0 +1,162 @@
+"""An examination of Arrow tables as Spark's workers get them: what is read, cut into parts and slices, and refused."""
+
+from datetime import date, timedelta
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from keyart.errors import ModelError
+from keyart.evaluation import reading
+from keyart.evaluation.estimators import ESTIMATORS
+from keyart.evaluation.examination import CandidateSets, Examination
+from keyart.evaluation.reading import examine
+from keyart.evaluation.replay import ALL, WHOLE, Limits
+from keyart.evaluation.reward_model import RewardModel
+from keyart.evaluation.targets import PolicyTables, Targets
+from keyart.policy.exploration import EpsilonGreedy
+
+DAY0 = date(2026, 1, 1)
+ARTWORKS, TITLES = ("A0", "A1", "B0", "B1", "B2"), ("A", "B")
+TITLE_OF = np.array([0, 0, 1, 1, 1])
+LOGGED = {11: [0.6, 0.4], 22: [0.5, 0.3, 0.2]}  # by the hash of the candidate set
+REGIONS = ("JP", "SE")
+MEMBERS = 40
+
+
+def policy() -> PolicyTables:
+    best = np.array([[0, 2], [1, 4]])  # of each title in each region
+    served = np.zeros((2, 5), np.float32)
+    for r in range(2):
+        for t, (first, end) in enumerate(((0, 2), (2, 5))):
+            served[r, first:end] = 0.3 / (end - first)
+            served[r, best[r, t]] += 0.7
+    return PolicyTables("p", EpsilonGreedy(0.3), np.array([0, 3]), best, served, np.zeros((2, 5)))
+
+
+def examination(**changes) -> Examination:
+    rates = np.full((3, 2, 5, 2), 0.1) * np.arange(1, 4)[:, None, None, None]
+    features, weights = np.arange(10.0).reshape(5, 2) / 10, np.array([[0.5, 0.0], [0.0, 0.2], [0.1, 0.1]])
+    given = {
+        "targets": Targets((policy(),), TITLE_OF),
+        "model": RewardModel(rates.astype(np.float32), features.astype(np.float32), weights.astype(np.float32)),
+        "sets": CandidateSets(
+            np.array([11, 22]), np.array([0, 1]), np.array([0, 2, 5]), np.arange(5), np.ones(5, dtype=bool)
+        ),
+        "artwork_ids": ARTWORKS,
+        "title_ids": TITLES,
+        "regions": REGIONS,
+        "first_days": np.array([(DAY0 - date(1970, 1, 1)).days, (DAY0 - date(1970, 1, 1)).days + 3]),
+        "log_start": (DAY0 - date(1970, 1, 1)).days,
+        "arrays": {"member_mean": np.zeros(3), "member_scale": np.ones(3)},
+        "lengths": (1, 2),
+        "segments": ("drama", "comedy"),
+        "of_held_out_only": True,
+        "limits": Limits(replicates=25),
+    }
+    return Examination(**{**given, **changes})
+
+
+def log() -> pa.Table:
+    """Every member's decisions, vectors of most and overrides of some, sorted as Spark sorts them."""
+    rng, rows = np.random.default_rng(4), []
+    for i in range(MEMBERS):
+        user = {"user_key": f"{i:04x}"}
+        if i % 5:
+            mix = [0.9, 0.1] if i % 2 else [0.2, 0.8]
+            rows.append({**user, "factors": [float(i % 3)], "genre_mix": mix, "history": i % 7})
+        if i % 3 == 0:
+            rows.append(
+                {**user, "policy_id": "p", "title_ids": ["B", "gone"], "artwork_ids": ["B1", "X"], "gains": [0.1, 1.0]}
+            )
+            rows.append({**user, "policy_id": "other", "title_ids": ["A"], "artwork_ids": ["A0"], "gains": [0.1]})
+        for k in range(6):
+            chosen = 11 if k % 2 else 22
+            slot = int(rng.choice(len(LOGGED[chosen]), p=LOGGED[chosen]))
+            take = float(rng.random() < 0.3)
+            rows.append(
+                {
+                    **user, "code": i * 977 - 5000, "fold": i % 3, "held": i % 4 == 0, "kids": i == 6,
+                    "epoch": DAY0 + timedelta(days=4 + k // 2 * 4), "region": REGIONS[i % 2],
+                    "device": ["tv", None][k % 2], "set": chosen, "slot": slot, "best": 0,
+                    "propensity": LOGGED[chosen][slot], "reward": 0.5 * take, "take": take,
+                }
+            )  # fmt: skip
+    schema = pa.schema(
+        {
+            "user_key": pa.string(), "code": pa.int64(), "fold": pa.int32(), "held": pa.bool_(), "epoch": pa.date32(),
+            "region": pa.string(), "device": pa.string(), "kids": pa.bool_(), "set": pa.int64(), "slot": pa.int32(),
+            "best": pa.int32(), "propensity": pa.float64(), "reward": pa.float64(), "take": pa.float64(),
+            "factors": pa.list_(pa.float32()), "genre_mix": pa.list_(pa.float32()), "history": pa.int32(),
+            "policy_id": pa.string(), "title_ids": pa.list_(pa.string()), "artwork_ids": pa.list_(pa.string()),
+            "gains": pa.list_(pa.float32()),
+        }
+    )  # fmt: skip
+    return pa.Table.from_pylist(rows, schema)
+
+
+def test_estimates_are_those_of_a_loop():
+    found = {name: evidence for (_, name), evidence in examine(examination(), log()).items()}
+    rows = [row for row in log().to_pylist() if row["set"] is not None]
+    weights = {"user": [], "served": [], "region": []}
+    for row in rows:
+        i, r = int(row["user_key"], 16), REGIONS.index(row["region"])
+        ids = ["A0", "A1"] if row["set"] == 11 else ["B0", "B1", "B2"]
+        level = {"A": ["A0", "A1"][r], "B": ["B0", "B2"][r]}[ids[0][0]]
+        user = "B1" if i % 3 == 0 and i != 6 and ids[0] == "B0" else level
+        served = ids[row["slot"]]
+        weights["region"].append((served == level) / row["propensity"])
+        weights["user"].append((served == user) / row["propensity"])
+        weights["served"].append((0.3 / len(ids) + 0.7 * (served == user)) / row["propensity"])
+    takes = np.array([row["take"] for row in rows])
+    for target, found_weights in weights.items():
+        w = np.array(found_weights)
+        for name, value in (("ips", (w * takes).mean()), ("snips", (w * takes).sum() / w.sum())):
+            estimate = ESTIMATORS[name](found[ALL].moments, WHOLE, target, "take").value
+            assert estimate == pytest.approx(value, rel=1e-6), (target, name)
+    sizes = {name: evidence.seen for name, evidence in found.items()}
+    assert sizes[ALL] == len(rows) == MEMBERS * 6
+    assert (sizes["device=tv"], sizes["device=unknown"]) == (MEMBERS * 3, MEMBERS * 3)
+    assert sizes["segment=unknown"] == 8 * 6
+    assert sizes["history=none"] == 6 * sum(1 for i in range(MEMBERS) if i % 5 == 0 or i % 7 == 0)
+    # Title B came three days after the log's start: a day, five and nine days before its decisions.
+    assert sizes["title age=there from the start"] == MEMBERS * 3
+    assert (sizes["title age=first week"], sizes["title age=first month"]) == (MEMBERS * 2, MEMBERS)
+
+
+def test_the_response_model_speaks_of_held_out_members_only():
+    """Of the others only the rates of the other folds are known: the direct method's word is theirs."""
+    rates = np.array([0.1, 0.2, 0.3])
+    held = [i for i in range(MEMBERS) if i % 4 == 0 and i % 5]
+    kept = pa.Table.from_pylist(
+        [row for row in log().to_pylist() if int(row["user_key"], 16) not in held], log().schema
+    )
+    found = examine(examination(), kept)[0, ALL]
+    mean = np.mean([rates[i % 3] for i in range(MEMBERS) if i not in held])
+    assert ESTIMATORS["dm"](found.moments, WHOLE, "user", "take").value == pytest.approx(mean, rel=1e-6)
+    every = examine(examination(of_held_out_only=False), kept)[0, ALL]
+    assert ESTIMATORS["dm"](every.moments, WHOLE, "user", "take").value != pytest.approx(mean, rel=1e-3)
+
+
+def test_parts_and_pieces_change_nothing(monkeypatch):
+    whole = examine(examination(), log())
+    monkeypatch.setattr(reading, "PART", 17)
+    monkeypatch.setattr("keyart.evaluation.examination.CACHE", 60)
+    pieces = examine(examination(), log())
+    assert whole.keys() == pieces.keys()
+    for key, evidence in whole.items():
+        np.testing.assert_allclose(pieces[key].moments.products, evidence.moments.products, rtol=1e-9, atol=1e-9)
+        np.testing.assert_allclose(pieces[key].replicated, evidence.replicated, rtol=1e-9, atol=1e-9)
+        np.testing.assert_array_equal(pieces[key].largest, evidence.largest)
+        assert (pieces[key].seen, pieces[key].moments.members) == (evidence.seen, evidence.moments.members)
+
+
+def test_a_log_that_changed_is_noticed():
+    sets = CandidateSets(np.array([11]), np.array([0]), np.array([0, 2]), np.arange(2), np.ones(2, dtype=bool))
+    with pytest.raises(ModelError, match="changed"):
+        examine(examination(sets=sets), log())
+
+
+def test_members_without_decisions_are_nothing():
+    rows = [row for row in log().to_pylist() if row["set"] is None]
+    assert examine(examination(), pa.Table.from_pylist(rows, log().schema)) == {}

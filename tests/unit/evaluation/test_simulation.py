@@ -1,0 +1,180 @@
+"""Bias and coverage over many simulated logs whose truths and biases are known in closed form.
+
+Each test runs twice: over some hundred logs with the other tests, over 4,000 with ``make soak``.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import pytest
+
+from keyart import seeding
+from keyart.evaluation.bootstrap import boot_interval, counts, replicates
+from keyart.evaluation.estimators import ESTIMATORS, Layout, Moments, interval
+from keyart.evaluation.findings import thin_overlap
+from keyart.evaluation.sums import Frame, add_up
+from keyart.settings import EvaluateSettings
+
+LAYOUT = Layout(("new",), ("take",))
+FRAME = Frame.of([LAYOUT])
+LOGGED = np.array([0.65, 0.2, 0.1, 0.05])  # the target's artwork is as often a rare one as the logger's best
+ARTWORKS, EACH, CLIP = len(LOGGED), 6, 8.0
+SETTINGS = EvaluateSettings()
+BOTH = [pytest.param(250, id="short"), pytest.param(4000, id="soak", marks=pytest.mark.soak)]
+
+
+@dataclass(frozen=True)
+class World:
+    """Members who like one artwork twice as much as the others, each with an appetite of their own."""
+
+    members: int
+    rate: float  # takes a decision of an artwork that is not liked
+    greedy: float  # probability with which the target shows what the member likes; the rest evenly
+    model: tuple[float, ...] = (0.05, 0.3, 0.1, 0.2)  # what the reward model says of the artworks: wrong
+
+    @property
+    def target(self) -> np.ndarray:
+        """(liked, artworks) probabilities."""
+        return (1 - self.greedy) / ARTWORKS + self.greedy * np.eye(ARTWORKS)
+
+    @property
+    def worth(self) -> np.ndarray:
+        """(liked, artworks) expected outcome."""
+        return self.rate * (1 + np.eye(ARTWORKS))
+
+    def truth(self) -> float:
+        """Of the target; every artwork is liked by a quarter of the members."""
+        return float((self.target * self.worth).sum(axis=1).mean())
+
+    def bias(self, name: str) -> float:
+        """Of an estimator, in closed form."""
+        weight = self.target / LOGGED
+        wrong = np.array(self.model) - self.worth
+        return {
+            "dm": float((self.target * wrong).sum(axis=1).mean()),
+            "clipped": -float((LOGGED * np.maximum(weight - CLIP, 0) * self.worth).sum(axis=1).mean()),
+            "switch": float((self.target * (weight > CLIP) * wrong).sum(axis=1).mean()),
+        }.get(name, 0.0)
+
+    def sums(self, run: int) -> tuple[np.ndarray, float]:
+        """One log's sums by member, and its largest weight."""
+        rng = seeding.rng(20, self.members, self.rate, self.greedy, run)
+        n = self.members * EACH
+        member = np.repeat(np.arange(self.members), EACH)
+        liked = rng.integers(0, ARTWORKS, self.members)[member]
+        appetite = 2 * rng.beta(2, 2, self.members)[member]  # 1 on average
+        slot = np.searchsorted(np.cumsum(LOGGED), rng.random(n))
+        take = (rng.random(n) < appetite * self.worth[liked, slot]).astype(float)
+        out, largest = np.zeros((self.members, len(LAYOUT.names))), np.zeros((self.members, 1))
+        add_up(
+            member, np.arange(n + 1) * ARTWORKS, slot, LOGGED[slot], take[:, None],
+            np.tile(self.model, n)[:, None], self.target[liked].reshape(-1, 1), np.ones((n, 1), dtype=bool),
+            FRAME.group, FRAME.starts, FRAME.columns, CLIP, CLIP, out, FRAME.common(0), largest,
+        )  # fmt: skip
+        return out, float(largest.max())
+
+
+WIDE = World(members=500, rate=0.1, greedy=0.9)
+
+
+@lru_cache(maxsize=8)
+def simulated(world: World, runs: int) -> list[tuple[Moments, float]]:
+    """Moments and largest weight of each log."""
+    found = (world.sums(run) for run in range(runs))
+    return [(Moments.of(sums), largest) for sums, largest in found]
+
+
+def values(world: World, runs: int, name: str) -> np.ndarray:
+    """The estimates of each log."""
+    return np.array([ESTIMATORS[name](m, LAYOUT, "new", "take").value for m, _ in simulated(world, runs)])
+
+
+@pytest.mark.parametrize("runs", BOTH)
+@pytest.mark.parametrize("name", ["ips", "dr"])
+def test_unbiased_though_the_model_is_wrong(name, runs):
+    found = values(WIDE, runs, name)
+    assert abs(found.mean() - WIDE.truth()) < 3 * found.std(ddof=1) / np.sqrt(runs)
+
+
+@pytest.mark.parametrize("runs", BOTH)
+@pytest.mark.parametrize("name", ["snips", "sndr"])
+def test_bias_of_self_normalising_is_small(name, runs):
+    found = values(WIDE, runs, name)
+    spread = found.std(ddof=1)
+    # A tenth of the standard deviation, and what the simulation itself does not know.
+    assert abs(found.mean() - WIDE.truth()) < 0.1 * spread + (0 if runs >= 4000 else 2 * spread / np.sqrt(runs))
+
+
+@pytest.mark.parametrize("runs", BOTH)
+@pytest.mark.parametrize("name", ["dm", "clipped", "switch"])
+def test_bias_is_the_closed_form(name, runs):
+    found = values(WIDE, runs, name)
+    bias = WIDE.bias(name)
+    error = 3 * found.std(ddof=1) / np.sqrt(runs)
+    assert abs(found.mean() - WIDE.truth() - bias) < error + 1e-12
+    assert abs(bias) > 2 * error  # the test can tell this bias from none
+
+
+def coverage(world: World, runs: int, name: str) -> tuple[float, float]:
+    """Share of intervals that hold the truth among the logs that are not refused, and the share of those."""
+    kept = [m for m, largest in simulated(world, runs) if thin_overlap(m, LAYOUT, "new", largest, SETTINGS) is None]
+    spans = [interval(ESTIMATORS[name](m, LAYOUT, "new", "take"), m) for m in kept]
+    return float(np.mean([low <= world.truth() <= high for low, high in spans])), len(kept) / runs
+
+
+WORLDS = [
+    pytest.param(WIDE, id="exploring target"),
+    pytest.param(World(members=600, rate=0.1, greedy=1.0), id="greedy target"),
+    pytest.param(World(members=2000, rate=0.03, greedy=0.9), id="rare takes"),
+    pytest.param(World(members=300, rate=0.2, greedy=0.5), id="near the log"),
+    pytest.param(World(members=300, rate=0.1, greedy=0.9), id="at the limit of the effective sample"),
+    pytest.param(World(members=450, rate=0.05, greedy=0.9), id="at the limit of takes"),
+    pytest.param(World(members=2500, rate=0.01, greedy=0.9), id="at the limit, very rare takes"),
+]
+
+
+@pytest.mark.parametrize("runs", BOTH)
+@pytest.mark.parametrize("world", WORLDS)
+@pytest.mark.parametrize("name", ["ips", "snips", "dr", "sndr"])
+def test_intervals_cover(world, name, runs):
+    covered, kept = coverage(world, runs, name)
+    assert kept > 0.7
+    slack = 0.0 if runs >= 4000 else 3 * np.sqrt(0.95 * 0.05 / runs)
+    assert 0.93 - slack <= covered <= 0.97 + slack
+
+
+@pytest.mark.parametrize("runs", BOTH)
+def test_refusals_do_not_keep_the_lucky_logs(runs):
+    """A limit on what the target's own decisions brought would: estimates that happen to be high would pass it. The
+    log's own rate knows little of them; what it knows must stay small beside the estimates' spread."""
+    world = World(members=450, rate=0.05, greedy=0.9)
+    kept = [thin_overlap(m, LAYOUT, "new", w, SETTINGS) is None for m, w in simulated(world, runs)]
+    found = values(world, runs, "ips")[kept]
+    assert 0.5 * runs < len(found) < 0.95 * runs
+    assert abs(found.mean() - world.truth()) < 0.2 * found.std(ddof=1) + 2 * found.std(ddof=1) / np.sqrt(len(found))
+
+
+@pytest.mark.parametrize("runs", BOTH)
+@pytest.mark.parametrize("world", [World(60, 0.1, 0.9), World(100, 0.03, 1.0)])
+def test_too_little_is_refused(world, runs):
+    refused = [thin_overlap(m, LAYOUT, "new", largest, SETTINGS) for m, largest in simulated(world, runs)]
+    assert all(refused)
+
+
+@pytest.mark.parametrize("runs", [pytest.param(60, id="short"), pytest.param(1000, id="soak", marks=pytest.mark.soak)])
+def test_bootstrap_covers(runs):
+    rng = np.random.default_rng(5)
+    codes = rng.integers(0, 2**63, WIDE.members).astype(np.uint64)
+    covered = []
+    for run in range(runs):
+        sums, _ = WIDE.sums(run)
+        moments = Moments.of(sums)
+        drawn = replicates(counts(codes + np.uint64(run), 100), sums)
+        estimates = [
+            ESTIMATORS["dr"](Moments(moments.members, row, moments.products), LAYOUT, "new", "take").value
+            for row in drawn
+        ]
+        low, high = boot_interval(estimates)
+        covered.append(low <= WIDE.truth() <= high)
+    assert 0.93 - 3 * np.sqrt(0.95 * 0.05 / runs) <= np.mean(covered) <= 0.97 + 3 * np.sqrt(0.95 * 0.05 / runs)

@@ -1,0 +1,124 @@
+"""Target probabilities of whole logs at once are those that the resolver serves one by one."""
+
+from datetime import date
+
+import numpy as np
+import pytest
+
+from keyart.evaluation.targets import BEHAVIOURS, Overrides, PolicyTables, Targets, policy_tables
+from keyart.policy.choices import GreedyChoices
+from keyart.policy.exploration import Best, EpsilonGreedy, Exploration, Softmax, Uniform
+from keyart.policy.resolve import ArtworkResolver, Override
+from keyart.policy.specification import Policy
+
+TITLES = ("A", "B", "C")
+ARTWORKS = ("A0", "A1", "A2", "B0", "B1", "B2", "B3", "C0", "C1")
+TITLE_OF = np.array([0, 0, 0, 1, 1, 1, 1, 2, 2])
+REGIONS = ("BR", "JP", "SE")  # BR has no level of its own nor a parent's, JP a parent's, SE its own
+PARENTS = {"SE": "nordics", "JP": "asia"}
+CELLS = (("global", "*"), ("parent", "asia"), ("region", "SE"))
+MISSING = {("region", "SE", "C"), ("parent", "asia", "B")}  # titles that a level does not know
+OLD = "B3"  # the second policy has no word on it
+EXPLORATIONS = [EpsilonGreedy(0.2), Softmax(0.3), Best(), Uniform()]
+
+
+def assignment(seed: int, without: str = "") -> list[dict]:
+    """Rows of region_assignments; in every cell a title's second best by mean is made its default, to be told apart."""
+    rng, rows = np.random.default_rng(seed), []
+    for level, cell in CELLS:
+        for t, title in enumerate(TITLES):
+            if (level, cell, title) in MISSING:
+                continue
+            ids = [a for a, of in zip(ARTWORKS, TITLE_OF, strict=True) if of == t and a != without]
+            means = rng.normal(size=len(ids))
+            default = int(np.argsort(-means)[min(1, len(ids) - 1)])
+            rows += [
+                {
+                    "policy_id": "p", "level": level, "cell": cell, "context": "*", "title_id": title, "artwork_id": a,
+                    "mean": float(m), "is_default": k == default, "reason": "",
+                }
+                for k, (a, m) in enumerate(zip(ids, means, strict=True))
+            ]  # fmt: skip
+    return rows
+
+
+def tables_of(rows: list[dict], exploration: Exploration) -> PolicyTables:
+    defaults = [(r["level"], r["cell"], r["title_id"], r["artwork_id"]) for r in rows if r["is_default"]]
+    choices = GreedyChoices.of(defaults, PARENTS, ARTWORKS)
+    levels = [(r["level"], r["cell"], r["artwork_id"], r["mean"], r["is_default"]) for r in rows]
+    return policy_tables("p", exploration, choices, levels, ARTWORKS, TITLES, TITLE_OF, REGIONS)
+
+
+MEMBERS = 12
+OWN = {  # member: title: artwork, gain; an artwork of another title, or one the policy lacks, is passed over
+    0: {"A": ("A2", 0.5), "B": ("B1", 0.1)},
+    1: {"B": ("B3", 0.2)},
+    2: {"C": ("C1", 1.0), "A": ("A0", 0.3)},
+    5: {"A": ("A1", 0.02)},
+}
+
+
+def overrides() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    found = [(m, TITLES.index(t), ARTWORKS.index(a), g) for m, own in OWN.items() for t, (a, g) in own.items()]
+    found.sort(key=lambda entry: entry[3])  # in no particular order
+    member, title, artwork, gain = zip(*found, strict=True)
+    return np.array(member), np.array(title), np.array(artwork), np.array(gain)
+
+
+@pytest.mark.parametrize("exploration", EXPLORATIONS, ids=lambda e: e.kind)
+def test_what_is_filled_in_is_what_the_resolver_serves(exploration):
+    rows = [assignment(1), assignment(2, without=OLD)]
+    targets = Targets((tables_of(rows[0], exploration), tables_of(rows[1], EpsilonGreedy(0.05))), TITLE_OF)
+    member = np.repeat(np.arange(MEMBERS), 3)
+    title, region = np.tile(np.arange(3), MEMBERS), member % 3
+    kids = member == 5
+    sizes = np.bincount(TITLE_OF)[title]
+    offsets = np.concatenate([[0], np.cumsum(sizes)])
+    candidates = np.concatenate([np.flatnonzero(t == TITLE_OF) for t in title])
+    support = np.ones(len(candidates), dtype=bool)
+    pi = np.full((len(candidates), 9), np.nan, dtype=np.float32)
+    own = Overrides.of(MEMBERS, [overrides(), overrides()])
+    targets.fill(pi, targets.stacked(), title, region, kids, member, offsets, candidates, support, own)
+    order = targets.order()
+    for g, (each, rule) in enumerate(zip(rows, (exploration, EpsilonGreedy(0.05)), strict=True)):
+        policy = Policy("p", rule, "salt", 0.0, "taste", date(2026, 1, 1), PARENTS)
+
+        def lookup(user):
+            return {t: Override(a, gain) for t, (a, gain) in OWN.get(int(user), {}).items()}
+
+        resolver = ArtworkResolver.of(policy, each, overrides=lookup)
+        for i in range(len(title)):
+            here = slice(offsets[i], offsets[i + 1])
+            ids = [ARTWORKS[a] for a in candidates[here]]
+            asked = {"title_id": TITLES[title[i]], "region": REGIONS[region[i]], "epoch": date(2026, 1, 2)}
+            answer = resolver.resolve(str(member[i]), kids=bool(kids[i]), **asked)
+            served = dict(zip(answer.candidate_set, answer.probabilities, strict=True))
+            column = {name: pi[here, order[g, k]] for k, name in enumerate(BEHAVIOURS)}
+            np.testing.assert_allclose(column["served"], [served.get(a, 0.0) for a in ids], atol=1e-6)
+            np.testing.assert_allclose(column["uniform"], 1 / len(ids), rtol=1e-6)
+            best = ArtworkResolver.of(
+                Policy("p", Best(), "", 0.0, "", date(2026, 1, 1), PARENTS), each, overrides=lookup
+            )
+            user = best.resolve(str(member[i]), kids=bool(kids[i]), **asked).artwork_id
+            level = best.resolve("99", **asked).artwork_id
+            assert ids[int(np.argmax(column["user"]))] == user and column["user"].sum() == 1
+            assert ids[int(np.argmax(column["region"]))] == level and column["region"].sum() == 1
+            everywhere = best.resolve("99", TITLES[title[i]], "nowhere", epoch=date(2026, 1, 2)).artwork_id
+            assert ids[int(np.argmax(column["global"]))] == everywhere
+
+
+def test_columns_follow_the_behaviours_asked_for():
+    every = tables_of(assignment(1), EpsilonGreedy(0.2))
+    targets = Targets((every, every), TITLE_OF, ("uniform", "user", "served"))
+    assert targets.order().tolist() == [[0, 1, 3], [0, 2, 4]]  # both are compared with the same even draw
+    frame = targets.frame
+    assert frame.group.tolist() == [-1, 0, 1, 0, 1]
+    width = 3 + 2 * 6
+    assert frame.starts.tolist() == [0, 3 + 3 * width, 6 + 6 * width]
+    assert frame.columns[targets.order()[0]].tolist() == [3, 3 + width, 3 + 2 * width]
+
+
+def test_overrides_are_cut_by_members():
+    own = Overrides.of(MEMBERS, [overrides()])
+    part = own.part(1, 3)
+    assert part.title[part.offsets[0] : part.offsets[2]].tolist() == [1, 0, 2]
