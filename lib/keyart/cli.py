@@ -26,9 +26,14 @@ JOBS: dict[str, str] = {
     "train-response": "learn what an image does, by region and by member",
     "assign-artwork": "write which artwork each region and each user gets",
     "evaluate-policy": "tell from the logs what a policy would have been worth",
+    "experiment": "plan an experiment (members, days), or register it",
+    "analyze-experiment": "compare an experiment's variants: ship, don't ship or keep running",
     "build-report": "write the page people look at",
     "run-pipeline": "all of the above in order",
 }
+
+ACTIONS: dict[str, tuple[str, tuple[str, ...]]] = {"experiment": ("experiment.action", ("plan", "register"))}
+"""Jobs with a first word of their own, and the setting it stands for."""
 
 # Shorthands that read better than --set; which job knows which.
 SHORTHANDS: dict[str, dict[str, tuple[str, str]]] = {
@@ -37,11 +42,20 @@ SHORTHANDS: dict[str, dict[str, tuple[str, str]]] = {
         "manifest": ("catalog.manifest", "CSV or JSON lines that names the films"),
     },
     "ingest-events": {"events": ("events.events", "log file or folder")},
+    "experiment": {
+        "metric": ("experiment.metric", "what decides, such as reward or minutes"),
+        "effect": ("experiment.minimum_effect", "relative effect worth finding"),
+        "power": ("experiment.power", "chance of finding it"),
+        "id": ("experiment.experiment_id", "name of the experiment"),
+    },
+    "analyze-experiment": {"id": ("experiment.experiment_id", "name of the experiment")},
     "build-report": {"report": ("report.folder", "folder that the site is written to")},
 }
 SHORTHANDS["run-pipeline"] = {
     key: value for job in ("ingest-catalog", "ingest-events", "build-report") for key, value in SHORTHANDS[job].items()
 }
+NUMBERS, NAMES = {"effect", "power"}, {"metric", "id"}
+"""Shorthands that are no paths."""
 
 
 def run_job(job: str, arguments: Sequence[str] | None = None) -> int:
@@ -67,12 +81,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _add_arguments(parser: argparse.ArgumentParser, job: str) -> None:
+    if job in ACTIONS:
+        parser.add_argument("action", choices=ACTIONS[job][1])
     parser.add_argument("--config", metavar="FILE", help="configuration, such as conf/local.yaml")
     parser.add_argument(
         "--tables", metavar="ROOT", help="where the Delta tables lie (folder, URL or catalog:NAME.SCHEMA)"
     )
     for name, (_, about) in SHORTHANDS.get(job, {}).items():
-        parser.add_argument(f"--{name}", metavar="PATH", help=about)
+        kind, shown = (float, "NUMBER") if name in NUMBERS else (str, "NAME" if name in NAMES else "PATH")
+        parser.add_argument(f"--{name}", type=kind, metavar=shown, help=about)
     parser.add_argument(
         "--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="override one setting; may be repeated"
     )
@@ -86,10 +103,14 @@ def _execute(job: str, parsed: argparse.Namespace) -> int:
     settings = load(parsed.config, overrides)
     # Paths are data, not YAML: a folder called 2001 stays text.
     short = {target: given[name] for name, (target, _) in SHORTHANDS.get(job, {}).items() if given.get(name)}
+    if job in ACTIONS:
+        short[ACTIONS[job][0]] = parsed.action
     if parsed.tables:
         short["tables"] = parsed.tables
     settings = with_values(settings, short)
     module = importlib.import_module(f"keyart.jobs.{job.replace('-', '_')}")
+    if not getattr(module, "needs_session", lambda _: True)(settings):
+        return int(module.run(None, settings) or 0)
     # Only now that the arguments are known to be good: importing pyspark takes seconds.
     from keyart.session import is_running, open_session
 
