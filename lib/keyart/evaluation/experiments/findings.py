@@ -316,9 +316,9 @@ def _cost_rows(design: Design, found: Gathered) -> list[dict[str, Any]]:
     rows = []
     for arm in _variants(design):
         price, gained, effect = _price(design, found, arm)
-        if effect is None or not effect.difference:
+        if effect is None or not effect.known:
             continue
-        scale = gained / effect.difference
+        scale = 1000 / ratio(found.moments[arm, ALL], unit("decisions"), unit("members")).value
         lower, upper = (scale * bound for bound in effect.interval(LEVEL))
         cost = design.rules.cost_per_1000_decisions
         said = f"{cost:g} buys {gained:+.3g} minutes"

@@ -1,0 +1,198 @@
+"""What a policy does to members and to the catalogue, whether or not it pays: arrays in, figures that add up out.
+
+Every decision is judged by what could have been shown: a behaviour is a distribution over the decision's candidates, so
+that exposure needs no luck of the draw; what came of it (takes, abandonment) is weighted by probability / propensity. A
+behaviour's figures are ratios of sums over members, with intervals clustered by member.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from keyart.evaluation.estimators import Functional, Moments, interval
+
+__all__ = [
+    "COLUMNS",
+    "MEASURES",
+    "Catalogue",
+    "Measure",
+    "Shown",
+    "divergence",
+    "entropy",
+    "member_figures",
+    "measure",
+]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Decisions (n,) of whole members, candidates (k,) laid end to end and cut by ``offsets`` (n + 1,).
+
+    Artworks and titles are positions in the catalogue's lists, -1 where these do not have them.
+    """
+
+    member: np.ndarray
+    late: np.ndarray  # in the second half of the days
+    title: np.ndarray
+    served: np.ndarray
+    previous: np.ndarray  # what the member saw for the title the time before, -1 for nothing
+    propensity: np.ndarray
+    offsets: np.ndarray
+    candidates: np.ndarray
+    take: np.ndarray
+    abandoned: np.ndarray
+    reward: np.ndarray
+
+    @property
+    def owner(self) -> np.ndarray:
+        """The decision of each candidate (k,)."""
+        return np.repeat(np.arange(len(self.member)), np.diff(self.offsets))
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """What is known of artworks (A,) and titles (T,). ``role`` is 0 where an artwork shows nobody known, 1 where it shows
+    one of its title's main people, 2 where only people of small roles."""
+
+    look: np.ndarray  # (A,) codes
+    role: np.ndarray  # (A,)
+    genres: np.ndarray  # (T, G) shares of each title's genres; rows of 0 where unknown
+
+
+COLUMNS = (
+    "members", "look_entropy", "genre_entropy", "both_halves", "look_drift", "genre_drift", "cast", "small_roles",
+    "weight", "takes", "abandoned", "reward", "places", "swaps",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Measure:
+    """Sum of ``top`` over sum of ``bottom`` of COLUMNS."""
+
+    top: str
+    bottom: str
+    about: str
+
+
+MEASURES: dict[str, Measure] = {
+    "look_entropy": Measure("look_entropy", "members", "variety of looks a member sees, 0 one look, 1 all alike often"),
+    "genre_entropy": Measure("genre_entropy", "members", "variety of genres a member sees, 0 one, 1 all alike often"),
+    "look_drift": Measure("look_drift", "both_halves", "how far the looks a member sees move within the days, [0, 1]"),
+    "genre_drift": Measure("genre_drift", "both_halves", "how far the genres a member sees move, [0, 1]"),
+    "small_roles": Measure("small_roles", "cast", "of pictures of known people, the share that shows small roles only"),
+    "abandonment": Measure("abandoned", "takes", "share of takes left within the first part: the picture misled"),
+    "take_fraction": Measure("takes", "weight", "takes per decision"),
+    "value": Measure("reward", "weight", "take x quality per decision"),
+    "swap_rate": Measure("swaps", "places", "share of decisions that show another artwork than the member saw before"),
+}
+
+
+def entropy(shares: np.ndarray) -> np.ndarray:
+    """Of rows (n, K) of weights, divided by the log of K: 0 for one kind, 1 for all alike; 0 for empty rows.
+
+    >>> entropy(np.array([[1.0, 1.0], [3.0, 0.0], [0.0, 0.0]])).round(6).tolist()
+    [1.0, 0.0, 0.0]
+    """
+    if shares.shape[1] < 2:
+        return np.zeros(len(shares))
+    p = _normal(shares)
+    logs = np.log(p, out=np.zeros_like(p), where=p > 0)
+    return -(p * logs).sum(axis=1) / np.log(shares.shape[1])
+
+
+def divergence(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Jensen-Shannon divergence of rows (n, K) of weights, in bits: 0 alike, 1 nothing in common.
+
+    >>> divergence(np.array([[1.0, 0], [1, 1]]), np.array([[0, 1.0], [2, 2]])).round(6).tolist()
+    [1.0, 0.0]
+    """
+    p, q = _normal(one), _normal(other)
+    middle = (p + q) / 2
+
+    def against(x: np.ndarray) -> np.ndarray:
+        ratio = np.divide(x, middle, out=np.ones_like(x), where=x > 0)
+        return (x * np.log2(ratio)).sum(axis=1)
+
+    return np.maximum((against(p) + against(q)) / 2, 0)
+
+
+def _normal(weights: np.ndarray) -> np.ndarray:
+    total = weights.sum(axis=1, keepdims=True)
+    return np.divide(weights, total, out=np.zeros_like(weights, dtype=np.float64), where=total > 0)
+
+
+def member_figures(shown: Shown, probabilities: np.ndarray, catalogue: Catalogue) -> np.ndarray:
+    """COLUMNS of each member (m, J) under a behaviour, given as probabilities of the candidates (k,)."""
+    m = int(shown.member.max(initial=-1)) + 1
+    owner = shown.owner
+    member, known = shown.member[owner], shown.candidates >= 0
+    looks, genres = int(catalogue.look.max(initial=0)) + 1, catalogue.genres.shape[1]
+
+    def seen_looks(rows: np.ndarray) -> np.ndarray:
+        kept = rows[owner] & known
+        place = member[kept] * looks + catalogue.look[shown.candidates[kept]]
+        return np.bincount(place, probabilities[kept], minlength=m * looks).reshape(m, looks)
+
+    def seen_genres(rows: np.ndarray) -> np.ndarray:
+        kept = rows & (shown.title >= 0)
+        counts = np.zeros((m, genres))
+        np.add.at(counts, shown.member[kept], catalogue.genres[shown.title[kept]])
+        return counts
+
+    every = np.ones(len(shown.member), dtype=bool)
+    halves = [np.bincount(shown.member[rows], minlength=m) > 0 for rows in (~shown.late, shown.late)]
+    both = (halves[0] & halves[1]).astype(np.float64)
+    role = np.where(known, catalogue.role[np.maximum(shown.candidates, 0)], 0)
+    drawn = _where(shown, probabilities, shown.served)
+    weight = drawn / shown.propensity
+    again = shown.previous >= 0
+    swapped = 1 - _where(shown, probabilities, shown.previous)
+
+    def total(values: np.ndarray) -> np.ndarray:
+        return np.bincount(shown.member, values, minlength=m)
+
+    column = {
+        "members": np.ones(m),
+        "look_entropy": entropy(seen_looks(every)),
+        "genre_entropy": entropy(seen_genres(every)),
+        "both_halves": both,
+        "look_drift": both * divergence(seen_looks(~shown.late), seen_looks(shown.late)),
+        "genre_drift": both * divergence(seen_genres(~shown.late), seen_genres(shown.late)),
+        "cast": np.bincount(member, probabilities * (role > 0), minlength=m),
+        "small_roles": np.bincount(member, probabilities * (role == 2), minlength=m),
+        "weight": total(weight),
+        "takes": total(weight * shown.take),
+        "abandoned": total(weight * shown.abandoned),
+        "reward": total(weight * shown.reward),
+        "places": total(again.astype(np.float64)),
+        "swaps": total(np.where(again, swapped, 0.0)),
+    }
+    return np.stack([column[name] for name in COLUMNS], axis=1)
+
+
+def _where(shown: Shown, probabilities: np.ndarray, artwork: np.ndarray) -> np.ndarray:
+    """Probability of ``artwork`` (n,) in each decision; 0 where it is not among the candidates."""
+    owner = shown.owner
+    hit = (shown.candidates == artwork[owner]) & (shown.candidates >= 0)
+    return np.bincount(owner, probabilities * hit, minlength=len(shown.member))
+
+
+def measure(moments: Moments, name: str, level: float = 0.95) -> tuple[float, float, float]:
+    """A measure and its interval, clustered by member; not a number where its bottom is 0."""
+    found = ratio_of(moments, name)
+    return (found.value, *interval(found, moments, level))
+
+
+def ratio_of(moments: Moments, name: str) -> Functional:
+    """The measure as a function of the moments of COLUMNS."""
+    top, bottom = (np.array([float(c == wanted) for c in COLUMNS]) for wanted in _parts(name))
+    below = float(bottom @ moments.sums)
+    if below == 0:
+        return Functional(float("nan"), np.full(len(COLUMNS), np.nan))
+    value = float(top @ moments.sums) / below
+    return Functional(value, (top - value * bottom) / below)
+
+
+def _parts(name: str) -> tuple[str, str]:
+    return MEASURES[name].top, MEASURES[name].bottom
