@@ -26,6 +26,7 @@ JOBS: dict[str, str] = {
     "train-response": "learn what an image does, by region and by member",
     "assign-artwork": "write which artwork each region and each user gets",
     "evaluate-policy": "tell from the logs what a policy would have been worth",
+    "measure-policy": "what a policy does to members and catalogue, against the limits that were set",
     "experiment": "plan an experiment (members, days), or register it",
     "analyze-experiment": "compare an experiment's variants: ship, don't ship or keep running",
     "build-report": "write the page people look at",

@@ -436,6 +436,21 @@ EXPERIMENT_RESULTS = _fields(
     ("verdict", TEXT, "of the primary metric: ship, don't ship, keep running or invalid, with reasons; else in a word"),
 )
 
+POLICY_MEASURES = _fields(
+    ("policy_id", TEXT, ""),
+    ("behaviour", TEXT, "logged, uniform, region, user: what is judged; limits: what a limit of assign-artwork cost"),
+    ("measure", TEXT, "look_entropy, abandonment, gini, ...; its meaning is in keyart.evaluation"),
+    ("segment", TEXT, "*, dimension=value, or of a gap the dimension"),
+    ("value", DOUBLE, ""),
+    ("lower?", DOUBLE, "of the 95% interval; null for what is no sample"),
+    ("upper?", DOUBLE, ""),
+    ("members", LONG, "it rests on; 0 where it is of the catalogue"),
+    ("limit?", TEXT, "low..high as configured; null where none is"),
+    ("within?", FLAG, "the value lies in the limit"),
+    ("from_day", DAY, ""),
+    ("to_day", DAY, "exclusive"),
+)
+
 ERASURES = _fields(
     ("request_id", TEXT, ""),
     ("suppression_key", TEXT, "hash of the member's id under a key of its own: keeps them out on re-delivery"),
@@ -486,6 +501,11 @@ TABLES: dict[str, TableSpec] = {
     "experiments": TableSpec("one test", EXPERIMENTS, ("experiment_id",)),
     "experiment_results": TableSpec(
         "a test's figures", EXPERIMENT_RESULTS, ("experiment_id", "kind", "variant", "metric", "segment", "day")
+    ),
+    "policy_measures": TableSpec(
+        "what a policy does to members and catalogue",
+        POLICY_MEASURES,
+        ("policy_id", "behaviour", "measure", "segment"),
     ),
     "erasures": TableSpec("an erasure and its proof", ERASURES, ("request_id",)),
     "runs": TableSpec("a stage of the pipeline that finished", RUNS, ("stage", "input_key", "finished_at")),

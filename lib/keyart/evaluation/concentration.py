@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-__all__ = ["alike_share", "coverage", "gini", "look_of", "niche_titles", "outlier_share", "roles", "spread"]
+__all__ = ["alike_share", "coverage", "gini", "niche_titles", "outlier_share", "roles", "spread"]
 
 LARGEST = 4_000_000
 """Distances held at a time."""
@@ -69,7 +69,7 @@ def alike_share(features: np.ndarray, title: np.ndarray, exposure: np.ndarray, s
     order = np.lexsort((-exposure, title))
     _, first = np.unique(title[order], return_index=True)
     leading = order[first][exposure[order[first]] > 0]
-    if titles < 2 or len(leading) < 2:
+    if titles < 2 or len(leading) < 2 or not features.shape[1]:
         return float("nan")
     rng = np.random.default_rng(seed)
     pairs = rng.integers(len(features), size=(2, 20_000))
@@ -92,15 +92,6 @@ def niche_titles(takes: np.ndarray, share: float) -> np.ndarray:
     niche = np.zeros(len(takes), dtype=bool)
     niche[np.argsort(takes, kind="stable")[: int(share * len(takes))]] = True
     return niche
-
-
-def look_of(moods: Sequence[str], shot_type: str) -> str:
-    """What an artwork looks like in a word: its strongest mood, else how near it is.
-
-    >>> look_of(["tense", "epic"], "wide"), look_of([], "close-up")
-    ('tense', 'close-up')
-    """
-    return moods[0] if moods else shot_type
 
 
 def roles(clusters: Sequence[Sequence[int]], titles: Sequence[str]) -> np.ndarray:

@@ -5,12 +5,13 @@ that exposure needs no luck of the draw; what came of it (takes, abandonment) is
 behaviour's figures are ratios of sums over members, with intervals clustered by member.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+from math import inf, log, nan, sqrt
+from statistics import NormalDist
 
 import numpy as np
 
-from keyart.evaluation.estimators import Functional, Moments, interval
+from keyart.evaluation.estimators import Functional, Moments, interval, standard_error
 
 __all__ = [
     "COLUMNS",
@@ -18,10 +19,13 @@ __all__ = [
     "Catalogue",
     "Measure",
     "Shown",
+    "calibration",
     "divergence",
     "entropy",
-    "member_figures",
+    "gap",
     "measure",
+    "member_figures",
+    "previous_of",
 ]
 
 
@@ -52,8 +56,7 @@ class Shown:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """What is known of artworks (A,) and titles (T,). ``role`` is 0 where an artwork shows nobody known, 1 where it shows
-    one of its title's main people, 2 where only people of small roles."""
+    """What is known of artworks (A,) and titles (T,), by position; ``role`` as ``concentration.roles`` has it."""
 
     look: np.ndarray  # (A,) codes
     role: np.ndarray  # (A,)
@@ -98,7 +101,7 @@ def entropy(shares: np.ndarray) -> np.ndarray:
         return np.zeros(len(shares))
     p = _normal(shares)
     logs = np.log(p, out=np.zeros_like(p), where=p > 0)
-    return -(p * logs).sum(axis=1) / np.log(shares.shape[1])
+    return np.abs((p * logs).sum(axis=1)) / np.log(shares.shape[1])
 
 
 def divergence(one: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -196,3 +199,50 @@ def ratio_of(moments: Moments, name: str) -> Functional:
 
 def _parts(name: str) -> tuple[str, str]:
     return MEASURES[name].top, MEASURES[name].bottom
+
+
+def previous_of(member: np.ndarray, title: np.ndarray, day: np.ndarray, served: np.ndarray) -> np.ndarray:
+    """What the member saw for the same title the day before that it was shown (n,); -1 where nothing.
+
+    >>> previous_of(np.array([0, 0, 0, 1]), np.array([5, 5, 6, 5]), np.array([2, 1, 3, 9]), np.arange(4)).tolist()
+    [1, -1, -1, -1]
+    """
+    order = np.lexsort((day, title, member))
+    same = np.zeros(len(order), dtype=bool)
+    same[1:] = (member[order[1:]] == member[order[:-1]]) & (title[order[1:]] == title[order[:-1]])
+    before = np.full(len(order), -1, dtype=np.int64)
+    before[order[1:]] = np.where(same[1:], served[order[:-1]], -1)
+    return before
+
+
+def gap(found: dict[str, Moments], name: str, level: float = 0.95) -> tuple[float, float, float] | None:
+    """Largest minus smallest value of a measure over groups, with an interval; None with fewer than two groups.
+
+    The interval is Bonferroni's over all pairs, because the two groups were picked by their values.
+    """
+    known = {key: ratio_of(moments, name) for key, moments in found.items()}
+    known = {key: value for key, value in known.items() if np.isfinite(value.value) and found[key].members > 1}
+    if len(known) < 2:
+        return None
+    ends = [pick(known, key=lambda key: known[key].value) for pick in (min, max)]
+    errors = [standard_error(known[key], found[key]) for key in ends]
+    value = known[ends[1]].value - known[ends[0]].value
+    pairs = len(known) * (len(known) - 1) / 2
+    reach = NormalDist().inv_cdf(1 - (1 - level) / 2 / pairs) * sqrt(errors[0] ** 2 + errors[1] ** 2)
+    return value, max(0.0, value - reach), value + reach
+
+
+def calibration(moments: Moments, level: float = 0.95) -> tuple[float, float, float]:
+    """Observed over predicted gain of overrides: 1 where members gain what was promised; with its interval.
+
+    From moments of (decisions with an override, their predicted gains in log reward, reward weighted to what the
+    override shows, reward weighted to the level's default).
+    """
+    n, promised, own, default = moments.sums
+    if not n or promised <= 0 or own <= 0 or default <= 0:
+        return nan, -inf, inf
+    mean = promised / n
+    value = log(own / default) / mean
+    gradient = np.array([value / n, -value / promised, 1 / own / mean, -1 / default / mean])
+    found = Functional(value, gradient)
+    return (found.value, *interval(found, moments, level))

@@ -144,10 +144,10 @@ def add_up(
             count = len(vector)
             yield pa.RecordBatch.from_pydict(
                 {
-                    "kind": [kind] * count,
-                    "arm": pa.array([arm] * count, pa.int32()),
-                    "segment": [segment] * count,
-                    "place": pa.array(range(count), pa.int32()),
+                    "kind": pa.repeat(kind, count),
+                    "arm": pa.repeat(pa.scalar(arm, pa.int32()), count),
+                    "segment": pa.repeat(segment, count),
+                    "place": pa.array(np.arange(count), pa.int32()),
                     "total": vector.astype(np.float64),
                 }
             )
