@@ -48,7 +48,11 @@ STAGES: tuple[Stage, ...] = (
         ("decisions", "artworks", "titles", "policies", "user_assignments"),
         ("responsibility", "evaluate", "time"),
     ),
-    Stage("build-report", ("titles", "artworks", "decisions", "evaluations", "user_assignments"), ("report",)),
+    Stage(
+        "build-report",
+        ("titles", "artworks", "decisions", "evaluations", "user_assignments", "policy_measures"),
+        ("report",),
+    ),
 )
 NEEDS_EVENTS = {"train-taste", "train-response", "assign-artwork", "evaluate-policy", "measure-policy"}
 

@@ -21,8 +21,9 @@ from keyart.policy.assignment import Overrides, Slate, best_of_title, build_slat
 from keyart.policy.columns import per_text, vectors
 from keyart.policy.exploration import EpsilonGreedy
 from keyart.policy.levels import Levels
+from keyart.policy.limiting import COSTS, Limits, cost_of, cost_rows, within_limits
 from keyart.policy.limits import is_available
-from keyart.policy.limits_spark import COSTS, Limits, cost_of, cost_rows, limits_for, with_looks, within_limits
+from keyart.policy.limits_spark import limits_for, with_looks
 from keyart.policy.reasons import level_reasons, member_reasons
 from keyart.policy.specification import Policy, content_hash, derived_id
 from keyart.schemas import TABLES
@@ -150,7 +151,8 @@ def limit_costs(tables: Tables, members: DataFrame, plan: Assignment) -> list[di
         for batch in batches:
             for start in range(0, batch.num_rows, step):
                 part = batch.slice(start, step)
-                yield cost_of(part.num_rows, *_found(plan, defaults, part)[1:])
+                sums = cost_of(part.num_rows, *_found(plan, defaults, part)[1:])
+                yield pa.RecordBatch.from_pylist([sums])
 
     rows = (
         members.where(~F.col("kids"))

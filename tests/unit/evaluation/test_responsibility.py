@@ -117,7 +117,7 @@ def test_intervals_cover_and_the_gap_of_equals_is_rarely_found():
     covered, found = 0, 0
     for _ in range(300):
         groups = {name: Moments.of(cluster(rng, 200, 0.3)) for name in ("SE", "NO", "JP", "IN")}
-        value, low, high = measure(groups["SE"], "small_roles")
+        _, low, high = measure(groups["SE"], "small_roles")
         covered += low <= 0.3 <= high
         found += gap(groups, "small_roles")[1] > 0
     assert 0.92 * 300 <= covered <= 0.98 * 300

@@ -1,12 +1,14 @@
 """Limits that assign-artwork obeys: one look's share of a member's titles, and artworks that mislead."""
 
+from datetime import date
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
 from keyart.policy.assignment import Overrides
+from keyart.policy.limiting import Limits, cost_of, cost_rows, within_limits
 from keyart.policy.limits import kept_by_look, misleading
-from keyart.policy.limits_spark import Limits, cost_of, cost_rows, within_limits
 
 
 def by_loop(member, gain, look, instead, counts, most):
@@ -51,9 +53,7 @@ def test_overrides_keep_their_order_and_the_cost_is_said():
     left = within_limits(found, defaults, same_look)
     assert left.member.tolist() == [0, 1] and left.artwork.tolist() == [3, 3]
     assert within_limits(found, defaults, Limits()) is found
-    sums = {name: column[0].as_py() for name, column in zip(
-        cost_of(2, found, left).schema.names, cost_of(2, found, left).columns, strict=True)}  # fmt: skip
-    rows = {row["measure"]: row["value"] for row in cost_rows(sums, "p", 4, None)}
+    rows = {row["measure"]: row["value"] for row in cost_rows(cost_of(2, found, left), "p", 4, date(2026, 1, 1))}
     assert rows == {"gain_lost": round(0.2 / 0.6, 10), "overrides_lost": round(1 / 3, 10), "artworks_withheld": 4}
 
 
