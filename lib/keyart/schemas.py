@@ -432,6 +432,7 @@ EXPERIMENT_RESULTS = _fields(
     ("correction?", TEXT, "how: Holm, Benjamini-Hochberg, over how many"),
     ("variance_kept?", DOUBLE, "share of the variance that CUPED left"),
     ("margin?", DOUBLE, "of a guardrail: relative loss that could be borne"),
+    ("shrunk?", DOUBLE, "of an artwork: the difference pulled towards 0 (empirical Bayes); an estimate, not a test"),
     ("sample_ratio_p", DOUBLE, "of planned against seen shares"),
     ("verdict", TEXT, "of the primary metric: ship, don't ship, keep running or invalid, with reasons; else in a word"),
 )

@@ -296,6 +296,8 @@ class ExperimentSettings:
     """Days since exposure by which the effect is shown."""
     quantiles: tuple[float, ...] = (0.5, 0.9)
     """Of minutes watched in a take."""
+    artworks: bool = False
+    """Also every artwork against its title's average, thousands at once: a pass more over the decisions."""
     cost_per_1000_decisions: Annotated[float, Range(0, 1e9)] = 0.0
     """What serving the variants costs more than control, in your money; 0: no price."""
     most_per_minute: Annotated[float, Range(0, 1e9)] = 0.0

@@ -27,7 +27,7 @@ SET = [
     "experiment.experiment_id=bright", "experiment.variants=[old, new]", f"experiment.from_day={START}",
     f"experiment.before_days={BEFORE}", "experiment.holdout=0.1", "experiment.minimum_effect=0.3",
     "experiment.guardrails={return: 0.5, abandonment: 0.9}", "experiment.cost_per_1000_decisions=1",
-    "experiment.looks=once", "experiment.secondary=[minutes, take_fraction]",
+    "experiment.looks=once", "experiment.artworks=true", "experiment.secondary=[minutes, take_fraction]",
 ]  # fmt: skip
 
 
@@ -139,7 +139,7 @@ def test_every_kind_of_row_is_there_and_right(world):
     tables, arms, decisions = world
     rows = tables.read("experiment_results").toPandas()
     wanted = {"control", "primary", "secondary", "guardrail", "segment", "incrementality", "novelty", "trend"}
-    assert set(rows["kind"]) == wanted | {"quantile", "cost", "stealing"}
+    assert set(rows["kind"]) == wanted | {"quantile", "cost", "stealing", "artwork"}
     assert not rows.duplicated(list(TABLES["experiment_results"].key)).any()
     minutes = rows[(rows["kind"] == "incrementality") & (rows["metric"] == "minutes")].set_index("variant")
     # Minutes come from the events: sessions on days -7, -5, ..., 5, of which 1, 3 and 5 lie in the experiment.
@@ -162,6 +162,14 @@ def test_every_kind_of_row_is_there_and_right(world):
     assert own["members"] == (arms >= 0).sum()
     assert own["lower"] < inside["reward"].mean() * 0.2 < own["upper"], "the favourite takes 1.1 / 0.9 as often"
     assert (arms == HOLDOUT).sum() > 50
+    x = inside[(inside["title_id"] == "A") & (inside["artwork_id"] == "x")]
+    artwork = rows[(rows["kind"] == "artwork") & (rows["segment"] == "title=A")].set_index("variant")
+    assert artwork.loc["x", "mean"] == pytest.approx(x["reward"].mean())
+    title = inside[inside["title_id"] == "A"]
+    assert artwork.loc["x", "control_mean"] == pytest.approx(
+        np.average(title["reward"], weights=1 / title["propensity"])
+    )
+    assert artwork["correction"].str.startswith("Benjamini-Hochberg over 6 artworks").all()
 
 
 def test_running_again_changes_nothing_and_the_rules_are_settled(world):

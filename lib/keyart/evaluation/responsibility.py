@@ -40,6 +40,7 @@ class Shown:
     late: np.ndarray  # in the second half of the days
     title: np.ndarray
     served: np.ndarray
+    place: np.ndarray  # of what was served among the decision's candidates
     previous: np.ndarray  # what the member saw for the title the time before, -1 for nothing
     propensity: np.ndarray
     offsets: np.ndarray
@@ -52,6 +53,10 @@ class Shown:
     def owner(self) -> np.ndarray:
         """The decision of each candidate (k,)."""
         return np.repeat(np.arange(len(self.member)), np.diff(self.offsets))
+
+    def weights(self, probabilities: np.ndarray) -> np.ndarray:
+        """Probability of what was served, given those of all candidates (k,), over its propensity (n,)."""
+        return probabilities[self.offsets[:-1] + self.place] / self.propensity
 
 
 @dataclass(frozen=True)
@@ -147,8 +152,7 @@ def member_figures(shown: Shown, probabilities: np.ndarray, catalogue: Catalogue
     halves = [np.bincount(shown.member[rows], minlength=m) > 0 for rows in (~shown.late, shown.late)]
     both = (halves[0] & halves[1]).astype(np.float64)
     role = np.where(known, catalogue.role[np.maximum(shown.candidates, 0)], 0)
-    drawn = _where(shown, probabilities, shown.served)
-    weight = drawn / shown.propensity
+    weight = shown.weights(probabilities)
     again = shown.previous >= 0
     swapped = 1 - _where(shown, probabilities, shown.previous)
 

@@ -107,11 +107,13 @@ def _genres(tables: Tables, choices: GreedyChoices) -> np.ndarray:
 def _findings(tables: Tables, decisions: DataFrame, judge: _Judge, policy_id: str, days: tuple[date, date]) -> Findings:
     kept = decisions.where(
         (F.col("epoch") >= F.lit(days[0])) & (F.col("epoch") < F.lit(days[1])) & F.col("reward").isNotNull()
-    )
+    ).where(F.array_contains("candidate_set", F.col("artwork_id")))
+    at = F.array_position("candidate_set", F.col("artwork_id"))
+    row = (F.unix_date("epoch").alias("day"), at.alias("place"))
     own = tables.read("user_assignments").where(F.col("policy_id") == policy_id)
     members = (
         kept.groupBy("user_key")
-        .agg(F.collect_list(F.struct(F.unix_date("epoch").alias("day"), *COLUMNS)).alias("decisions"))
+        .agg(F.collect_list(F.struct(*row, *COLUMNS)).alias("decisions"))
         .join(own.select("user_key", "title_ids", "artwork_ids", "gains"), on="user_key", how="left")
     )
     sums = add_up(members, lambda batch: _judge(judge, batch))
@@ -133,7 +135,7 @@ def _findings(tables: Tables, decisions: DataFrame, judge: _Judge, policy_id: st
 
 def _judge(judge: _Judge, batch: pa.RecordBatch) -> Iterator[tuple[Key, np.ndarray]]:
     nested = batch.column("decisions")
-    columns = {name: nested.flatten().field(name) for name in ("day", *COLUMNS)}
+    columns = {name: nested.flatten().field(name) for name in ("day", "place", *COLUMNS)}
     member, choices = owners(nested), judge.choices
     sizes = np.asarray(pc.list_value_length(columns["candidate_set"]))
     shown = _shown(judge, columns, member, sizes)
@@ -157,8 +159,7 @@ def _judge(judge: _Judge, batch: pa.RecordBatch) -> Iterator[tuple[Key, np.ndarr
             ("exposure", b, ALL),
             np.bincount(shown.candidates[known], probabilities[known], minlength=len(choices.artwork_ids)),
         )
-        served = shown.candidates == shown.served[owner]
-        weight = np.bincount(owner, probabilities * served, minlength=len(member)) / shown.propensity
+        weight = shown.weights(probabilities)
         there = shown.title >= 0
         takes = np.bincount(shown.title[there], (weight * shown.take)[there], minlength=len(choices.title_ids))
         yield ("takes", b, ALL), takes
@@ -175,6 +176,7 @@ def _shown(judge: _Judge, columns: Mapping[str, pa.Array], member: np.ndarray, s
         late=day >= judge.middle,
         title=title,
         served=served,
+        place=np.asarray(columns["place"], dtype=np.int64) - 1,
         previous=np.where(title >= 0, previous_of(member, title, day, served), -1),
         propensity=np.asarray(columns["propensity"]),
         offsets=np.concatenate([[0], np.cumsum(sizes)]),

@@ -14,11 +14,11 @@ SENSITIVE = (
     "cancer", "caste", "cathol", "child", "christ", "church", "communis", "conservativ", "creed", "deaf", "debt",
     "depress", "diabet", "disab", "divorc", "drag", "elder", "ethnic", "evangel", "faith", "femal", "femin", "gay",
     "gender", "gospel", "health", "hebrew", "hindu", "hispan", "hiv", "immigra", "incom", "indigen", "islam", "israel",
-    "jesus", "jew", "jewish", "koran", "kosher", "latin", "lesbian", "lgbt", "liberal", "male", "man", "marri", "men", "mental",
-    "migra", "minorit", "mormon", "mosque", "mother", "muslim", "nation", "nativ", "old", "orient", "orthodox",
-    "palestin", "parent", "politic", "poor", "pregnan", "pride", "protest", "queer", "quran", "race", "racial",
-    "refugee", "religi", "rich", "roma", "senior", "sex", "sikh", "skin", "spirit", "straight", "teen", "torah",
-    "trans", "transgender", "union", "vote", "wealth", "white", "widow", "woman", "women", "young", "youth",
+    "jesus", "jew", "jewish", "koran", "kosher", "latin", "lesbian", "lgbt", "liberal", "male", "man", "marri", "men",
+    "mental", "migra", "minorit", "mormon", "mosque", "mother", "muslim", "nation", "nativ", "old", "orient",
+    "orthodox", "palestin", "parent", "politic", "poor", "pregnan", "pride", "protest", "queer", "quran", "race",
+    "racial", "refugee", "religi", "rich", "roma", "senior", "sex", "sikh", "skin", "spirit", "straight", "teen",
+    "torah", "trans", "transgender", "union", "vote", "wealth", "white", "widow", "woman", "women", "young", "youth",
 )  # fmt: skip
 """Beginnings of words that could point at who somebody is; short ones must be the whole word."""
 WHOLE = {

@@ -32,6 +32,7 @@ SHOWN = Shown(
     late=np.array([False, False, True, True]),
     title=np.array([0, 1, 0, 1]),
     served=np.array([0, 3, 1, 2]),
+    place=np.array([0, 1, 1, 0]),
     previous=np.array([-1, -1, 0, -1]),
     propensity=np.array([0.5, 0.25, 0.5, 0.75]),
     offsets=np.array([0, 2, 4, 6, 8]),

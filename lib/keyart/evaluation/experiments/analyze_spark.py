@@ -10,9 +10,11 @@ from pyspark.sql import functions as F
 
 from keyart.errors import ConfigError, ModelError
 from keyart.evaluation.estimators import Moments
+from keyart.evaluation.experiments.artworks_spark import artwork_rows
 from keyart.evaluation.experiments.comparison import flat, unflat
 from keyart.evaluation.experiments.design import Design
-from keyart.evaluation.experiments.findings import ALL, Gathered, experiment_rows
+from keyart.evaluation.experiments.findings import experiment_rows
+from keyart.evaluation.experiments.gathered import ALL, Gathered
 from keyart.evaluation.experiments.members import by_day, exposed_members
 from keyart.evaluation.experiments.metrics import metric_named, place
 from keyart.evaluation.experiments.pass_spark import EPOCH, Key, add_up, days_of, member_days
@@ -48,7 +50,12 @@ def analyse(tables: Tables, settings: Settings) -> list[dict[str, Any]]:
     found = gather(tables, design, settings.experiment)
     if not any(segment == ALL for _, segment in found.moments):
         raise ModelError(f"no member of experiment {design.experiment_id} was shown a decision yet")
-    return experiment_rows(design, found, settings.experiment.quantiles, settings.privacy.smallest_cell)
+    smallest = settings.privacy.smallest_cell
+    rows = experiment_rows(design, found, settings.experiment.quantiles, smallest)
+    if settings.experiment.artworks:
+        days = (F.col("epoch") >= F.lit(design.from_day)) & (F.col("epoch") < F.lit(_end(tables, design)))
+        rows += artwork_rows(tables.read("decisions").where(days), design, smallest, rows[0]["sample_ratio_p"])
+    return rows
 
 
 def write_results(tables: Tables, rows: list[dict[str, Any]]) -> None:

@@ -11,7 +11,7 @@ from keyart.evaluation.experiments.metrics import metric_named
 from keyart.evaluation.experiments.randomisation import Split
 from keyart.settings import ExperimentSettings
 
-__all__ = ["Design", "Rules", "design_of"]
+__all__ = ["Design", "Rules", "design_of", "margins_of", "shares_of"]
 
 CONTINUOUS = "continuous"
 
@@ -95,6 +95,14 @@ def shares_of(settings: ExperimentSettings) -> tuple[float, ...]:
     return (1 / count,) * count
 
 
+def margins_of(settings: ExperimentSettings) -> dict[str, float]:
+    """Guardrails and their margins; ConfigError where a margin is no number."""
+    try:
+        return {name: float(margin) for name, margin in settings.guardrails.items()}
+    except ValueError as error:
+        raise ConfigError(f"experiment.guardrails: {error}") from error
+
+
 def design_of(settings: ExperimentSettings, members: tuple[int, ...] = (), days: int = 0) -> Design:
     """From the settings and what was planned; ConfigError names the key that is missing or does not fit."""
     for key in ("experiment_id", "from_day"):
@@ -104,10 +112,6 @@ def design_of(settings: ExperimentSettings, members: tuple[int, ...] = (), days:
     if len(set(settings.variants)) != len(shares):
         raise ConfigError("experiment.variants must name a different policy_id for each share, control first")
     metric_named(settings.metric)
-    try:
-        guardrails = {name: float(margin) for name, margin in settings.guardrails.items()}
-    except ValueError as error:
-        raise ConfigError(f"experiment.guardrails: {error}") from error
     if settings.to_day and settings.from_day and settings.to_day <= settings.from_day:
         raise ConfigError(f"experiment.to_day {settings.to_day} is not after from_day {settings.from_day}")
     rules = Rules(
@@ -116,7 +120,7 @@ def design_of(settings: ExperimentSettings, members: tuple[int, ...] = (), days:
         settings.alpha,
         settings.looks,
         tuple(name for name in settings.secondary if name != settings.metric),
-        guardrails,
+        margins_of(settings),
         members,
         days,
         settings.cost_per_1000_decisions,

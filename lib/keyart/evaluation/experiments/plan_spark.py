@@ -1,6 +1,6 @@
 """keyart experiment plan: what the metric looks like in the logs, in windows of several lengths, in one pass."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date
 
 import numpy as np
@@ -36,17 +36,15 @@ def baseline_of(moments: Moments, metric: Metric, days: int) -> Baseline:
     return Baseline(days, moments.members, y.value, float(np.sqrt(joint[0, 0] * moments.members)), correlation)
 
 
-def baselines(tables: Tables, metric: Metric) -> list[Baseline]:
-    """The metric in the last days of the logs, for each window that they cover; none without matured decisions."""
+def baselines(tables: Tables, metrics: Sequence[Metric]) -> dict[str, list[Baseline]]:
+    """The metrics in the last days of the logs, by window that these cover; none without matured decisions."""
     decisions = tables.read_or_empty("decisions")
     matured = decisions.where(F.col("reward").isNotNull())
     row = matured.agg(F.min(F.unix_date("epoch")), F.max(F.unix_date("epoch"))).first()
     if row is None or row[0] is None:
-        return []
+        return {metric.name: [] for metric in metrics}
     first, end = int(row[0]), int(row[1]) + 1
     windows = [days for days in WINDOWS if days <= end - first] or [end - first]
-    if metric.top == "titles":
-        windows = windows[-1:]  # different titles of a short window are not known from those of a long one
     longest = windows[-1]
     events = tables.read("events") if tables.exists("events") else None
 
@@ -57,11 +55,16 @@ def baselines(tables: Tables, metric: Metric) -> list[Baseline]:
             yield ("window", window, "*"), flat(moments)
 
     members = member_days(decisions, events, _day(end - 2 * longest), _day(end - longest), _day(end))
-    return [
-        baseline_of(unflat(v), metric, window)
-        for (_, window, _), v in sorted(add_up(members, judge).items())
-        if v[0] >= 2
-    ]
+    added = add_up(members, judge).items()
+    sums = [(window, unflat(v)) for (_, window, _), v in sorted(added, key=lambda one: one[0]) if v[0] >= 2]
+    return {
+        metric.name: [
+            baseline_of(moments, metric, window)
+            for window, moments in sums
+            if metric.top != "titles" or window == longest  # titles of a short window are not told from a long one's
+        ]
+        for metric in metrics
+    }
 
 
 def register(tables: Tables, design: Design) -> None:

@@ -5,7 +5,7 @@ NormalIndPower). With several variants each comparison is made at alpha over the
 needs less than: the plan errs on the safe side. CUPED (Deng et al. 2013) leaves 1 - correlation^2 of the variance.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, sqrt
 
@@ -22,6 +22,7 @@ __all__ = [
     "described",
     "detectable_effect",
     "given_baseline",
+    "guardrail_lines",
     "member_plan",
     "members_needed",
     "power_of",
@@ -147,6 +148,33 @@ def member_plan(
     if not short:
         raise ConfigError("fewer than two members a variant: give the experiment more traffic or more days of logs")
     return min(short, key=lambda plan: plan.effect)
+
+
+def guardrail_lines(
+    plan: Plan,
+    known: Mapping[str, Sequence[Baseline]],
+    margins: Mapping[str, float],
+    alpha: float,
+    power: float,
+    looks: str = "once",
+) -> list[str]:
+    """For each guardrail whether the plan's members can show that a loss is smaller than its margin, where none is.
+
+    Non-inferiority, one-sided at ``alpha``; the variance is that of the plan's own window.
+    """  # fmt: skip
+    lines = []
+    control, ratio = plan.members[0], min(plan.members[1:]) / plan.members[0]
+    for name, margin in margins.items():
+        base = next((one for one in known.get(name, ()) if one.days == plan.days and one.mean and one.sd), None)
+        if base is None:
+            lines.append(f"guardrail {name}: nothing in the logs tells how much it varies")
+            continue
+        sd = base.sd * sqrt(1 - base.correlation**2)
+        shown = detectable_effect(sd, control, control * ratio, 2 * alpha, power, looks) / abs(base.mean)
+        needed = members_needed(margin * base.mean, sd, 2 * alpha, power, ratio, looks)
+        enough = "enough for" if shown <= margin else f"{ceil(needed):,} in control are needed for"
+        lines.append(f"guardrail {name}: these members can rule out a loss of {shown:.2%}; {enough} {margin:.2%}")
+    return lines
 
 
 def given_baseline(settings: ExperimentSettings) -> Baseline | None:

@@ -9,9 +9,17 @@ from statsmodels.stats.power import NormalIndPower
 
 from keyart.errors import ConfigError
 from keyart.evaluation.estimators import Moments
+from keyart.evaluation.experiments.artworks import SUMS, contrasts
 from keyart.evaluation.experiments.comparison import compare, flat, unflat
 from keyart.evaluation.experiments.multiplicity import benjamini_hochberg, e_benjamini_hochberg, holm, shrink
-from keyart.evaluation.experiments.power import Baseline, detectable_effect, member_plan, members_needed, power_of
+from keyart.evaluation.experiments.power import (
+    Baseline,
+    detectable_effect,
+    guardrail_lines,
+    member_plan,
+    members_needed,
+    power_of,
+)
 from keyart.evaluation.experiments.randomisation import sample_ratio_p
 from keyart.evaluation.experiments.sequential import (
     always_valid_interval,
@@ -197,3 +205,71 @@ def test_shrinkage_recovers_the_spread_and_beats_the_raw_estimates():
     assert 0.93 < covered.mean() < 0.97
     nothing = shrink(rng.normal(size=500) * 0.1, np.full(500, 0.0121))
     assert nothing.spread < 0.03
+
+
+def test_guardrails_of_a_plan():
+    known = {"tight": [Baseline(28, 40_000, 1.0, 0.5)], "loose": [Baseline(28, 40_000, 0.1, 1.0)]}
+    plan = member_plan([Baseline(28, 40_000, 4.0, 5.0)], (0.5, 0.5), 0.04, 0.05, 0.8)
+    said = guardrail_lines(plan, known, {"tight": 0.05, "loose": 0.05, "absent": 0.1}, 0.05, 0.8)
+    assert "enough for 5.00%" in said[0]
+    # One-sided at 5%: the textbook formula.
+    needed = 2 * (stats.norm.ppf(0.95) + stats.norm.ppf(0.8)) ** 2 * (1.0 / 0.005) ** 2
+    found = int(said[1].split("; ")[1].split(" in control")[0].replace(",", ""))
+    assert found == pytest.approx(needed, rel=1e-3)
+    assert "nothing in the logs" in said[2]
+
+
+def logged(rng, members, worth):
+    """Rows (member, title, artwork, w, r) of three titles with three artworks, several decisions a member."""
+    n = members * 6
+    member, title = np.repeat(np.arange(members), 6), rng.integers(3, size=n)
+    shares = np.array([0.5, 0.3, 0.2])
+    place = rng.choice(3, size=n, p=shares)
+    artwork = 3 * title + place
+    taste = rng.gamma(2, 0.5, members)[member]
+    reward = rng.random(n) < 0.15 * taste * worth[artwork]
+    return member, title, artwork, 1 / shares[place], reward.astype(float)
+
+
+def sums_of(member, title, artwork, w, r):
+    """SUMS by plain loops over members and artworks."""
+    found = np.zeros((9, len(SUMS)))
+    for m in np.unique(member):
+        for t in range(3):
+            rows = (member == m) & (title == t)
+            big, bigger = w[rows].sum(), (w * r)[rows].sum()
+            seen = np.unique(artwork[rows])
+            for a in seen:
+                mine = rows & (artwork == a)
+                x, y, k = w[mine].sum(), (w * r)[mine].sum(), len(seen)
+                found[a] += [x, y, x * x, x * y, y * y, x * big, x * bigger, y * big, y * bigger,
+                             big * big / k, big * bigger / k, bigger * bigger / k, 1]  # fmt: skip
+    return found
+
+
+def test_artworks_against_their_title():
+    rng = np.random.default_rng(12)
+    member, title, artwork, w, r = logged(rng, 300, np.ones(9))
+    found = contrasts(sums_of(member, title, artwork, w, r), np.arange(9) // 3)
+    for a in (0, 5):
+        mine, whole = artwork == a, title == a // 3
+        mean, all_mean = np.average(r[mine], weights=w[mine]), np.average(r[whole], weights=w[whole])
+        assert found.difference[a] == pytest.approx(mean - all_mean)
+        influence = w * (mine * (r - mean) / w[mine].sum() - whole * (r - all_mean) / w[whole].sum())
+        by_member = np.bincount(member, influence)
+        n = len(np.unique(member[whole]))
+        seen = [sum(len(np.unique(artwork[(member == m) & whole])) for m in np.unique(member[whole]))]
+        assert found.variance[a] == pytest.approx((by_member**2).sum() * seen[0] / (seen[0] - 1), rel=1e-9)
+        assert n <= seen[0]
+
+
+def test_many_artworks_without_effect_are_rarely_called():
+    """Differences over their standard errors are standard normal; what is shrunk is near 0."""
+    rng = np.random.default_rng(13)
+    z, shrunk = [], []
+    for _ in range(25):
+        found = contrasts(sums_of(*logged(rng, 250, np.ones(9))), np.arange(9) // 3)
+        z += list(found.difference / np.sqrt(found.variance))
+        shrunk.append(np.abs(found.shrunk()).mean() / np.abs(found.difference).mean())
+    assert 0.85 < np.std(z) < 1.15
+    assert np.median(shrunk) < 0.5

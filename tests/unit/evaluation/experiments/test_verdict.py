@@ -10,7 +10,8 @@ from keyart.config import load
 from keyart.errors import ConfigError, TableError
 from keyart.evaluation.estimators import Moments
 from keyart.evaluation.experiments.design import Design, design_of
-from keyart.evaluation.experiments.findings import EMPTY, Gathered, experiment_rows, summary
+from keyart.evaluation.experiments.findings import EMPTY, experiment_rows, summary
+from keyart.evaluation.experiments.gathered import Gathered
 from keyart.evaluation.experiments.metrics import COLUMNS
 from keyart.evaluation.experiments.quantiles import grid
 from keyart.evaluation.experiments.randomisation import HOLDOUT
