@@ -12,6 +12,7 @@ from keyart import seeding
 from keyart.config import load
 from keyart.errors import ConfigError
 from keyart.evaluation.experiments.analyze_spark import registered
+from keyart.evaluation.experiments.exposures_spark import exposures
 from keyart.evaluation.experiments.randomisation import HOLDOUT
 from keyart.schemas import TABLES
 from keyart.tables import Tables
@@ -195,6 +196,14 @@ def test_another_policy_in_the_arms_makes_it_invalid(world):
     rows = tables.read("experiment_results").toPandas()
     (found,) = rows[(rows["experiment_id"] == "bright-again") & (rows["kind"] == "primary")].to_dict("records")
     assert found["verdict"].startswith("invalid") and "policy that is not the member's" in found["verdict"]
+
+
+def test_exposures_are_those_of_the_hash(world):
+    tables, arms, _ = world
+    found = exposures(tables.read("decisions"), registered(tables, "bright")).toPandas().set_index("user_key")
+    assert found["arm"].to_dict() == dict(zip(KEYS, arms, strict=True))
+    assert found["variant"].map({"old": 0, "new": 1, "holdout": HOLDOUT}).eq(found["arm"]).all()
+    assert (found["first_day"] == START).all() and (found["decisions"] == 2 * DAYS).all()
 
 
 def test_a_plan_from_the_logs(world, capsys):

@@ -23,7 +23,7 @@ from keyart.evaluation.experiments.gathered import (
 from keyart.evaluation.experiments.metrics import Metric, metric_named, unit
 from keyart.evaluation.experiments.multiplicity import benjamini_hochberg, holm
 from keyart.evaluation.experiments.randomisation import sample_ratio_p
-from keyart.evaluation.experiments.verdict import BROKEN, HOLDS, OPEN, Evidence, decide
+from keyart.evaluation.experiments.verdict import ABSENT, BROKEN, HOLDS, OPEN, Evidence, decide
 
 __all__ = ["EMPTY", "experiment_rows", "finite", "summary"]
 
@@ -149,6 +149,10 @@ def _guardrails(design: Design, found: Gathered, arm: int) -> dict[str, tuple[st
         metric = metric_named(name)
         effect = effect_of(found, metric, arm)
         if effect is None:
+            continue
+        sides = [found.moments[place, ALL].sums for place in (CONTROL, arm)]
+        if not any(unit(metric.top) @ sums for sums in sides) or not any(unit(metric.bottom) @ sums for sums in sides):
+            states[name] = (ABSENT, effect)
             continue
         good = effect if metric.better > 0 else effect.turned()
         # One-sided tests: that it holds at alpha (all must hold), that it is broken at alpha over their number.

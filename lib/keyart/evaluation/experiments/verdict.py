@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-__all__ = ["BROKEN", "HOLDS", "OPEN", "Evidence", "Verdict", "decide"]
+__all__ = ["ABSENT", "BROKEN", "HOLDS", "OPEN", "Evidence", "Verdict", "decide"]
 
-HOLDS, OPEN, BROKEN = "holds", "open", "broken"
-"""Of a guardrail: the loss is shown to be smaller than its margin, not yet known, shown to be larger."""
+HOLDS, OPEN, BROKEN, ABSENT = "holds", "open", "broken", "not in the logs"
+"""Of a guardrail: the loss is shown to be smaller than its margin, not yet known, shown to be larger; or the logs hold
+nothing of the kind on either side, so that it says nothing, and the verdict says so."""
 
 SMALLEST_RATIO_P = 0.001
 MOST_FOREIGN = 0.02
@@ -77,13 +78,15 @@ def _with_gain(evidence: Evidence, shown: str, most_per_minute: float) -> Verdic
         return Verdict("don't ship", (gain, f"an incremental minute costs {price:.3g}, at most {most_per_minute:g}"))
     fading = evidence.trend_p <= 0.01 and evidence.trend < 0
     notes = ("the effect fades with days since exposure",) if fading else ()
+    absent = [name for name, state in evidence.guardrails.items() if state == ABSENT]
+    notes += (f"not in the logs: {', '.join(absent)}",) if absent else ()
     waiting = [name for name, state in evidence.guardrails.items() if state == OPEN]
     if waiting and not evidence.reached:
         return Verdict("keep running", (gain, f"not yet known of guardrails: {', '.join(waiting)}", *notes))
     if waiting:
         missing = f"the planned members could not show that these guardrails hold: {', '.join(waiting)}"
         return Verdict("don't ship", (gain, missing, *notes))
-    held = "every guardrail holds" if evidence.guardrails else "no guardrail was set"
+    held = "every guardrail holds" if HOLDS in evidence.guardrails.values() else "no guardrail was measured"
     return Verdict("ship", (gain, held, *notes))
 
 

@@ -15,7 +15,7 @@ from keyart.evaluation.experiments.gathered import Gathered
 from keyart.evaluation.experiments.metrics import COLUMNS
 from keyart.evaluation.experiments.quantiles import grid
 from keyart.evaluation.experiments.randomisation import HOLDOUT
-from keyart.evaluation.experiments.verdict import BROKEN, HOLDS, OPEN, Evidence, decide
+from keyart.evaluation.experiments.verdict import ABSENT, BROKEN, HOLDS, OPEN, Evidence, decide
 
 GOOD = Evidence(
     sample_ratio_p=0.4,
@@ -34,7 +34,8 @@ GOOD = Evidence(
     ("change", "word", "reason"),
     [
         ({}, "ship", "every guardrail holds"),
-        ({"guardrails": {}}, "ship", "no guardrail was set"),
+        ({"guardrails": {}}, "ship", "no guardrail was measured"),
+        ({"guardrails": {"return": HOLDS, "cancellation": ABSENT}}, "ship", "not in the logs: cancellation"),
         ({"sample_ratio_p": 1e-4}, "invalid", "not split as planned"),
         ({"foreign": 0.1}, "invalid", "a policy that is not the member's"),
         ({"guardrails": {"return": BROKEN}}, "don't ship", "guardrail return is broken"),
@@ -177,3 +178,13 @@ def test_without_a_gain_a_minute_has_no_price():
     (cost,) = find(rows_of(arms), "cost", "b")
     assert cost["difference"] < 0 and "a minute" not in cost["verdict"]
     assert not np.isfinite(inf) and summary([]) == "no variant has members yet"
+
+
+def test_a_guardrail_that_the_logs_do_not_hold_blocks_nothing():
+    arms = {arm: simulated(arm + 1, 8000, 0.2 * (arm == 1)) for arm in range(3)}
+    for rows in arms.values():
+        rows[:, COLUMNS.index("cancelled")] = 0
+    rows = rows_of(arms)
+    assert find(rows, "guardrail", "b", "cancellation")[0]["verdict"] == ABSENT
+    said = find(rows, "primary", "b")[0]["verdict"]
+    assert said.startswith("ship") and said.endswith("not in the logs: cancellation")
