@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
+from pyspark.sql.types import IntegerType, StringType, StructField, StructType
 
 from keyart.evaluation.experiments.design import Design
 from keyart.evaluation.experiments.randomisation import HOLDOUT
@@ -38,5 +39,5 @@ def with_variants(members: DataFrame, design: Design) -> DataFrame:
             columns["variant"] = pa.array([names.get(arm) for arm in arms.tolist()], pa.string())
             yield pa.RecordBatch.from_pydict(columns)
 
-    schema = members.schema.add("arm", "int").add("variant", "string")
+    schema = StructType([*members.schema, StructField("arm", IntegerType()), StructField("variant", StringType())])
     return members.mapInArrow(work, schema).where(F.col("variant").isNotNull())

@@ -77,7 +77,7 @@ def _with_gain(evidence: Evidence, shown: str, most_per_minute: float) -> Verdic
     if most_per_minute and price is not None and price > most_per_minute:
         return Verdict("don't ship", (gain, f"an incremental minute costs {price:.3g}, at most {most_per_minute:g}"))
     fading = evidence.trend_p <= 0.01 and evidence.trend < 0
-    notes = ("the effect fades with days since exposure",) if fading else ()
+    notes: tuple[str, ...] = ("the effect fades with days since exposure",) if fading else ()
     absent = [name for name, state in evidence.guardrails.items() if state == ABSENT]
     notes += (f"not in the logs: {', '.join(absent)}",) if absent else ()
     waiting = [name for name, state in evidence.guardrails.items() if state == OPEN]
