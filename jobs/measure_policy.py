@@ -5,6 +5,7 @@ import sys
 from pyspark.sql import SparkSession
 
 from keyart.cli import run_job
+from keyart.errors import LimitError
 from keyart.evaluation.measures import breaches
 from keyart.evaluation.responsibility_spark import measure_policy, write_measures
 from keyart.settings import Settings
@@ -23,6 +24,8 @@ def run(spark: SparkSession, settings: Settings) -> int:
         f"measure-policy: policy {rows[0]['policy_id']}, {len(rows)} measures on [{rows[0]['from_day']}, "
         f"{rows[0]['to_day']}), {len(outside)} outside their limits of {len(settings.responsibility.limits)} set"
     )
+    if outside and settings.responsibility.enforce:
+        raise LimitError(f"policy {rows[0]['policy_id']} is outside {len(outside)} of its limits: {'; '.join(outside)}")
     return 0
 
 

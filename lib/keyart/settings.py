@@ -323,6 +323,8 @@ class ResponsibilitySettings:
     limits: dict[str, str] = field(default_factory=dict)
     """Measure of measure-policy: lowest and highest value allowed, as low..high, either may be empty. A policy outside
     is named in the table policy_measures and in the cards."""
+    enforce: bool = False
+    """Whether measure-policy fails where a measure lies outside its limit, so that a pipeline stops there."""
     niche_share: Annotated[float, Range(0.05, 0.95)] = 0.5
     """The titles with fewest takes that are called niche, as a share of all titles."""
 

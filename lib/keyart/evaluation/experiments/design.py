@@ -88,8 +88,10 @@ class Design:
 
 
 def shares_of(settings: ExperimentSettings) -> tuple[float, ...]:
-    """The variants' shares: as set, else alike; two variants where none are named."""
+    """The variants' shares: as set, else alike (``arms`` of them where none are named); ConfigError for bad ones."""
     if settings.shares:
+        if len(settings.shares) < 2 or min(settings.shares) <= 0 or abs(sum(settings.shares) - 1) > 1e-9:
+            raise ConfigError(f"experiment.shares {settings.shares}: two or more, each above 0, must sum to 1")
         return settings.shares
     count = max(len(settings.variants), settings.arms)
     return (1 / count,) * count
