@@ -32,6 +32,17 @@ def test_power_as_planned(metric):
     assert 0.93 <= found.covered <= 0.97
 
 
+@pytest.mark.parametrize("metric", LINES)
+def test_relative_effects_and_guardrails_at_their_margin(metric):
+    """A loss of exactly the margin is called harmless once in twenty, and the relative interval covers."""
+    found = runs(metric, RUNS, 2000, 2000, effect=-0.1)
+    score = (found.relative + 0.1) / found.relative_error
+    held, covered = (score > stats.norm.ppf(0.95)).mean(), (np.abs(score) < stats.norm.ppf(0.975)).mean()
+    print(f"\n{metric}: a guardrail at its margin holds in {held:.2%}, relative intervals cover {covered:.2%}")
+    assert held <= 0.06
+    assert 0.93 <= covered <= 0.97
+
+
 @pytest.mark.parametrize("days", [1, 7])
 def test_continuous_peeking(days):
     smallest = peeked_p(RUNS, 3000, 60, days=days)

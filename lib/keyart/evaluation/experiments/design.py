@@ -113,7 +113,11 @@ def design_of(settings: ExperimentSettings, members: tuple[int, ...] = (), days:
     shares = shares_of(settings)
     if len(set(settings.variants)) != len(shares):
         raise ConfigError("experiment.variants must name a different policy_id for each share, control first")
-    metric_named(settings.metric)
+    if not metric_named(settings.metric).decides:
+        raise ConfigError(
+            f"experiment.metric {settings.metric} counts clicks, and experiments are decided by what was watched: take "
+            "reward or minutes, and list it under experiment.secondary"
+        )
     if settings.to_day and settings.from_day and settings.to_day <= settings.from_day:
         raise ConfigError(f"experiment.to_day {settings.to_day} is not after from_day {settings.from_day}")
     rules = Rules(

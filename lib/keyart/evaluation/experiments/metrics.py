@@ -39,6 +39,7 @@ class Metric:
     bottom: str
     better: int
     about: str
+    decides: bool = True  # False for clicks, which no experiment is decided by
 
     @property
     def covariate(self) -> tuple[str, str] | None:
@@ -53,8 +54,8 @@ METRICS: dict[str, Metric] = {
     for metric in (
         Metric("reward", "reward", "members", 1, "take x quality, summed over all titles, per member"),
         Metric("minutes", "watched", "members", 1, "minutes watched per member, whatever led there"),
-        Metric("takes", "takes", "members", 1, "takes per member"),
-        Metric("take_fraction", "takes", "decisions", 1, "takes per decision"),
+        Metric("takes", "takes", "members", 1, "takes per member", False),
+        Metric("take_fraction", "takes", "decisions", 1, "takes per decision", False),
         Metric("reward_per_decision", "reward", "decisions", 1, "take x quality per decision"),
         Metric("abandonment", "abandoned", "takes", -1, "share of takes left within the first part of the film"),
         Metric("session_minutes", "watched", "sessions", 1, "minutes watched per session"),

@@ -66,12 +66,14 @@ def baseline(metric: str, seed: int = 0, members: int = 400_000) -> Baseline:
 
 @dataclass(frozen=True)
 class Runs:
-    """Of simulated experiments (runs,): p-values, intervals, and the true difference."""
+    """Of simulated experiments (runs,): p-values, intervals, the true difference, relative differences and errors."""
 
     p: np.ndarray
     lower: np.ndarray
     upper: np.ndarray
     truth: float
+    relative: np.ndarray
+    relative_error: np.ndarray
 
     @property
     def rejected(self) -> float:
@@ -92,9 +94,9 @@ def runs(metric: str, count: int, control: int, variant: int, effect: float = 0.
         draw = rng(seed, "run", metric, run)
         sides = [Moments.of(audience(draw, n, e)) for n, e in ((control, 0.0), (variant, effect))]
         one = compare(sides[0], sides[1], line, covariate)
-        found.append((one.p_value(), *one.interval()))
-    p, lower, upper = np.array(found).T
-    return Runs(p, lower, upper, effect * population(metric))
+        found.append((one.p_value(), *one.interval(), one.relative, one.relative_variance**0.5))
+    p, lower, upper, relative, error = np.array(found).T
+    return Runs(p, lower, upper, effect * population(metric), relative, error)
 
 
 def peeked_p(

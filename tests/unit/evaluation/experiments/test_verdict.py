@@ -89,6 +89,7 @@ def test_a_design_survives_its_table():
         ("experiment.variants=[a, a]", "variants"),
         ("experiment.metric=clicks", "clicks"),
         ("experiment.secondary=[clicks]", "clicks"),
+        ("experiment.metric=take_fraction", "decided by what was watched"),
         ("experiment.to_day=2025-01-01", "to_day"),
         ("experiment.guardrails={return: lots}", "guardrails"),
         ("experiment.guardrails={return: -1}", "guardrails"),
