@@ -31,8 +31,8 @@ demo: setup ## the whole pipeline on films: VIDEOS=folder for your own, WORLD=ta
 test: setup ## all tests, in two processes with a session each (PYTEST="-k name" to choose)
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --durations=15 $(PYTEST)
 
-soak: setup ## long simulations and fault runs (tests/soak)
-	@$(BIN)/python -m pytest -q -s -m soak tests/soak $(PYTEST)
+soak: setup ## simulations of thousands of runs: bias, coverage
+	@$(BIN)/python -m pytest -q -m soak $(PYTEST)
 
 check: setup ## lint, format and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

@@ -52,11 +52,11 @@ SHORTHANDS: dict[str, dict[str, tuple[str, str]]] = {
     "analyze-experiment": {"id": ("experiment.experiment_id", "name of the experiment")},
     "build-report": {"report": ("report.folder", "folder that the site is written to")},
 }
+NUMBERS = {"effect", "power"}
+NAMES = {"metric": "NAME", "id": "NAME"}
 SHORTHANDS["run-pipeline"] = {
     key: value for job in ("ingest-catalog", "ingest-events", "build-report") for key, value in SHORTHANDS[job].items()
 }
-NUMBERS, NAMES = {"effect", "power"}, {"metric", "id"}
-"""Shorthands that are no paths."""
 
 
 def run_job(job: str, arguments: Sequence[str] | None = None) -> int:
@@ -89,8 +89,8 @@ def _add_arguments(parser: argparse.ArgumentParser, job: str) -> None:
         "--tables", metavar="ROOT", help="where the Delta tables lie (folder, URL or catalog:NAME.SCHEMA)"
     )
     for name, (_, about) in SHORTHANDS.get(job, {}).items():
-        kind, shown = (float, "NUMBER") if name in NUMBERS else (str, "NAME" if name in NAMES else "PATH")
-        parser.add_argument(f"--{name}", type=kind, metavar=shown, help=about)
+        kind, metavar = (float, "NUMBER") if name in NUMBERS else (str, NAMES.get(name, "PATH"))
+        parser.add_argument(f"--{name}", type=kind, metavar=metavar, help=about)
     parser.add_argument(
         "--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="override one setting; may be repeated"
     )

@@ -46,7 +46,7 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         "measure-policy",
         ("decisions", "artworks", "titles", "policies", "user_assignments"),
-        ("responsibility", "evaluate", "time"),
+        ("responsibility", "privacy", "time"),
     ),
     Stage(
         "build-report",

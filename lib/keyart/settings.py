@@ -314,6 +314,8 @@ class ExperimentSettings:
 class ResponsibilitySettings:
     """measure-policy, and the limits that assign-artwork obeys."""
 
+    policy_id: str = ""
+    """Policy to measure; empty: the newest."""
     most_same_look: Annotated[float, Range(0.05, 1)] = 1.0
     """Most of a member's titles that may be shown with pictures of one look; their weakest overrides beyond it go back
     to the level's default. 1: no limit."""

@@ -48,8 +48,8 @@ class _Judge:
 
 
 def measure_policy(tables: Tables, settings: Settings) -> list[dict[str, Any]]:
-    """Rows of policy_measures for the policy that evaluate-policy would judge; ModelError without test decisions."""
-    policy, _ = newest_policy(tables, settings.evaluate.policy_id)
+    """Rows of policy_measures for the policy that is asked for; ModelError without test decisions."""
+    policy, _ = newest_policy(tables, settings.responsibility.policy_id)
     limits = limits_of(settings.responsibility.limits)
     decisions = tables.read("decisions")
     windows = windows_of(decisions, settings.time)
