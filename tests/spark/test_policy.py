@@ -15,6 +15,7 @@ from keyart.errors import ModelError, TableError
 from keyart.evaluation.spark import evaluate
 from keyart.learning.members import member_vectors
 from keyart.learning.predict import user_scores
+from keyart.policy.limits_spark import limits_for
 from keyart.policy.resolve import ArtworkResolver
 from keyart.policy.spark import choices, newest_policy, resolver
 from keyart.schemas import TABLES
@@ -419,6 +420,21 @@ def test_a_limit_is_obeyed_and_its_cost_is_said(assigned, capsys):
     assert all(n <= max(0.4 * 3, defaults[u].get(look, 0)) for u, count in looks.items() for look, n in count.items())
     for name in ("region_assignments", "user_assignments", "policies", "policy_measures"):
         tables.delete(name, "policy_id = 'limited'")
+
+
+def test_artworks_that_mislead_are_withheld(assigned, spark):
+    """A0's takes are always abandoned, from the learning days on; what happens in the test days has no say."""
+    tables, settings, _, _ = assigned
+    limits = replace(settings.responsibility, most_abandonment=2.0)
+    settings = replace(settings, responsibility=limits, time=replace(settings.time, t0=T0, t1=T1, end=END))
+    artworks = [(row[0], row[1], 1) for row in ARTWORKS]
+    before = tables.read("decisions")
+    early = (F.col("epoch") < F.lit(T1)) & (F.col("artwork_id") == "A0")
+    late = (F.col("epoch") >= F.lit(T1)) & (F.col("artwork_id") == "B0")
+    changed = before.withColumn("abandoned", F.when(F.col("take") == 1, early | late | (F.rand(3) < 0.1)))
+    elsewhere = Tables(spark, f"{tables.root}-misleading")
+    elsewhere.overwrite("decisions", changed)
+    assert limits_for(elsewhere, settings, artworks).withheld == ("A0",)
 
 
 def test_missing_pieces_are_named(tables, tmp_path):

@@ -61,7 +61,7 @@ def plan_assignment(tables: Tables, tracking: Tracking, settings: Settings) -> A
     artworks = [
         tuple(row) for row in tables.read("artworks").where("active").select("artwork_id", "title_id", "rank").collect()
     ]
-    limits = limits_for(tables, settings.responsibility, artworks)
+    limits = limits_for(tables, settings, artworks)
     artworks = [row for row in artworks if row[0] not in limits.withheld]
     slate = build_slate(artworks, about["artwork_ids"], response.model.arrays)
     limits = with_looks(tables, limits, slate.artwork_ids)
