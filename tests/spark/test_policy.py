@@ -383,6 +383,10 @@ def test_what_the_policy_does_is_measured(assigned):
     known = last.notna() & (last != "B-old")  # the policy's catalogue does not have it
     moved = np.where(there, last != log["user_artwork"], 0.75)
     assert found.loc[("user", "swap_rate"), "value"] == pytest.approx(moved[known].mean())
+    best = tables.read("region_assignments").where("level = 'global' AND policy_id LIKE 'artwork-%'").toPandas()
+    gap = best.groupby("title_id")["mean"].transform("max") - best["mean"]
+    near = (gap <= np.hypot(best["sd"], 0.04))[gap > 0]  # the leaders' sd is 0.04
+    assert found.loc[("user", "alike_scores"), "value"] == pytest.approx(near.mean())
     exposure = log.assign(u=np.where(there, 1.0, 0.25)).groupby("user_artwork")["u"].sum()
     assert 0 <= found.loc[("uniform", "gini"), "value"] < found.loc[("user", "gini"), "value"] < 1
     assert exposure.sum() > 0 and found.loc[("user", "calibration"), "lower"] < 1

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-__all__ = ["alike_share", "coverage", "gini", "niche_titles", "outlier_share", "roles", "spread"]
+__all__ = ["alike_scores", "alike_share", "coverage", "gini", "niche_titles", "outlier_share", "roles", "spread"]
 
 LARGEST = 4_000_000
 """Distances held at a time."""
@@ -85,6 +85,26 @@ def alike_share(features: np.ndarray, title: np.ndarray, exposure: np.ndarray, s
         distance[np.arange(len(distance)), start + np.arange(len(distance))] = np.inf
         twins += int((distance.min(axis=1) <= near).sum())
     return twins / len(shown)
+
+
+def alike_scores(mean: np.ndarray, sd: np.ndarray, title: np.ndarray) -> float:
+    """Share of artworks (A,) that cannot be told from their title's best: within the standard deviation of the gap.
+
+    From posterior means and standard deviations (A,) and the title of each; the best themselves do not count. NaN where
+    no title has two.
+
+    >>> alike_scores(np.array([0.3, 0.25, 0.0, 0.1]), np.full(4, 0.05), np.array([0, 0, 0, 1]))
+    0.5
+    """
+    best = np.full(int(title.max(initial=-1)) + 1, -1)
+    order = np.argsort(mean, kind="stable")
+    best[title[order]] = order  # the largest comes last
+    leader = best[title]
+    others = np.flatnonzero(leader != np.arange(len(mean)))
+    if not len(others):
+        return float("nan")
+    gap = mean[leader[others]] - mean[others]
+    return float((gap <= np.sqrt(sd[leader[others]] ** 2 + sd[others] ** 2)).mean())
 
 
 def niche_titles(takes: np.ndarray, share: float) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from math import inf, isfinite
+from math import inf, isfinite, nan
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ CATALOGUE_MEASURES = {
     "look_spread": "how different two pictures met by chance are, over even exposure",
     "outlier_share": "exposure of the most unusual tenth of pictures, over a tenth",
     "alike_share": "share of titles whose leading picture has a near twin of another title",
+    "alike_scores": "share of artworks that the model cannot tell from their title's best",
     "niche_exposure": "share of decisions that show niche titles",
     "niche_takes": "share of takes that go to niche titles",
 }
@@ -39,6 +40,7 @@ class Findings:
     gains: Mapping[str, Moments]  # of overrides, by segment
     members: Mapping[str, int]  # of the decisions, by segment
     audience: Mapping[str, int]  # of all members, by region
+    alike: float = nan  # share of artworks that score like their title's best
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,7 @@ def measure_rows(
 ) -> list[dict[str, Any]]:
     """All rows but policy and days; segments of fewer than ``smallest`` members are folded into the whole."""
     rows = [*_by_segment(found, smallest), *_gaps(found, smallest), *_gains(found, smallest)]
+    rows.append(_row("user", "alike_scores", ALL, (found.alike,)))
     rows += [*_catalogue(found, pictures, niche_share), *_representation(found, smallest)]
     return [_judged(row, limits.get(row["measure"])) for row in rows if isfinite(row["value"])]
 

@@ -12,7 +12,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from keyart.errors import ModelError
-from keyart.evaluation.concentration import roles
+from keyart.evaluation.concentration import alike_scores, roles
 from keyart.evaluation.estimators import Moments
 from keyart.evaluation.experiments.comparison import flat, unflat
 from keyart.evaluation.experiments.pass_spark import EPOCH, Key, add_up
@@ -130,7 +130,17 @@ def _findings(tables: Tables, decisions: DataFrame, judge: _Judge, policy_id: st
         gains={name: unflat(v) for (kind, _, name), v in sums.items() if kind == "gains"},
         members={name: m.members for (b, name), m in moments.items() if b == BEHAVIOURS[0]},
         audience={row["region"] or "unknown": row["n"] for row in audience},
+        alike=_alike(tables, policy_id),
     )
+
+
+def _alike(tables: Tables, policy_id: str) -> float:
+    world = tables.read("region_assignments").where(
+        (F.col("policy_id") == policy_id) & (F.col("level") == "global") & (F.col("context") == "*")
+    )
+    rows = world.select("title_id", "mean", "sd").collect()
+    _, title = np.unique([row["title_id"] for row in rows], return_inverse=True)
+    return alike_scores(np.array([row["mean"] for row in rows]), np.array([row["sd"] for row in rows]), title)
 
 
 def _judge(judge: _Judge, batch: pa.RecordBatch) -> Iterator[tuple[Key, np.ndarray]]:

@@ -31,6 +31,7 @@ ABOUT = {
     "look_variety": "variety of looks over the catalogue's exposure, 0 to 1",
     "look_spread": "how different two shown pictures are, over even exposure",
     "outlier_share": "exposure of the most unusual tenth of pictures, over a tenth",
+    "alike_scores": "share of artworks that the model cannot tell from their title's best",
     "alike_share": "share of titles whose leading picture has a near twin",
     "niche_exposure": "share of decisions that show niche titles",
     "niche_takes": "share of takes that go to niche titles",
