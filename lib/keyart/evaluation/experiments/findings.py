@@ -1,6 +1,7 @@
 """From moments by arm and segment to rows of experiment_results: what is tested, how it is adjusted, what it means."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from math import isfinite
 from typing import Any
 
@@ -32,7 +33,7 @@ def experiment_rows(design: Design, found: Gathered, quantiles: Sequence[float],
     """Rows of experiment_results; segments of fewer than ``smallest`` members a side are left out."""
     seen = [members_of(found, arm) for arm in range(len(design.variants))]
     ratio_p = sample_ratio_p(seen, design.split.shares)
-    rows = [*_primary(design, found, ratio_p), *_secondary(design, found), *_guardrail_rows(design, found)]
+    rows = [*_primary(design, found, ratio_p, smallest), *_secondary(design, found), *_guardrail_rows(design, found)]
     rows += [*_segments(design, found, smallest), *detail_rows(design, found, quantiles)]
     always = {"experiment_id": design.experiment_id, "sample_ratio_p": ratio_p}
     return [{key: finite(value) for key, value in {**EMPTY, **row, **always}.items()} for row in rows]
@@ -52,7 +53,7 @@ def summary(rows: Iterable[Mapping[str, Any]]) -> str:
     return "\n".join(lines) or "no variant has members yet"
 
 
-def _primary(design: Design, found: Gathered, ratio_p: float) -> list[dict[str, Any]]:
+def _primary(design: Design, found: Gathered, ratio_p: float, smallest: int) -> list[dict[str, Any]]:
     metric, rules = metric_named(design.metric), design.rules
     effects = {arm: effect_of(found, metric, arm) for arm in variants(design)}
     adjusted = holm(np.array([p_of(effect, design) for effect in effects.values()]))
@@ -65,6 +66,7 @@ def _primary(design: Design, found: Gathered, ratio_p: float) -> list[dict[str, 
         if effect is None:
             continue
         evidence = _evidence(design, found, arm, effect, float(p), ratio_p)
+        evidence = replace(evidence, enough=min(effect.members) >= smallest)
         said = decide(evidence, rules.alpha, rules.minimum_effect, rules.most_per_minute, rules.looks)
         correction = f"Holm over {len(effects)} variants" if len(effects) > 1 else "one comparison"
         row = comparison_row("primary", design, arm, metric, effect)

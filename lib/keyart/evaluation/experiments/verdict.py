@@ -28,6 +28,7 @@ class Evidence:
     cost_per_minute: float | None  # of an incremental minute; infinite without gain, None without a price
     trend_p: float = 1.0
     trend: float = 0.0  # of the effect a day, signed so that more is better
+    enough: bool = True  # members on both sides: the intervals are those of many
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,8 @@ def decide(
     invalid = _invalid(evidence)
     if invalid:
         return Verdict("invalid", tuple(invalid))
+    if not evidence.enough:
+        return Verdict("keep running", ("too few members to say anything",))
     broken = [name for name, state in evidence.guardrails.items() if state == BROKEN]
     if broken:
         return Verdict("don't ship", tuple(f"guardrail {name} is broken" for name in broken))

@@ -47,6 +47,7 @@ GOOD = Evidence(
         ({"adjusted_p": 0.2, "lower": -0.02, "reached": True}, "don't ship", "no gain was shown"),
         ({"cost_per_minute": 0.3}, "don't ship", "an incremental minute costs 0.3, at most 0.2"),
         ({"cost_per_minute": 0.1}, "ship", "a gain"),
+        ({"enough": False}, "keep running", "too few members"),
         ({"trend_p": 0.001, "trend": -0.1}, "ship", "fades"),
     ],
 )
@@ -165,6 +166,11 @@ def test_a_picture_that_promises_too_much_is_stopped_by_its_guardrail():
 def test_a_broken_split_makes_everything_invalid():
     rows = rows_of({0: simulated(1, 8000), 1: simulated(2, 7000, 0.2), 2: simulated(3, 8000)})
     assert find(rows, "primary", "b")[0]["verdict"].startswith("invalid")
+
+
+def test_a_handful_of_members_says_nothing():
+    arms = {arm: simulated(arm, 40, 5.0 * (arm == 1)) for arm in range(3)}
+    assert find(rows_of(arms), "primary", "b")[0]["verdict"] == "keep running: too few members to say anything"
 
 
 def test_few_days_keep_running():
