@@ -14,7 +14,7 @@ from keyart.evaluation.experiments.artworks_spark import artwork_rows
 from keyart.evaluation.experiments.comparison import flat, unflat
 from keyart.evaluation.experiments.design import Design
 from keyart.evaluation.experiments.findings import experiment_rows
-from keyart.evaluation.experiments.gathered import ALL, Gathered
+from keyart.evaluation.experiments.gathered import ALL, Gathered, effect_of, variants
 from keyart.evaluation.experiments.members import by_day, exposed_members
 from keyart.evaluation.experiments.metrics import metric_named, place
 from keyart.evaluation.experiments.pass_spark import EPOCH, Key, add_up, days_of, member_days
@@ -48,8 +48,11 @@ def analyse(tables: Tables, settings: Settings) -> list[dict[str, Any]]:
     """Rows of experiment_results; ModelError where no decision of the experiment has matured."""
     design = registered(tables, settings.experiment.experiment_id)
     found = gather(tables, design, settings.experiment)
-    if not any(segment == ALL for _, segment in found.moments):
-        raise ModelError(f"no member of experiment {design.experiment_id} was shown a decision yet")
+    if not any(effect_of(found, metric_named(design.metric), arm) for arm in variants(design)):
+        raise ModelError(
+            f"experiment {design.experiment_id}: control or every variant has fewer than two members with matured "
+            "decisions; ingest later logs"
+        )
     smallest = settings.privacy.smallest_cell
     rows = experiment_rows(design, found, settings.experiment.quantiles, smallest)
     if settings.experiment.artworks:

@@ -126,7 +126,8 @@ def _novelty_rows(design: Design, found: Gathered) -> list[dict[str, Any]]:
             effect, half = float(curve.effect[day]), 1.96 * float(curve.error[day])
             bounds = {"difference": effect, "lower": effect - half, "upper": effect + half}
             rows.append({**base, "day": int(day), **bounds, "verdict": "effect on this day since exposure"})
-        word = "no trend told from 0" if curve.p_value > 0.05 else "fades" if curve.slope < 0 else "grows"
+        fading = curve.slope * float(np.nanmean(curve.effect)) < 0
+        word = "no trend told from 0" if curve.p_value > 0.05 else "fades" if fading else "grows"
         half = 1.96 * curve.slope_error
         trend = {"difference": curve.slope, "lower": curve.slope - half, "upper": curve.slope + half}
         rows.append({**base, "kind": "trend", **trend, "p_value": curve.p_value, "verdict": f"by day: {word}"})

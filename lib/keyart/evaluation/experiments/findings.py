@@ -40,7 +40,7 @@ def experiment_rows(design: Design, found: Gathered, quantiles: Sequence[float],
 
 
 EMPTY: dict[str, Any] = {
-    "segment": ALL, "day": -1, "members": 0, "mean": 0.0, "control_mean": None, "difference": None, "lower": None,
+    "segment": ALL, "day": -1, "members": 0, "mean": None, "control_mean": None, "difference": None, "lower": None,
     "upper": None, "relative": None, "relative_lower": None, "relative_upper": None, "p_value": None,
     "sequential_lower": None, "sequential_upper": None, "sequential_p": None, "adjusted_p": None, "correction": None,
     "variance_kept": None, "margin": None, "shrunk": None, "verdict": "",
