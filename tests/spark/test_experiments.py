@@ -188,16 +188,6 @@ def test_running_again_changes_nothing_and_the_rules_are_settled(world):
         job("analyze_experiment", tables, "experiment.experiment_id=other")
 
 
-def test_another_policy_in_the_arms_makes_it_invalid(world):
-    tables, _, _ = world
-    again = ["experiment.experiment_id=bright-again", "experiment.salt=other", "experiment.variants=[old, newer]"]
-    job("experiment", tables, "experiment.action=register", *again)
-    job("analyze_experiment", tables, *again)
-    rows = tables.read("experiment_results").toPandas()
-    (found,) = rows[(rows["experiment_id"] == "bright-again") & (rows["kind"] == "primary")].to_dict("records")
-    assert found["verdict"].startswith("invalid") and "policy that is not the member's" in found["verdict"]
-
-
 def test_exposures_are_those_of_the_hash(world):
     tables, arms, _ = world
     found = exposures(tables.read("decisions"), registered(tables, "bright")).toPandas().set_index("user_key")
