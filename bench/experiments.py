@@ -88,14 +88,12 @@ def in_spark(members: int, days: int = 14) -> dict[str, float]:
             "reward": F.rand(9) * (F.rand(8) < 0.03).cast("double"), "region": F.lit("SE"), "device": F.lit("tv"),
         }  # fmt: skip
         fixed = {"string": F.lit("-"), "boolean": F.lit(False), "int": F.lit(0), "timestamp": F.lit("2026-02-01")}
-        rows = spark.range(members * PER_MEMBER).select(
-            *(
-                given.get(f.name, F.lit(None) if f.nullable else fixed[f.dataType.simpleString()])
-                .cast(f.dataType)
-                .alias(f.name)
-                for f in TABLES["decisions"].schema
-            )
-        )
+
+        def column(field):
+            empty = F.lit(None) if field.nullable else fixed.get(field.dataType.simpleString())
+            return given.get(field.name, empty).cast(field.dataType).alias(field.name)
+
+        rows = spark.range(members * PER_MEMBER).select(*map(column, TABLES["decisions"].schema))
         tables.overwrite("decisions", rows)
         design = design_of(settings.experiment)
         gather(tables, design, settings.experiment)  # warm

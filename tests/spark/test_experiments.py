@@ -183,7 +183,8 @@ def test_running_again_changes_nothing_and_the_rules_are_settled(world):
         before.sort_values(order, ignore_index=True), after.sort_values(order, ignore_index=True)
     )
     with pytest.raises(ConfigError, match="analysed already"):
-        job("experiment", tables, "experiment.action=register", "experiment.metric=active_days")
+        given = ("experiment.baseline_mean=1", "experiment.baseline_sd=1")
+        job("experiment", tables, "experiment.action=register", "experiment.metric=minutes", *given)
     with pytest.raises(ConfigError, match="registered are: bright"):
         job("analyze_experiment", tables, "experiment.experiment_id=other")
 

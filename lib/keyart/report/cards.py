@@ -151,8 +151,11 @@ def known_faults(facts: Facts) -> list[str]:
         f"outside its limit: {wording.named(r['measure'])} of {r['segment']} is {_number(r['value'])}, not {r['limit']}"
         for r in outside
     ]
-    refused = sorted({r["verdict"] for r in facts.evaluations if r["verdict"] != "ok"})
-    faults += [f"the logs refuse an estimate somewhere: {verdict}" for verdict in refused[:5]]
+    refused: dict[str, set[str]] = {}
+    for row in facts.evaluations:
+        if row["verdict"] != "ok":
+            refused.setdefault(row["verdict"].split(":")[0], set()).add(row["slice"])
+    faults += [f"no estimate for {', '.join(sorted(parts))}: {why}" for why, parts in sorted(refused.items())]
     measured = {row["measure"] for row in facts.measures}
     if not facts.evaluations:
         faults.append("it was not evaluated yet")

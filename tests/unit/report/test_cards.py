@@ -66,6 +66,12 @@ def test_faults_name_what_is_missing(whole, facts):
     assert any("not evaluated" in fault for fault in bare) and any("measure-policy" in fault for fault in bare)
 
 
+def test_refusals_are_told_once_with_their_slices(whole):
+    thin = {**whole.evaluations[0], "lift": None, "verdict": "too few members: 3 of 50 needed"}
+    rows = [{**thin, "slice": name} for name in ("region=SE", "region=JP", "region=SE")]
+    assert "no estimate for region=JP, region=SE: too few members" in known_faults(replace(whole, evaluations=rows))
+
+
 def test_cards_are_written_and_linked(facts, scanned, tmp_path):
     written = write_site(facts, tmp_path)
     assert {"cards/policy-p.md", "cards/model-p.md"} <= set(written)
