@@ -16,6 +16,7 @@ TEST = [
     "pytest>=8",
     "pytest-xdist>=3.6",
     "hypothesis>=6",
+    "statsmodels>=0.14",  # what our tests and plans are held against
     "playwright>=1.60",
     "ruff>=0.14",
     "mypy>=1.18",

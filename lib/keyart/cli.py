@@ -26,9 +26,15 @@ JOBS: dict[str, str] = {
     "train-response": "learn what an image does, by region and by member",
     "assign-artwork": "write which artwork each region and each user gets",
     "evaluate-policy": "tell from the logs what a policy would have been worth",
+    "measure-policy": "what a policy does to members and catalogue, against the limits that were set",
+    "experiment": "plan an experiment (members, days), or register it",
+    "analyze-experiment": "compare an experiment's variants: ship, don't ship or keep running",
     "build-report": "write the page people look at",
     "run-pipeline": "all of the above in order",
 }
+
+ACTIONS: dict[str, tuple[str, tuple[str, ...]]] = {"experiment": ("experiment.action", ("plan", "register"))}
+"""Jobs with a first word of their own, and the setting it stands for."""
 
 # Shorthands that read better than --set; which job knows which.
 SHORTHANDS: dict[str, dict[str, tuple[str, str]]] = {
@@ -41,10 +47,17 @@ SHORTHANDS: dict[str, dict[str, tuple[str, str]]] = {
         "policy": ("evaluate.policy_id", "policies to judge, with commas between them, or all (the newest)"),
         "plan": ("evaluate.plan_width", "also say how much a log must explore for an interval this wide"),
     },
+    "experiment": {
+        "metric": ("experiment.metric", "what decides, such as reward or minutes"),
+        "effect": ("experiment.minimum_effect", "relative effect worth finding"),
+        "power": ("experiment.power", "chance of finding it"),
+        "id": ("experiment.experiment_id", "name of the experiment"),
+    },
+    "analyze-experiment": {"id": ("experiment.experiment_id", "name of the experiment")},
     "build-report": {"report": ("report.folder", "folder that the site is written to")},
 }
-NUMBERS = {"plan"}
-NAMES = {"policy": "NAMES"}
+NUMBERS = {"effect": "NUMBER", "power": "NUMBER", "plan": "WIDTH"}
+NAMES = {"metric": "NAME", "id": "NAME", "policy": "NAMES"}
 SHORTHANDS["run-pipeline"] = {
     key: value for job in ("ingest-catalog", "ingest-events", "build-report") for key, value in SHORTHANDS[job].items()
 }
@@ -73,12 +86,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _add_arguments(parser: argparse.ArgumentParser, job: str) -> None:
+    if job in ACTIONS:
+        parser.add_argument("action", choices=ACTIONS[job][1])
     parser.add_argument("--config", metavar="FILE", help="configuration, such as conf/local.yaml")
     parser.add_argument(
         "--tables", metavar="ROOT", help="where the Delta tables lie (folder, URL or catalog:NAME.SCHEMA)"
     )
     for name, (_, about) in SHORTHANDS.get(job, {}).items():
-        kind, metavar = (float, "WIDTH") if name in NUMBERS else (str, NAMES.get(name, "PATH"))
+        kind, metavar = (float, NUMBERS[name]) if name in NUMBERS else (str, NAMES.get(name, "PATH"))
         parser.add_argument(f"--{name}", type=kind, metavar=metavar, help=about)
     parser.add_argument(
         "--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="override one setting; may be repeated"
@@ -93,10 +108,14 @@ def _execute(job: str, parsed: argparse.Namespace) -> int:
     settings = load(parsed.config, overrides)
     # Paths are data, not YAML: a folder called 2001 stays text.
     short = {target: given[name] for name, (target, _) in SHORTHANDS.get(job, {}).items() if given.get(name)}
+    if job in ACTIONS:
+        short[ACTIONS[job][0]] = parsed.action
     if parsed.tables:
         short["tables"] = parsed.tables
     settings = with_values(settings, short)
     module = importlib.import_module(f"keyart.jobs.{job.replace('-', '_')}")
+    if not getattr(module, "needs_session", lambda _: True)(settings):
+        return int(module.run(None, settings) or 0)
     # Only now that the arguments are known to be good: importing pyspark takes seconds.
     from keyart.session import is_running, open_session
 

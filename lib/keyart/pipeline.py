@@ -41,11 +41,20 @@ STAGES: tuple[Stage, ...] = (
     Stage("ingest-events", ("titles", "artworks"), ("events", "privacy"), lambda s: (s.events.events,)),
     Stage("train-taste", ("titles", "events", "decisions"), ("taste", "time", "tracking")),
     Stage("train-response", ("decisions", "artworks", "taste"), ("response", "time", "regions", "tracking")),
-    Stage("assign-artwork", ("artworks", "taste"), ("assign", "regions", "tracking")),
+    Stage("assign-artwork", ("artworks", "taste"), ("assign", "regions", "tracking", "responsibility")),
     Stage("evaluate-policy", ("decisions", "policies", "user_assignments"), ("evaluate", "time")),
-    Stage("build-report", ("titles", "artworks", "decisions", "evaluations", "user_assignments"), ("report",)),
+    Stage(
+        "measure-policy",
+        ("decisions", "artworks", "titles", "policies", "user_assignments"),
+        ("responsibility", "privacy", "time"),
+    ),
+    Stage(
+        "build-report",
+        ("titles", "artworks", "decisions", "evaluations", "user_assignments", "policy_measures"),
+        ("report",),
+    ),
 )
-NEEDS_EVENTS = {"train-taste", "train-response", "assign-artwork", "evaluate-policy"}
+NEEDS_EVENTS = {"train-taste", "train-response", "assign-artwork", "evaluate-policy", "measure-policy"}
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,13 @@ __all__ = [
     "DemoSettings",
     "EvaluateSettings",
     "EventsSettings",
+    "ExperimentSettings",
     "OneOf",
     "PrivacySettings",
     "Range",
     "ReportSettings",
     "ResponseSettings",
+    "ResponsibilitySettings",
     "ScanSettings",
     "SelectSettings",
     "SessionSettings",
@@ -261,6 +263,99 @@ class EvaluateSettings:
 
 
 @dataclass(frozen=True)
+class ExperimentSettings:
+    """experiment plan, experiment register and analyze-experiment. What is registered is what the analysis obeys."""
+
+    action: Annotated[str, OneOf(("plan", "register"))] = "plan"
+    """plan says how many members and days are needed; register also writes the experiment's row."""
+    experiment_id: str = ""
+    """Name of the experiment; part of the hash that splits its members."""
+    name: str = ""
+    """As the report calls it; empty: experiment_id."""
+    variants: tuple[str, ...] = ()
+    """policy_ids, control first."""
+    arms: Annotated[int, Range(2, 100)] = 2
+    """Variants to plan for where none are named."""
+    shares: tuple[float, ...] = ()
+    """Of the variants, summing to 1; empty: alike."""
+    metric: str = "reward"
+    """What decides, per member over all titles: reward, minutes, active_days, ... (--metric)."""
+    secondary: tuple[str, ...] = ("minutes", "take_fraction", "active_days")
+    """Further metrics, adjusted together for the false-discovery rate."""
+    guardrails: dict[str, str] = field(
+        default_factory=lambda: {
+            "abandonment": "0.05",
+            "session_minutes": "0.02",
+            "return": "0.02",
+            "cancellation": "0.1",
+            "titles": "0.02",
+        }
+    )
+    """Metric: the relative loss that could be borne; each must be shown to be smaller before anything ships."""
+    minimum_effect: Annotated[float, Range(0.0001, 10)] = 0.02
+    """Relative effect on the metric that is worth finding (--effect)."""
+    power: Annotated[float, Range(0.05, 0.999)] = 0.8
+    """Chance of finding it (--power)."""
+    alpha: Annotated[float, Range(0.0001, 0.5)] = 0.05
+    """Chance of finding something where nothing is, over all variants together."""
+    looks: Annotated[str, OneOf(("continuous", "once"))] = "continuous"
+    """continuous: intervals that stay valid however often one looks; once: narrower, and no verdict before the end."""
+    layer: str = "artwork"
+    """Experiments of one layer share no member; those of different layers are independent."""
+    salt: str = "experiments-1"
+    """Of the split; changing it redraws everyone."""
+    traffic_from: Annotated[float, Range(0, 1)] = 0.0
+    """First part of the layer that the experiment takes."""
+    traffic_to: Annotated[float, Range(0, 1)] = 1.0
+    """End of that part."""
+    holdout: Annotated[float, Range(0, 0.5)] = 0.0
+    """Share of all members who keep frozen artwork and are in no experiment: incrementality is told by them."""
+    from_day: date | None = None
+    """First day."""
+    to_day: date | None = None
+    """Day after the last; null while it is open."""
+    before_days: Annotated[int, Range(0, 365)] = 28
+    """Days before the experiment whose figures CUPED takes out of the variance."""
+    novelty_days: Annotated[int, Range(1, 60)] = 14
+    """Days since exposure by which the effect is shown."""
+    quantiles: tuple[float, ...] = (0.5, 0.9)
+    """Of minutes watched in a take."""
+    artworks: bool = False
+    """Also every artwork against its title's average, thousands at once: a pass more over the decisions."""
+    cost_per_1000_decisions: Annotated[float, Range(0, 1e9)] = 0.0
+    """What serving the variants costs more than control, in your money; 0: no price."""
+    most_per_minute: Annotated[float, Range(0, 1e9)] = 0.0
+    """Most that an incremental minute may cost; 0: no limit."""
+    baseline_mean: float = 0.0
+    """For a plan without logs: the metric's mean per member; 0 reads the decisions table."""
+    baseline_sd: Annotated[float, Range(0, 1e12)] = 0.0
+    """Its standard deviation between members."""
+    baseline_members: Annotated[float, Range(0, 1e12)] = 0.0
+    """New members who come by in a day, for a plan without logs; 0: members alone are planned."""
+
+
+@dataclass(frozen=True)
+class ResponsibilitySettings:
+    """measure-policy, and the limits that assign-artwork obeys."""
+
+    policy_id: str = ""
+    """Policy to measure; empty: the newest."""
+    most_same_look: Annotated[float, Range(0.05, 1)] = 1.0
+    """Most of a member's titles that may be shown with pictures of one look; their weakest overrides beyond it go back
+    to the level's default. 1: no limit."""
+    most_abandonment: Annotated[float, Range(1, 100)] = 100.0
+    """Artworks whose takes are abandoned more than this times as often as their title's are not assigned, where that is
+    shown at the 99% level. 100: no limit."""
+    limits: dict[str, str] = field(default_factory=dict)
+    """Measure of measure-policy: lowest and highest value allowed, as low..high, either may be empty. A policy outside
+    is named in the table policy_measures and in the cards."""
+    enforce: bool = False
+    """Whether measure-policy fails where a measure lies outside its limit, so that a pipeline stops there."""
+    niche_share: Annotated[float, Range(0.05, 0.95)] = 0.5
+    """The titles with fewest takes that are called niche, as a share of all titles."""
+
+
+@dataclass(frozen=True)
 class ReportSettings:
     """build-report."""
 
@@ -329,6 +424,10 @@ class Settings:
     """assign-artwork."""
     evaluate: EvaluateSettings = EvaluateSettings()
     """evaluate-policy."""
+    experiment: ExperimentSettings = ExperimentSettings()
+    """experiment and analyze-experiment."""
+    responsibility: ResponsibilitySettings = ResponsibilitySettings()
+    """measure-policy and the limits of assign-artwork."""
     report: ReportSettings = ReportSettings()
     """build-report."""
     demo: DemoSettings = DemoSettings()

@@ -16,6 +16,7 @@ from keyart.evaluation.examination import SLICES
 from keyart.evaluation.spark import evaluate
 from keyart.learning.members import member_vectors
 from keyart.learning.predict import user_scores
+from keyart.policy.limits_spark import limits_for
 from keyart.policy.resolve import ArtworkResolver
 from keyart.policy.spark import choices, newest_policy, resolver
 from keyart.schemas import TABLES
@@ -37,6 +38,7 @@ FEATURES = ["warmth", "face_share", "sharpness"]
 # One artwork of title B is withdrawn, B-new is newer than the model, C has one artwork only.
 ARTWORKS = [(f"{title}{i}", title, i + 1) for title in "AB" for i in range(4)] + [("C0", "C", 1)]
 WITHDRAWN, NEW = "B3", ("B-new", "B", 9)
+LOOK = {artwork: "warm" if artwork[-1] in "0w" else "dark" for artwork, *_ in [*ARTWORKS, NEW]}
 MEMBERS = 600
 
 
@@ -161,7 +163,13 @@ def world(spark, tmp_path_factory):
         tracking.register("taste", taste, np.zeros((1, 2)), np.zeros((1, 3)))
         tracking.register("response", model, np.zeros((1, 5)), np.zeros((1, 9)))
     artworks = [
-        {"artwork_id": artwork, "title_id": title, "rank": rank, "active": artwork != WITHDRAWN}
+        {
+            "artwork_id": artwork,
+            "title_id": title,
+            "rank": rank,
+            "active": artwork != WITHDRAWN,
+            "moods": [LOOK[artwork]],
+        }
         for artwork, title, rank in [*ARTWORKS, NEW]
     ]
     tables.overwrite("artworks", frame(spark, "artworks", artworks))
@@ -387,6 +395,85 @@ def test_another_policy_stands_beside_the_first(assigned):
         assert user["estimate"] == region["estimate"]
     for name in ("region_assignments", "policies"):
         tables.delete(name, "policy_id = 'only-defaults'")
+
+
+def test_what_the_policy_does_is_measured(assigned):
+    tables, settings, _, _ = assigned
+    settings = replace(settings, time=replace(settings.time, t0=T0, t1=T1, end=END))
+    assert run("measure_policy", tables, settings) == 0
+    rows = tables.read("policy_measures").toPandas()
+    assert not rows.duplicated(list(TABLES["policy_measures"].key)).any()
+    assert set(rows["behaviour"]) == {"logged", "uniform", "region", "user"}
+    assert {"region=SE", "region=JP", "kids=yes", "device="} <= set(rows["segment"])
+    log = tables.read("decisions").where(f"epoch >= '{T1}' AND take IS NOT NULL")
+    members = log.select("user_key", "region", "kids").dropDuplicates(["user_key"])
+    log = log.join(choices(tables, members), on=["user_key", "title_id"], how="inner").toPandas()
+    there = np.array([choice in among for choice, among in zip(log["user_artwork"], log["candidate_set"], strict=True)])
+    shown = np.where(there, log["artwork_id"] == log["user_artwork"], 0.25)  # else an even draw
+    weight = shown / log["propensity"]
+    found = rows[rows["segment"] == "*"].set_index(["behaviour", "measure"])
+    assert found.loc[("user", "take_fraction"), "value"] == pytest.approx((weight * log["take"]).sum() / weight.sum())
+    again = log.sort_values("epoch").groupby(["user_key", "title_id"])["artwork_id"].shift()
+    last = again.reindex(log.index)
+    known = last.notna() & (last != "B-old")  # the policy's catalogue does not have it
+    moved = np.where(there, last != log["user_artwork"], 0.75)
+    assert found.loc[("user", "swap_rate"), "value"] == pytest.approx(moved[known].mean())
+    best = tables.read("region_assignments").where("level = 'global' AND policy_id LIKE 'artwork-%'").toPandas()
+    gap = best.groupby("title_id")["mean"].transform("max") - best["mean"]
+    near = (gap <= np.hypot(best["sd"], 0.04))[gap > 0]  # the leaders' sd is 0.04
+    assert found.loc[("user", "alike_scores"), "value"] == pytest.approx(near.mean())
+    exposure = log.assign(u=np.where(there, 1.0, 0.25)).groupby("user_artwork")["u"].sum()
+    assert 0 <= found.loc[("uniform", "gini"), "value"] < found.loc[("user", "gini"), "value"] < 1
+    assert exposure.sum() > 0 and found.loc[("user", "calibration"), "lower"] < 1
+    assert found.loc[("user", "calibration"), "upper"] > 0.5
+    before = rows.sort_values(list(TABLES["policy_measures"].key), ignore_index=True)
+    assert run("measure_policy", tables, settings) == 0
+    after = tables.read("policy_measures").toPandas()
+    assert before.equals(after.sort_values(list(TABLES["policy_measures"].key), ignore_index=True))
+
+
+def test_a_limit_is_obeyed_and_its_cost_is_said(assigned, capsys):
+    tables, settings, _, _ = assigned
+    first, _ = newest_policy(tables)
+    strict = replace(
+        settings,
+        assign=replace(settings.assign, policy_id="limited"),
+        responsibility=replace(settings.responsibility, most_same_look=0.4),
+    )
+    assert run("assign_artwork", tables, strict) == 0
+    assert "limits cost: gain_lost" in capsys.readouterr().out
+    assert newest_policy(tables)[0].limits == ("at most 40% of a member's titles in one look",)
+    rows = {row["policy_id"]: {} for row in tables.read("policies").collect()}
+    for row in tables.read("user_assignments").collect():
+        rows[row["policy_id"]][row["user_key"]] = dict(zip(row["title_ids"], row["gains"], strict=True))
+    free, limited = rows[first.policy_id], rows["limited"]
+    assert all(set(own) <= set(free[user]) for user, own in limited.items())
+    gain = {name: sum(sum(own.values()) for own in found.values()) for name, found in rows.items()}
+    costs = {
+        row["measure"]: row["value"] for row in tables.read("policy_measures").where("policy_id = 'limited'").collect()
+    }
+    assert 0.02 < costs["gain_lost"] == pytest.approx(1 - gain["limited"] / gain[first.policy_id], rel=1e-4)
+    shown = choices(tables, tables.read("taste").where(F.col("as_of") == F.lit(T1)), "limited").toPandas()
+    looks = {user: own.map(LOOK).value_counts() for user, own in shown.groupby("user_key")["user_artwork"]}
+    defaults = {user: own.map(LOOK).value_counts() for user, own in shown.groupby("user_key")["region_artwork"]}
+    assert all(n <= max(0.4 * 3, defaults[u].get(look, 0)) for u, count in looks.items() for look, n in count.items())
+    for name in ("region_assignments", "user_assignments", "policies", "policy_measures"):
+        tables.delete(name, "policy_id = 'limited'")
+
+
+def test_artworks_that_mislead_are_withheld(assigned, spark):
+    """A0's takes are always abandoned, from the learning days on; what happens in the test days has no say."""
+    tables, settings, _, _ = assigned
+    limits = replace(settings.responsibility, most_abandonment=2.0)
+    settings = replace(settings, responsibility=limits, time=replace(settings.time, t0=T0, t1=T1, end=END))
+    artworks = [(row[0], row[1], 1) for row in ARTWORKS]
+    before = tables.read("decisions")
+    early = (F.col("epoch") < F.lit(T1)) & (F.col("artwork_id") == "A0")
+    late = (F.col("epoch") >= F.lit(T1)) & (F.col("artwork_id") == "B0")
+    changed = before.withColumn("abandoned", F.when(F.col("take") == 1, early | late | (F.rand(3) < 0.1)))
+    elsewhere = Tables(spark, f"{tables.root}-misleading")
+    elsewhere.overwrite("decisions", changed)
+    assert limits_for(elsewhere, settings, artworks).withheld == ("A0",)
 
 
 def test_missing_pieces_are_named(tables, tmp_path):

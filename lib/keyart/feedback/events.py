@@ -35,7 +35,7 @@ WATCH_ENDS = ("stop", "complete", "abandon")
 TITLE_EVENTS = ("impression", "take", "play", "pause", "resume", "rewind", "forward", "seek", *WATCH_ENDS)
 """Events that concern a title and must name it."""
 
-EVENT_TYPES = (*TITLE_EVENTS, "search", "browse", "details", "preview", "rate", "list_add", "list_remove")
+EVENT_TYPES = (*TITLE_EVENTS, "search", "browse", "details", "preview", "rate", "list_add", "list_remove", "cancel")
 
 REASONS = {
     "unreadable": "unreadable line",

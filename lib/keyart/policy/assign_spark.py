@@ -17,11 +17,13 @@ from pyspark.sql import functions as F
 from keyart.errors import ModelError
 from keyart.learning.members import member_vectors
 from keyart.learning.predict import user_scores
-from keyart.policy.assignment import Slate, best_of_title, build_slate, level_probabilities, overrides
+from keyart.policy.assignment import Overrides, Slate, best_of_title, build_slate, level_probabilities, overrides
 from keyart.policy.columns import per_text, vectors
 from keyart.policy.exploration import EpsilonGreedy
 from keyart.policy.levels import Levels
+from keyart.policy.limiting import COSTS, Limits, cost_of, cost_rows, within_limits
 from keyart.policy.limits import is_available
+from keyart.policy.limits_spark import limits_for, with_looks
 from keyart.policy.reasons import level_reasons, member_reasons
 from keyart.policy.specification import Policy, content_hash, derived_id
 from keyart.schemas import TABLES
@@ -29,7 +31,7 @@ from keyart.settings import Settings
 from keyart.tables import Tables
 from keyart.tracking import LoadedModel, Tracking
 
-__all__ = ["Assignment", "plan_assignment", "region_assignments", "user_assignments", "write_assignment"]
+__all__ = ["Assignment", "limit_costs", "plan_assignment", "region_assignments", "user_assignments", "write_assignment"]
 
 CELLS = 4_000_000  # members x artworks scored at a time: 32 MB an array
 CONTRACT = ("artwork_ids", "title_ids", "cells", "feature_names", "feature_version", "taste_version", "member_names")
@@ -46,6 +48,7 @@ class Assignment:
     feature_names: tuple[str, ...]
     member_names: tuple[str, ...]
     models: str  # JSON for the policies table
+    limits: Limits
 
 
 def plan_assignment(tables: Tables, tracking: Tracking, settings: Settings) -> Assignment:
@@ -58,7 +61,10 @@ def plan_assignment(tables: Tables, tracking: Tracking, settings: Settings) -> A
     artworks = [
         tuple(row) for row in tables.read("artworks").where("active").select("artwork_id", "title_id", "rank").collect()
     ]
+    limits = limits_for(tables, settings, artworks)
+    artworks = [row for row in artworks if row[0] not in limits.withheld]
     slate = build_slate(artworks, about["artwork_ids"], response.model.arrays)
+    limits = with_looks(tables, limits, slate.artwork_ids)
     levels = Levels.of(about["cells"], settings.regions)
     version, as_of = str(about["taste_version"]), _newest_taste(tables, str(about["taste_version"]))
     content = content_hash(response.model.arrays, {key: about[key] for key in CONTRACT})
@@ -72,9 +78,10 @@ def plan_assignment(tables: Tables, tracking: Tracking, settings: Settings) -> A
             as_of,
             sorted(levels.parents.items()),
             sorted(artworks),
+            *limits.said,
         ]
     )
-    policy = Policy(name, exploration, assign.salt, assign.minimum_gain, version, as_of, levels.parents)
+    policy = Policy(name, exploration, assign.salt, assign.minimum_gain, version, as_of, levels.parents, limits.said)
     models = json.dumps({"response": _said(response), "taste": _said(taste), "content": content}, sort_keys=True)
     return Assignment(
         policy,
@@ -84,6 +91,7 @@ def plan_assignment(tables: Tables, tracking: Tracking, settings: Settings) -> A
         tuple(about["feature_names"]),
         tuple(about["member_names"]),
         models,
+        limits,
     )
 
 
@@ -95,6 +103,11 @@ def write_assignment(tables: Tables, plan: Assignment) -> None:
         (F.col("taste_version") == plan.policy.taste_version) & (F.col("as_of") == F.lit(plan.policy.taste_as_of))
     )
     tables.replace("user_assignments", members.transform(user_assignments, plan), mine)
+    if plan.limits.said:
+        rows = limit_costs(tables, members, plan)
+        schema = TABLES["policy_measures"].schema
+        frame = tables.spark.createDataFrame([tuple(row[name] for name in schema.names) for row in rows], schema)
+        tables.replace("policy_measures", frame, f"{mine} AND behaviour = 'limits'")
     tables.replace("policies", _policy_row(tables, plan), mine)
 
 
@@ -127,6 +140,28 @@ def user_assignments(members: DataFrame, plan: Assignment) -> DataFrame:
         .select("user_key", "user_bucket", "region", "factors", "genre_mix", "history")
         .mapInArrow(write, schema)
     )
+
+
+def limit_costs(tables: Tables, members: DataFrame, plan: Assignment) -> list[dict[str, Any]]:
+    """What the limits took of the expected gain, as rows of policy_measures: a pass more, where limits are set."""
+    defaults = best_of_title(np.asarray(plan.slate.arrays["cell_mean"]), plan.slate)
+
+    def work(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        step = max(1, CELLS // len(plan.slate.artwork_ids))
+        for batch in batches:
+            for start in range(0, batch.num_rows, step):
+                part = batch.slice(start, step)
+                sums = cost_of(part.num_rows, *_found(plan, defaults, part)[1:])
+                yield pa.RecordBatch.from_pylist([sums])
+
+    rows = (
+        members.where(~F.col("kids"))
+        .select("region", "factors", "genre_mix", "history")
+        .mapInArrow(work, ", ".join(f"{name} double" for name in COSTS))
+        .agg(*(F.coalesce(F.sum(name), F.lit(0.0)).alias(name) for name in COSTS))
+        .collect()
+    )
+    return cost_rows(rows[0].asDict(), plan.policy.policy_id, len(plan.limits.withheld), plan.policy.taste_as_of)
 
 
 def _newest_taste(tables: Tables, version: str) -> date:
@@ -200,14 +235,20 @@ def _level_rows(plan: Assignment, cell: int) -> pa.RecordBatch:
     return pa.RecordBatch.from_pydict({key: pa.array(values) for key, values in columns.items()})
 
 
-def _member_rows(plan: Assignment, defaults: np.ndarray, batch: pa.RecordBatch) -> pa.RecordBatch:
-    slate = plan.slate
+def _found(plan: Assignment, defaults: np.ndarray, batch: pa.RecordBatch) -> tuple[np.ndarray, Overrides, Overrides]:
+    """Members' vectors, and their overrides before and after the limits."""
     region, regions = per_text(batch.column("region"))
     cells = np.array([plan.levels.chain(name)[0] for name in regions], dtype=np.int64)[region]
     factors, mix = _matrix(batch, "factors"), _matrix(batch, "genre_mix")
     members = member_vectors(factors, mix, np.asarray(batch.column("history")))
-    scores = user_scores(slate.arrays, members, cells)
-    found = overrides(scores, defaults[cells], slate, plan.policy.minimum_gain)
+    scores = user_scores(plan.slate.arrays, members, cells)
+    found = overrides(scores, defaults[cells], plan.slate, plan.policy.minimum_gain)
+    return members, found, within_limits(found, defaults[cells], plan.limits)
+
+
+def _member_rows(plan: Assignment, defaults: np.ndarray, batch: pa.RecordBatch) -> pa.RecordBatch:
+    slate = plan.slate
+    members, _, found = _found(plan, defaults, batch)
     reasons = member_reasons(slate.arrays, members, found, plan.feature_names, plan.member_names)
     rows, counts = np.unique(found.member, return_counts=True)
     offsets = pa.array(np.concatenate([[0], np.cumsum(counts)]), pa.int32())

@@ -11,6 +11,7 @@ from keyart.errors import LimitError, TableError
 from keyart.policy.exploration import draw, hashed_uniforms
 from keyart.policy.levels import GLOBAL
 from keyart.policy.limits import Window, is_available, is_personalised, masked
+from keyart.policy.sentences import member_sentence
 from keyart.policy.specification import Policy
 
 __all__ = ["ArtworkResolver", "Override", "Resolution"]
@@ -37,6 +38,11 @@ class Resolution:
     candidate_set: tuple[str, ...]
     probabilities: tuple[float, ...]
     reason: str
+
+    @property
+    def sentence(self) -> str:
+        """What the member may be told."""
+        return member_sentence(self.reason, self.level)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,8 @@ from keyart.policy.exploration import Exploration, from_spec, to_spec
 
 __all__ = ["Policy", "content_hash", "derived_id"]
 
+ALWAYS = ("inactive artworks are not shown", "kids' profiles are not personalised", "rights by region")
+"""Limits that no setting turns off."""
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -28,6 +30,7 @@ class Policy:
     taste_version: str
     taste_as_of: date
     parents: Mapping[str, str] = field(default_factory=dict)
+    limits: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.policy_id):
@@ -39,11 +42,7 @@ class Policy:
             {
                 "exploration": to_spec(self.exploration),
                 "levels": {"order": ["user", "region", "parent", "global"], "parents": dict(self.parents)},
-                "limits": [
-                    "inactive artworks are not shown",
-                    "kids' profiles are not personalised",
-                    "rights by region",
-                ],
+                "limits": [*ALWAYS, *self.limits],
                 "minimum_gain": self.minimum_gain,
                 "taste": {"version": self.taste_version, "as_of": self.taste_as_of.isoformat()},
             },
@@ -63,6 +62,7 @@ class Policy:
                 said["taste"]["version"],
                 date.fromisoformat(said["taste"]["as_of"]),
                 said["levels"]["parents"],
+                tuple(said.get("limits", ALWAYS)[len(ALWAYS) :]),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise TableError(

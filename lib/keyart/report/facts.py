@@ -60,6 +60,8 @@ class Facts:
     """The policy's region, parent and global rows."""
     evaluations: Sequence[Row] = ()
     """The policy's newest evaluation."""
+    measures: Sequence[Row] = ()
+    """The policy's rows of policy_measures."""
     seen: Sequence[Row] = ()
     """artwork_stats summed by artwork: artwork_id, n, takes."""
     members: Sequence[Row] = ()

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from keyart.policy.sentences import member_sentence
 from keyart.report import wording
 from keyart.report.catalogue import EVERYWHERE, Catalogue, gain, page_of
 from keyart.report.facts import Row
@@ -101,4 +102,5 @@ def _tile(catalogue: Catalogue, title: Row, region: str, override: tuple[str, fl
         "usual_alt": catalogue.alt(usual),
         "gain": wording.signed_percent(gain(override[1])) if override else None,
         "reason": override[2] if override else None,
+        "sentence": member_sentence(override[2], "user") if override else None,
     }

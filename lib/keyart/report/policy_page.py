@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from keyart.report import evidence, wording
+from keyart.report import cards, evidence, wording
 from keyart.report.catalogue import Catalogue
 from keyart.report.facts import Row
 
 __all__ = ["favours", "policy_page"]
 
+SHOWN = ("control", "primary", "secondary", "guardrail", "incrementality", "cost")
+"""Kinds of experiment_results that have a line."""
 FEATURES = 14
 """Rows of the table of what regions favour."""
 FEWEST = 8
@@ -34,7 +36,11 @@ def policy_page(catalogue: Catalogue) -> dict[str, Any]:
         "slices": evidence.slices(facts),
         "favours": _favours_table(catalogue),
         "decisions": _decisions(facts.decisions),
-        "experiments": [_experiment(row) for row in facts.experiments],
+        "experiments": [_experiment(row) for row in facts.experiments if row["kind"] in SHOWN],
+        "conduct": cards.conduct(facts),
+        "segments": cards.segments(facts),
+        "faults": cards.known_faults(facts) if policy else [],
+        "cards": sorted(cards.card_files(facts)),
     }
 
 
@@ -129,4 +135,5 @@ def _decisions(row: Row | None) -> list[tuple[str, str]]:
 
 def _experiment(row: Row) -> dict[str, Any]:
     interval = f"{row['lower']:+.4g} to {row['upper']:+.4g}" if row["lower"] is not None else wording.NOTHING
-    return {**row, "members": wording.count(row["members"]), "mean": f"{row['mean']:.4g}", "interval": interval}
+    mean = wording.NOTHING if row["mean"] is None else f"{row['mean']:.4g}"
+    return {**row, "members": wording.count(row["members"]), "mean": mean, "interval": interval}

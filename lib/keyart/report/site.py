@@ -12,6 +12,7 @@ import jinja2
 
 from keyart.errors import InputError
 from keyart.report import wording
+from keyart.report.cards import card_files
 from keyart.report.catalogue import Catalogue
 from keyart.report.facts import Facts, Source
 from keyart.report.members_page import members_page
@@ -70,6 +71,7 @@ def write_site(facts: Facts, folder: Path) -> list[str]:
     for title in catalogue.titles:
         context = title_page(catalogue, title)
         files[context["page"]] = _render(templates, "title.html", "index.html", context)
+    files |= card_files(facts)
     for asset in ASSETS:
         files[f"assets/{asset}"] = resources.files("keyart.report").joinpath("assets", asset).read_text("utf-8")
     written = sorted([*files, *(f"{IMAGES}/{picture.file}" for picture in facts.pictures.values())])

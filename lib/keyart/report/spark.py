@@ -68,6 +68,7 @@ def gather(tables: Tables, settings: Settings, folder: Path) -> Facts:
             "failures": lambda: _failures(read("scan_failures")),
             "assignments": lambda: _rows(_of_policy(read("region_assignments"), policy_id).where("context = '*'")),
             "evaluations": lambda: _evaluations(_of_policy(read("evaluations"), policy_id)),
+            "measures": lambda: _measures(_of_policy(read("policy_measures"), policy_id)),
             "seen": lambda: _seen(read("artwork_stats")),
             "members": lambda: _members(read, policy_id, settings.report.members),
             "audience": lambda: _audience(read("taste")),
@@ -207,6 +208,10 @@ def _evaluations(evaluations: DataFrame) -> list[Row]:
     return sorted(kept, key=lambda r: (r["slice"], r["target"], r["baseline"], r["metric"], r["estimator"]))
 
 
+def _measures(measures: DataFrame) -> list[Row]:
+    return sorted(_rows(measures), key=lambda row: (row["measure"], row["segment"], row["behaviour"]))
+
+
 def _seen(stats: DataFrame) -> list[Row]:
     return _rows(stats.groupBy("artwork_id").agg(F.sum("n").alias("n"), F.sum("takes").alias("takes")))
 
@@ -270,5 +275,7 @@ def _experiments(read: Reader) -> list[Row]:
     if "experiment_results" not in read.there:
         return []
     names = {row["experiment_id"]: row["name"] for row in _rows(read("experiments"))}
-    rows = sorted(_rows(read("experiment_results")), key=lambda r: (r["experiment_id"], r["variant"], r["metric"]))
+    rows = sorted(
+        _rows(read("experiment_results")), key=lambda r: tuple(r[column] for column in TABLES["experiment_results"].key)
+    )
     return [{**row, "name": names.get(row["experiment_id"], row["experiment_id"])} for row in rows]

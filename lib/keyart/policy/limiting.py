@@ -1,0 +1,65 @@
+"""Members' overrides within the limits of responsibility, and what these cost."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import numpy as np
+
+from keyart.policy.assignment import Overrides
+from keyart.policy.limits import kept_by_look
+
+__all__ = ["COSTS", "Limits", "cost_of", "cost_rows", "within_limits"]
+
+COSTS = ("members", "overrides", "overrides_kept", "gain", "gain_kept")
+"""What is summed over members to say what the limits cost."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Artworks that mislead, and the look (A,) of each artwork where one look's share is limited."""
+
+    most_same_look: float = 1.0
+    look: np.ndarray | None = None
+    withheld: tuple[str, ...] = ()
+
+    @property
+    def said(self) -> tuple[str, ...]:
+        """For the policy's row."""
+        looks = [f"at most {self.most_same_look:.0%} of a member's titles in one look"] if self.look is not None else []
+        return (*looks, *(f"withheld, takes are abandoned: {artwork}" for artwork in self.withheld))
+
+
+def within_limits(found: Overrides, defaults: np.ndarray, limits: Limits) -> Overrides:
+    """The overrides that the limits leave, given what members see by default (n, T)."""
+    if limits.look is None or not len(found.member):
+        return found
+    looks = int(limits.look.max()) + 1
+    counts = np.zeros((len(defaults), looks))
+    np.add.at(counts, (np.repeat(np.arange(len(defaults)), defaults.shape[1]), limits.look[defaults].ravel()), 1)
+    new, old = limits.look[found.artwork], limits.look[found.default]
+    kept = kept_by_look(found.member, found.gain, new, old, counts, limits.most_same_look)
+    return Overrides(found.member[kept], found.title[kept], found.artwork[kept], found.default[kept], found.gain[kept])
+
+
+def cost_of(members: int, before: Overrides, after: Overrides) -> dict[str, float]:
+    """COSTS of a batch: members, overrides and expected gain before and after the limits."""
+    values = (members, len(before.gain), len(after.gain), before.gain.sum(), after.gain.sum())
+    return {name: float(value) for name, value in zip(COSTS, values, strict=True)}
+
+
+def cost_rows(sums: Mapping[str, float], policy_id: str, withheld: int, day: date) -> list[dict[str, Any]]:
+    """Rows of policy_measures from summed costs: what share of the expected gain, and of overrides, the limits took."""
+    gain, overrides = sums["gain"], sums["overrides"]
+    values = {
+        "gain_lost": 1 - sums["gain_kept"] / gain if gain else 0.0,
+        "overrides_lost": 1 - sums["overrides_kept"] / overrides if overrides else 0.0,
+        "artworks_withheld": float(withheld),
+    }
+    always = {"policy_id": policy_id, "behaviour": "limits", "segment": "*", "members": int(sums["members"])}
+    none = dict.fromkeys(("lower", "upper", "limit", "within"))
+    return [
+        {**always, **none, "measure": name, "value": float(f"{value:.10g}"), "from_day": day, "to_day": day}
+        for name, value in values.items()
+    ]
