@@ -79,7 +79,7 @@ def test_a_scan_from_films_to_pictures(spark, tables, folder, capsys):
         own = [row for row in frames if row["video_id"] == videos[name]["video_id"]]
         assert [row["pts"] for row in own] == plain_pts(folder / f"{name}.mp4")
         assert len({row["segment"] for row in own}) > 1
-        assert own[0]["keyframe"] and own[0]["difference"] == 0
+        assert own[0]["keyframe"] and own[-1]["difference"] == 0
     shots = tables.read("shots").where(f"video_id = '{videos['a']['video_id']}'").orderBy("shot_id").collect()
     assert [(row["start_frame"], row["end_frame"]) for row in shots] == [(0, 30), (30, 60), (60, 90)]
     assert [row["transition_in"] for row in shots] == ["start", "cut", "cut"]

@@ -1,7 +1,7 @@
 """Fetch single frames of a film as a viewer would see them: turned, with square pixels, without black bars, as JPEG."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import groupby
@@ -39,13 +39,17 @@ class Picture:
 
 
 def fetch_pictures(
-    uri: str, picks: Sequence[Pick], rotation: int, quality: int, repair: bool, beat: Callable[[], None] = lambda: None
-) -> list[Picture]:
-    """JPEGs of the picks in order of time; a pick whose pts does not appear again is left out.
+    uri: str,
+    picks: Sequence[Pick],
+    rotation: int,
+    quality: int,
+    repair: bool,
+    beat: Callable[[int | None], None] = lambda position: None,
+) -> Iterator[Picture]:
+    """JPEGs of the picks in order of time, one by one; a pick whose pts does not appear again is left out.
 
     ``repair`` as in ``Segment``. VideoError where the film cannot be opened.
     """
-    found: list[Picture] = []
     reformatter = VideoReformatter()
     ordered = sorted(picks, key=lambda pick: pick.pts)
     with open_film(uri) as (container, stream):
@@ -54,15 +58,12 @@ def fetch_pictures(
             wanted = {pick.pts: pick for pick in group}
             if start is None:
                 container.seek(0)
-            for frame in decode_segment(container, stream, Segment(0, start, max(wanted), 0, repair)):
+            stretch = Segment(0, start, max(wanted), 0, repair)
+            for frame in decode_segment(container, stream, stretch, beat=beat):
                 pick = wanted.get(frame.pts)
                 if pick is not None:
                     bars = (pick.bar_top, pick.bar_left)
-                    found.append(
-                        Picture(frame.pts, *encode_frame(frame.picture, reformatter, aspect, rotation, bars, quality))
-                    )
-                beat()
-    return found
+                    yield Picture(frame.pts, *encode_frame(frame.picture, reformatter, aspect, rotation, bars, quality))
 
 
 def encode_frame(

@@ -11,7 +11,7 @@ import numpy as np
 
 from keyart.video.kernels import black_bar, chroma_sums, motion, texture_sums
 
-__all__ = ["RAW", "SIGNALS", "THUMB", "SignalReader", "finish", "warm_up"]
+__all__ = ["MOTION", "RAW", "SIGNALS", "THUMB", "SignalReader", "finish", "warm_up"]
 
 SIGNALS = (
     "luma_mean", "luma_spread", "shadows", "highlights", "contrast", "colourfulness", "hue", "warmth", "sharpness",

@@ -1,15 +1,16 @@
-"""Scan films with Spark: segments spread over tasks, shots film by film, pictures fetched, all visible by one merge.
+"""Scan films with Spark: segments land wave by wave, a film's rows derive from them and become visible by one update.
 
 A film's rows lie under a scan_id that derives from its content and the settings, so a scan that is killed and run again
-writes the same rows in the same place. Frames never pass the driver: it sees films and failures.
+writes the same rows in the same place. Frames never pass the driver: it sees films, segments and failures.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from pyspark import StorageLevel
-from pyspark.sql import DataFrame, Row
+from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 from tqdm import tqdm
 
@@ -17,14 +18,20 @@ from keyart.errors import TableError
 from keyart.schemas import TABLES
 from keyart.settings import ScanSettings
 from keyart.tables import Tables
-from keyart.video.tasks_spark import FILM, decoded, digested, fetched, planned, unpacked
+from keyart.video.digest_spark import boundaries_of, digested, laid_out
+from keyart.video.estimates import expected_frames
+from keyart.video.landing_spark import film_row, in_list, land_films, tasks_of
+from keyart.video.rows_spark import FILM
+from keyart.video.tasks_spark import fetched, unpacked
 
-__all__ = ["ScanReport", "current", "scan_films", "scan_id_of"]
+__all__ = ["ScanReport", "current", "due_films", "scan_films", "scan_id_of"]
 
-SCAN_VERSION = "1"
+SCAN_VERSION = "2"
 """Raised when signals, shots or candidates change: films are then scanned again."""
 LINES = 100
 """Losses named one by one; the rest is counted."""
+BATCH = "spark.sql.execution.arrow.maxBytesPerBatch"
+BATCH_BYTES = 16 << 20
 
 
 @dataclass
@@ -33,12 +40,25 @@ class ScanReport:
 
     films: int = 0
     unchanged: int = 0
+    expected: int = 0
+    """Frames of the whole catalogue, unchanged films included, as its containers tell."""
     frames: int = 0
+    lost: int = 0
+    """Frames that should have come out and did not, as far as that is known."""
+    resumed: int = 0
+    """Frames that an earlier run, which did not finish, had already decoded."""
     shots: int = 0
     candidates: int = 0
     unreadable: int = 0
     losses: list[str] = field(default_factory=list)
     """One line each: what could not be read, and why."""
+
+    @property
+    def lost_share(self) -> float:
+        """Share of the catalogue's frames that was due and lost; 1 where nothing at all could be read."""
+        if self.unreadable and not self.frames and not self.unchanged:
+            return 1.0
+        return min(1.0, self.lost / self.expected) if self.expected else 0.0
 
 
 def current(tables: Tables, name: str) -> DataFrame:
@@ -55,91 +75,120 @@ def scan_id_of(video_id: str, fingerprint: str, settings: ScanSettings) -> str:
     return hashlib.blake2b(parts.encode(), digest_size=12).hexdigest()
 
 
-def scan_films(tables: Tables, settings: ScanSettings) -> ScanReport:
-    """Scan every film whose content or settings changed since its current scan. TableError where there is no film."""
+def due_films(tables: Tables, settings: ScanSettings) -> tuple[list[Row], list[Row], dict[str, str]]:
+    """Films to scan, films that are unchanged, and every film's scan_id. TableError where there is no film."""
     videos = sorted(tables.read("videos").collect(), key=lambda row: row["video_id"])
     if not videos:
         raise TableError("no readable film is in the catalogue; run ingest-catalog on a folder that has some")
     scans = {row["video_id"]: scan_id_of(row["video_id"], row["fingerprint"], settings) for row in videos}
     due = [row for row in videos if row["current_scan_id"] != scans[row["video_id"]]]
-    report = ScanReport(films=len(due), unchanged=len(videos) - len(due))
-    with tqdm(total=len(due), unit="film", desc="scan", disable=None, leave=False) as bar:
+    return due, [row for row in videos if row["current_scan_id"] == scans[row["video_id"]]], scans
+
+
+def scan_films(tables: Tables, settings: ScanSettings) -> ScanReport:
+    """Scan every film whose content or settings changed since its current scan. TableError where there is no film."""
+    due, unchanged, scans = due_films(tables, settings)
+    frames = sum(map(_expected, due))
+    report = ScanReport(films=len(due), unchanged=len(unchanged), expected=frames + sum(map(_expected, unchanged)))
+    with (
+        _bounded_batches(tables.spark),
+        tqdm(total=frames, unit="frame", unit_scale=True, desc="scan", disable=None, leave=False) as bar,
+    ):
+
+        def landed(count: int, before: bool) -> None:
+            report.resumed += count if before else 0
+            bar.update(count)
+
         for begin in range(0, len(due), settings.wave_films):
-            wave = due[begin : begin + settings.wave_films]
-            _scan_wave(tables, settings, wave, scans, report)
-            bar.update(len(wave))
+            films = due[begin : begin + settings.wave_films]
+            failures = land_films(tables, settings, films, scans, landed)
+            _derive(tables, settings, films, scans, failures, report)
     return report
 
 
-def _scan_wave(
-    tables: Tables, settings: ScanSettings, wave: Sequence[Row], scans: dict[str, str], report: ScanReport
-) -> None:
-    films = [
-        (
-            row["video_id"], row["title_id"], scans[row["video_id"]], row["uri"], row["rotation"],
-            row["time_base_num"] / row["time_base_den"],
-        )
-        for row in wave
-    ]  # fmt: skip
-    tasks = _tasks(tables)
-    where = "scan_id IN ({})".format(", ".join(f"'{film[2]}'" for film in films))
-    blocks = (
-        tables.spark.createDataFrame(films, FILM)
-        .repartition(min(tasks, len(films)))
-        .transform(planned, settings)
-        .repartition(tasks)
-        .transform(decoded, settings)
-        .persist(StorageLevel.MEMORY_AND_DISK)
-    )
+def _expected(video: Row) -> int:
+    return expected_frames(video["duration_seconds"], video["frame_rate"])
+
+
+@contextmanager
+def _bounded_batches(spark: SparkSession) -> Iterator[None]:
+    """Rows of a megabyte reach Python a few at a time."""
+    before = spark.conf.get(BATCH)
+    spark.conf.set(BATCH, str(BATCH_BYTES))
     try:
-        tables.replace("frames", blocks.where("frames > 0").transform(unpacked), where)
-        digests = blocks.where("frames > 0").transform(digested, settings).persist(StorageLevel.MEMORY_AND_DISK)
+        yield
+    finally:
+        spark.conf.set(BATCH, str(before))
+
+
+def _derive(
+    tables: Tables,
+    settings: ScanSettings,
+    films: Sequence[Row],
+    scans: dict[str, str],
+    unplanned: Sequence[Row],
+    report: ScanReport,
+) -> None:
+    """Frames, shots, candidates, images and failures of films that have landed; then they are visible."""
+    tasks = tasks_of(tables)
+    known = tables.spark.createDataFrame([film_row(row, scans) for row in films], FILM)
+    where = in_list("scan_id", [scans[row["video_id"]] for row in films])
+    landed = tables.read_or_empty("scan_segments").where(where)
+    parts = landed.where("frames > 0").join(F.broadcast(known), on=["scan_id", "video_id"], how="inner")
+    tables.replace("frames", parts.drop("thumbs").transform(unpacked), where)
+    layout = parts.transform(laid_out)
+    boundaries = parts.transform(boundaries_of, layout, tasks)
+    digests = parts.transform(digested, boundaries, settings, tasks).persist(StorageLevel.MEMORY_AND_DISK)
+    pictures = digests.transform(fetched, settings, tasks).persist(StorageLevel.MEMORY_AND_DISK)
+    try:
         tables.replace("shots", digests.transform(_shots), where)
-        pictures = digests.transform(fetched, settings, tasks).persist(StorageLevel.MEMORY_AND_DISK)
         kept = pictures.where("content IS NOT NULL")
         tables.merge("images", kept.transform(_images), update=False)
         tables.replace("candidates", kept.transform(_candidates), where)
-        failures = blocks.transform(_failures).unionByName(pictures.transform(_unfetched))
-        tables.replace("scan_failures", failures, where)
+        told = landed.transform(_failures, known).unionByName(pictures.transform(_unfetched))
+        tables.replace("scan_failures", told.unionByName(_unplanned(tables, unplanned, films)), where)
         _report_losses(tables, where, report)
-        counts = digests.select("video_id", "frames", F.size("shots").alias("shots")).collect()
+        summary = digests.select("video_id", "frames", "repair", F.size("shots").alias("shots"))
+        counts = {row["video_id"]: row for row in summary.collect()}
         report.candidates += kept.count()
-        seen = {row["video_id"] for row in counts}
-        report.frames += sum(row["frames"] for row in counts)
-        report.shots += sum(row["shots"] for row in counts)
-        report.unreadable += len(wave) - len(seen)
-        _make_visible(tables, [row for row in wave if row["video_id"] in seen], scans)
+    finally:
         pictures.unpersist()
         digests.unpersist()
-    finally:
-        blocks.unpersist()
+    report.frames += sum(row["frames"] for row in counts.values())
+    report.shots += sum(row["shots"] for row in counts.values())
+    report.unreadable += len(films) - len(counts)
+    _make_visible(tables, [row for row in films if row["video_id"] in counts], scans, counts)
+    tables.delete("scan_segments", in_list("video_id", [row["video_id"] for row in films]))
 
 
-def _make_visible(tables: Tables, films: Sequence[Row], scans: dict[str, str]) -> None:
+def _make_visible(tables: Tables, films: Sequence[Row], scans: dict[str, str], counts: dict[str, Row]) -> None:
     rows = [
-        row.asDict() | {"current_scan_id": scans[row["video_id"]], "scanned_fingerprint": row["fingerprint"]}
+        row.asDict()
+        | {
+            "current_scan_id": scans[row["video_id"]],
+            "scanned_fingerprint": row["fingerprint"],
+            "pts_repaired": counts[row["video_id"]]["repair"],
+        }
         for row in films
     ]
     if rows:
         schema = TABLES["videos"].schema
         frame = tables.spark.createDataFrame([tuple(row[name] for name in schema.names) for row in rows], schema)
-        tables.merge("videos", frame, columns=["current_scan_id", "scanned_fingerprint"])
+        tables.merge("videos", frame, columns=["current_scan_id", "scanned_fingerprint", "pts_repaired"])
 
 
 def _report_losses(tables: Tables, where: str, report: ScanReport) -> None:
     found = tables.read("scan_failures").where(where).orderBy("uri", "segment")
-    rows = found.limit(LINES + 1).collect()
-    for row in rows[:LINES]:
+    for row in found.limit(LINES).collect():
         lost = f" ({row['frames_lost']} frames lost)" if row["frames_lost"] else ""
         part = "" if row["segment"] < 0 else f", segment {row['segment']}"
         report.losses.append(f"{row['uri']}{part}: {row['reason']}{lost}")
-    if len(rows) > LINES:
-        report.losses.append(f"... and {found.count() - LINES} more in scan_failures")
-
-
-def _tasks(tables: Tables) -> int:
-    """Tasks a pass is spread over: twice the shuffle partitions, so that an uneven split evens out."""
-    return 2 * int(tables.spark.conf.get("spark.sql.shuffle.partitions") or 4)
+    totals = found.agg(
+        F.count("*").alias("rows"), F.sum(F.expr("if(segment > -2, frames_lost, 0)")).alias("lost")
+    ).first()
+    report.lost += int(totals["lost"] or 0) if totals else 0
+    if totals and totals["rows"] > LINES:
+        report.losses.append(f"... and {totals['rows'] - LINES} more in scan_failures")
 
 
 def _shots(digests: DataFrame) -> DataFrame:
@@ -164,10 +213,30 @@ def _candidates(pictures: DataFrame) -> DataFrame:
     return pictures.select("*", *unknown).select(*TABLES["candidates"].schema.names)
 
 
-def _failures(blocks: DataFrame) -> DataFrame:
-    return blocks.where("reason IS NOT NULL").select(
-        "scan_id", "video_id", "uri", "segment", "reason", F.col("lost").alias("frames_lost")
+def _failures(landed: DataFrame, films: DataFrame) -> DataFrame:
+    """Segments that lost frames or hold damaged ones."""
+    return (
+        landed.where("ended AND reason IS NOT NULL")
+        .join(F.broadcast(films.select("video_id", "uri")), on="video_id", how="inner")
+        .select("scan_id", "video_id", "uri", "segment", "reason", F.col("lost").alias("frames_lost"))
     )
+
+
+def _unplanned(tables: Tables, failed: Sequence[Row], films: Sequence[Row]) -> DataFrame:
+    """Films that could not be planned, which costs all their frames, or that end early."""
+    whole = {row["video_id"]: _expected(row) for row in films}
+    values = [
+        (
+            row["scan_id"],
+            row["video_id"],
+            row["uri"],
+            -1,
+            row["reason"],
+            row["packets"] or whole[row["video_id"]] or None,
+        )
+        for row in failed
+    ]
+    return tables.spark.createDataFrame(values, TABLES["scan_failures"].schema)
 
 
 def _unfetched(pictures: DataFrame) -> DataFrame:
