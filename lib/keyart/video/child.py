@@ -23,8 +23,8 @@ from keyart.errors import VideoError
 __all__ = ["Child", "ChildDied", "own_child", "serve"]
 
 SERVE = (
-    "import sys; sys.path[:] = sys.argv[3:]; "
-    "from keyart.video.child import serve; serve(int(sys.argv[1]), int(sys.argv[2]))"
+    "import sys; sys.path[:] = sys.argv[4:]; "
+    "from keyart.video.child import serve; serve(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3] == 'warm')"
 )
 START_SECONDS = 300
 BEAT_SECONDS = 0.5
@@ -47,7 +47,9 @@ class ChildDied(VideoError):
 class Child:
     """A process that calls functions for us; started when first needed, and again after it had to be stopped."""
 
-    def __init__(self) -> None:
+    def __init__(self, warm: bool = True) -> None:
+        """``warm``: compile or load before the first call what scanning needs."""
+        self._warm = "warm" if warm else "cold"
         self._process: subprocess.Popen | None = None
         self._link: Connection | None = None
         self._place = tempfile.TemporaryFile()  # noqa: SIM115 (it lives as long as we do)
@@ -114,7 +116,7 @@ class Child:
         self.stop()
         ours, theirs = Pipe()
         descriptors = (theirs.fileno(), self._place.fileno())
-        command = [sys.executable, "-c", SERVE, *map(str, descriptors), *sys.path]
+        command = [sys.executable, "-c", SERVE, *map(str, descriptors), self._warm, *sys.path]
         one_thread = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
         self._process = subprocess.Popen(
             command,
@@ -160,17 +162,18 @@ def own_child() -> Child:
     return _OWN.setdefault(os.getpid(), Child())
 
 
-def serve(descriptor: int, place: int) -> None:
+def serve(descriptor: int, place: int, warm: bool) -> None:
     """Answer calls until the parent is gone; ``place`` is the file that the position is written to."""
     import cv2
-
-    from keyart.video import pictures, plan, segments  # noqa: F401 (what will be called)
-    from keyart.video.signals import warm_up
 
     cv2.setNumThreads(1)  # the scheduler counts one core a task
     link = Connection(descriptor)
     beat = _beater(link, mmap.mmap(place, POSITION.size))
-    warm_up()
+    if warm:
+        from keyart.video import pictures, plan, segments  # noqa: F401 (what will be called)
+        from keyart.video.signals import warm_up
+
+        warm_up()
     link.send(("ready", None))
     while True:
         try:

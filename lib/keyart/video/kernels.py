@@ -1,6 +1,6 @@
 # mypy: disable-error-code="assignment"
 # (numba's types are narrower than Python's: sums start as int and become int32 or float32.)
-"""The loops over pixels, compiled: texture, chroma moments, black bars, displacement and block matching.
+"""The loops over pixels, compiled: chroma moments, black bars, displacement and block matching.
 
 Sums are kept in 32 bits on purpose: numba widens to 64, which vectorises six times worse.
 """
@@ -10,7 +10,7 @@ import math
 import numpy as np
 from numba import njit
 
-__all__ = ["activity_since", "black_bar", "chroma_sums", "mismatch", "motion", "pair_mismatches", "texture_sums"]
+__all__ = ["activity_since", "black_bar", "chroma_sums", "mismatch", "motion", "pair_mismatches"]
 
 BLOCK = (6, 4)
 """Width and height of the blocks matched for shots, on planes of 24 x 12."""
@@ -35,43 +35,6 @@ def chroma_sums(blue, red, out):
     mb, mr = sb / n, sr / n
     out[0], out[1] = mb, mr
     out[2], out[3], out[4] = sbb / n - mb * mb, srr / n - mr * mr, sbr / n - mb * mr
-
-
-@njit(cache=True, nogil=True, fastmath=True)
-def texture_sums(luma, out):
-    """Variance of the Laplacian, Immerkaer's sigma, gradient energies (across, down, diagonal) on every other row.
-
-    Values are small whole numbers, so float32 sums of a row are exact or nearly so, and vectorise.
-    """
-    height, width = luma.shape
-    real = np.float32
-    s1, s2, absolute, e0, e1, e2 = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
-    for y in range(1, height - 1, 2):
-        above, line, under = luma[y - 1], luma[y], luma[y + 1]
-        r1, r2, ra, g0, g1, g2 = real(0), real(0), real(0), real(0), real(0), real(0)
-        for x in range(1, width - 1):
-            a, b, c = real(above[x - 1]), real(above[x]), real(above[x + 1])
-            d, e, f = real(line[x - 1]), real(line[x]), real(line[x + 1])
-            g, h, i = real(under[x - 1]), real(under[x]), real(under[x + 1])
-            cross, corners = b + d + f + h, a + c + g + i
-            laplacian = cross - real(4) * e
-            r1 += laplacian
-            r2 += laplacian * laplacian
-            ra += abs(corners - real(2) * cross + real(4) * e)
-            g0 += (f - d) * (f - d)
-            g1 += (h - b) * (h - b)
-            g2 += real(0.25) * ((i - a) * (i - a) + (g - c) * (g - c))
-        s1 += r1
-        s2 += r2
-        absolute += ra
-        e0 += g0
-        e1 += g1
-        e2 += g2
-    n = max(1, (height - 1) // 2 * (width - 2))
-    mean = s1 / n
-    out[0] = s2 / n - mean * mean
-    out[1] = math.sqrt(math.pi / 2) / 6 * absolute / n
-    out[2], out[3], out[4] = e0 / n, e1 / n, e2 / n
 
 
 @njit(cache=True, nogil=True)

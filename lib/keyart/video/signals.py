@@ -9,7 +9,19 @@ import math
 import cv2
 import numpy as np
 
-from keyart.video.kernels import black_bar, chroma_sums, motion, texture_sums
+from keyart.video.frame_kernels import (
+    BARS,
+    CHROMA,
+    FULL,
+    HISTOGRAM,
+    HUE,
+    MOTION,
+    RAW,
+    TEXTURE,
+    area_weights,
+    hue_bins,
+    measure,
+)
 
 __all__ = ["MOTION", "RAW", "SIGNALS", "THUMB", "SignalReader", "finish", "warm_up"]
 
@@ -27,13 +39,6 @@ LONGEST = 160
 WIDEST = 640
 """Width up to which sharpness, noise and bars are measured on every pixel; wider films are halved first."""
 
-HISTOGRAM = 256
-# Raw columns after the histogram: five chroma moments, five texture sums, two bars, three motion figures, one flag.
-CHROMA, TEXTURE, BARS, MOTION = HISTOGRAM, HISTOGRAM + 5, HISTOGRAM + 10, HISTOGRAM + 12
-FULL = MOTION + 3
-RAW = FULL + 1
-"""Length of a raw row."""
-
 
 class SignalReader:
     """Measures a film's frames one after the other; ``width`` and ``height`` are those of the film as shown.
@@ -44,6 +49,9 @@ class SignalReader:
     def __init__(self, width: int, height: int) -> None:
         scale = min(1.0, LONGEST / max(width, height))
         self.size = (max(8, round(width * scale)), max(8, round(height * scale)))
+        self._half = (max(4, self.size[0] // 2), max(4, self.size[1] // 2))
+        self._weights = area_weights(self.size[1], THUMB[1]), area_weights(self.size[0], THUMB[0])
+        self._bins = hue_bins()
         self._previous: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
 
     def read(
@@ -51,27 +59,19 @@ class SignalReader:
     ) -> tuple[np.ndarray, np.ndarray]:
         """One frame's raw row (RAW,) and luma thumbnail (27, 48) uint8; frames are given in presentation order.
 
-        ``full_range`` says that luma spans 0 to 255 rather than 16 to 235.
+        The row's motion is from the frame before. ``full_range`` says that luma spans 0 to 255, not 16 to 235.
         """
-        row = np.empty(RAW)
+        row, thumb = np.empty(RAW), np.empty((THUMB[1], THUMB[0]), np.uint8)
         fine = _halved(luma, WIDEST)
-        small = cv2.resize(_halved(fine, 2 * self.size[0] - 1), self.size, interpolation=cv2.INTER_AREA)
-        half = (max(4, self.size[0] // 2), max(4, self.size[1] // 2))
-        row[:HISTOGRAM] = cv2.calcHist([small], [0], None, [HISTOGRAM], [0, HISTOGRAM])[:, 0]
-        blue, red = (
-            cv2.resize(_halved(plane, 2 * half[0] - 1), half, interpolation=cv2.INTER_AREA) for plane in (cb, cr)
-        )
-        chroma_sums(blue, red, row[CHROMA:TEXTURE])
-        texture_sums(fine, row[TEXTURE:BARS])
-        black = 8 if full_range else 22
-        row[BARS] = black_bar(fine, black)
-        row[BARS + 1] = black_bar(fine.T, black)
+        small = _reduced(fine, self.size)
         pyramid = _pyramid(small)
         previous = self._previous if self._previous is not None else pyramid
-        row[MOTION : MOTION + 3] = motion(*previous, *pyramid)
+        blue, red = _reduced(cb, self._half), _reduced(cr, self._half)
+        black = 8 if full_range else 22
+        measure(fine, *pyramid, *previous, blue, red, self._bins, black, *self._weights, row, thumb)
         row[FULL] = full_range
         self._previous = pyramid
-        return row, cv2.resize(small, THUMB, interpolation=cv2.INTER_AREA)
+        return row, thumb
 
 
 def finish(raw: np.ndarray) -> np.ndarray:
@@ -102,11 +102,11 @@ def finish(raw: np.ndarray) -> np.ndarray:
     var_rg = 0.344**2 * var_blue + 2.116**2 * var_red + 2 * 0.344 * 2.116 * both
     var_yb = 1.944**2 * var_blue + 0.344**2 * var_red - 2 * 1.944 * 0.344 * both
     colourfulness = np.sqrt(np.maximum(var_rg + var_yb, 0)) + 0.3 * np.hypot(rg, yb)
-    hue = np.degrees(np.arctan2(red, blue)) % 360
+    hue = np.degrees(np.arctan2(raw[:, HUE + 1], raw[:, HUE])) % 360
     hue = np.where(hue >= 360, 0.0, hue)
 
     tone = 255.0 / reach[:, 0]
-    laplacian, noise, energies = raw[:, TEXTURE], raw[:, TEXTURE + 1] * tone, raw[:, TEXTURE + 2 : BARS]
+    laplacian, noise, energies = raw[:, TEXTURE], raw[:, TEXTURE + 1] * tone, raw[:, TEXTURE + 2 : HUE]
     sharpness = np.clip(np.log1p(laplacian * tone**2) / math.log1p(10_000), 0, 1)
     largest = energies.max(axis=1)
     blur = np.where(largest > 0, 1 - energies.min(axis=1) / np.maximum(largest, 1e-9), 0.0)
@@ -133,6 +133,13 @@ def _halved(plane: np.ndarray, most: int) -> np.ndarray:
         height, width = plane.shape[0] // 2 * 2, plane.shape[1] // 2 * 2
         plane = cv2.resize(plane[:height, :width], (width // 2, height // 2), interpolation=cv2.INTER_AREA)
     return plane
+
+
+def _reduced(plane: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    plane = _halved(plane, 2 * size[0] - 1)
+    if plane.shape == (size[1], size[0]):
+        return plane
+    return cv2.resize(plane, size, interpolation=cv2.INTER_AREA)
 
 
 def _pyramid(small: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -12,7 +12,7 @@ from typing import IO, Any
 
 from keyart.errors import VideoError
 
-__all__ = ["Source", "is_remote", "local_path", "open_source"]
+__all__ = ["SCHEME", "Source", "is_remote", "list_files", "local_path", "open_source"]
 
 SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 BLOCK = 1 << 20
@@ -73,6 +73,20 @@ def open_source(uri: str) -> Source:
         raise VideoError(f"cannot be read ({error.strerror or error})") from error
 
 
+def list_files(folder: str) -> list[str]:
+    """Addresses of the files directly in a remote folder, in order; VideoError where it cannot be listed."""
+    import fsspec
+
+    try:
+        system, path = fsspec.url_to_fs(folder, **_options(folder))
+        entries = system.ls(path, detail=True)
+    except ImportError as error:
+        raise VideoError(f"needs a package that is not installed: {one_line(error)}") from error
+    except Exception as error:  # every store has exceptions of its own
+        raise VideoError(f"cannot be listed ({_kind(error)})") from error
+    return sorted(system.unstrip_protocol(entry["name"]) for entry in entries if entry["type"] == "file")
+
+
 def is_remote(uri: str) -> bool:
     """Whether the address is a URL that fsspec opens, rather than a path or a file: URL."""
     return bool(SCHEME.match(uri)) and not uri.lower().startswith("file://")
@@ -107,8 +121,11 @@ def _remote(uri: str) -> Source:
     except ImportError as error:
         raise VideoError(f"needs a package that is not installed: {one_line(error)}") from error
     except Exception as error:  # every store has exceptions of its own
-        kind = "no such file" if isinstance(error, FileNotFoundError) else one_line(error)
-        raise VideoError(f"cannot be read ({kind})") from error
+        raise VideoError(f"cannot be read ({_kind(error)})") from error
+
+
+def _kind(error: Exception) -> str:
+    return "it is not there" if isinstance(error, FileNotFoundError) else one_line(error)
 
 
 def _options(uri: str) -> dict[str, Any]:
