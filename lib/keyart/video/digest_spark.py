@@ -3,13 +3,13 @@
 Neither step holds more than a chunk's thumbnails, or a film's numbers, whatever the film's length.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
-from itertools import groupby
+from itertools import groupby, pairwise
 
 import numpy as np
 import pyarrow as pa
-from pyspark.sql import DataFrame, Window
+from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
 from keyart.settings import ScanSettings
@@ -19,10 +19,14 @@ from keyart.video.rows_spark import FILM, arrow_lists, batch, lists, names, rows
 from keyart.video.shots import Boundary
 from keyart.video.signals import THUMB
 
-__all__ = ["boundaries_of", "digested", "laid_out"]
+__all__ = ["boundaries_of", "chunk_pieces", "digested"]
 
 PIXELS = THUMB[0] * THUMB[1]
 KEY = ("scan_id", "video_id")
+PIECES = (
+    "scan_id string, video_id string, segment int, part int, begin long, end long, low long, skip long, taken long, "
+    "rate double"
+)
 BOUNDARIES = "scan_id string, video_id string, frame long, kind string"
 PICK = "pts long, key_pts long, bar_top double, bar_left double"
 FOUND = (
@@ -38,51 +42,41 @@ LISTS = {"shots": SHOT, "picks": PICK, "found": FOUND}
 DIGESTS = ", ".join([HEAD, *(f"{name} {lists(flat)}" for name, flat in LISTS.items())])
 
 
-def laid_out(parts: DataFrame) -> DataFrame:
-    """Where each landed part lies in its film: ``first`` frame, the film's ``total`` frames and average ``rate``.
+def boundaries_of(parts: DataFrame, landed: Sequence[Row], ticks: Mapping[str, float], tasks: int) -> DataFrame:
+    """Shot boundaries, one row each, from parts with their thumbnails.
 
-    ``parts`` carry their film's columns. Sizes alone pass through the window, not what the parts hold.
+    ``landed`` are the sizes of all parts (scan_id, video_id, segment, part, frames, first_pts, last_pts), ``ticks``
+    seconds per pts by video_id. Each chunk's row of a part carries only the thumbnails that the chunk looks at.
     """
-    film = Window.partitionBy(*KEY)
-    before = film.orderBy("segment", "part").rowsBetween(Window.unboundedPreceding, -1)
-    whole = film.rowsBetween(Window.unboundedPreceding, Window.unboundedFollowing)
-    total = F.sum("frames").over(whole)
-    span = (F.max("last_pts").over(whole) - F.min("first_pts").over(whole)) * F.col("tick")
-    return parts.select(
-        *KEY,
-        "segment",
-        "part",
-        F.coalesce(F.sum("frames").over(before), F.lit(0)).alias("first"),
-        total.alias("total"),
-        F.when(span > 0, (total - 1) / span).otherwise(25.0).alias("rate"),
-    )
-
-
-def boundaries_of(parts: DataFrame, layout: DataFrame, tasks: int) -> DataFrame:
-    """Shot boundaries, one row each, from parts with their thumbnails and ``laid_out``."""
-    borders = F.udf(lambda frames: chunk_borders(frames), "array<long>")
-    begin, end = F.col("chunk.begin"), F.col("chunk.end")
-    low = F.greatest(begin - MARGIN, F.col("first"))
-    high = F.least(end + MARGIN, F.col("first") + F.col("frames"))
-    # Each chunk's row of a part carries only the thumbnails that the chunk looks at.
-    pieces = F.expr(f"substring(thumbs, int((low - first) * {PIXELS}) + 1, int((high - low) * {PIXELS}))")
-    edges = layout.groupBy(*KEY).agg(F.max("total").alias("total")).withColumn("edges", borders("total"))
-    chunks = edges.select(
-        *KEY, F.explode(F.expr("transform(sequence(1, size(edges) - 1), k -> "
-                               "named_struct('begin', edges[k - 1], 'end', edges[k]))")).alias("chunk")
-    )  # fmt: skip
+    pieces = parts.sparkSession.createDataFrame(chunk_pieces(landed, ticks), PIECES)
+    cut = F.expr(f"substring(thumbs, int(skip * {PIXELS}) + 1, int(taken * {PIXELS}))").alias("thumbs")
     return (
-        parts.select(*KEY, "segment", "part", "frames", "thumbs")
-        .join(F.broadcast(layout), on=[*KEY, "segment", "part"], how="inner")
-        .join(F.broadcast(chunks), on=list(KEY), how="inner")
-        .withColumn("low", low)
-        .withColumn("high", high)
-        .where("low < high")
-        .select(*KEY, begin.alias("begin"), end.alias("end"), "low", "rate", pieces.alias("thumbs"))
+        parts.select(*KEY, "segment", "part", "thumbs")
+        .join(F.broadcast(pieces), on=[*KEY, "segment", "part"], how="inner")
+        .select(*KEY, "begin", "end", "low", "rate", cut)
         .repartition(tasks, "video_id", "begin")
         .sortWithinPartitions(*KEY, "begin", "low")
         .mapInArrow(_chunks, BOUNDARIES)
     )
+
+
+def chunk_pieces(landed: Sequence[Row], ticks: Mapping[str, float]) -> list[tuple]:
+    """Rows of PIECES: which frames of which part each chunk of each film looks at."""
+    pieces = []
+    ordered = sorted(landed, key=lambda row: (row["scan_id"], row["video_id"], row["segment"], row["part"]))
+    for key, own in groupby(ordered, key=lambda row: (row["scan_id"], row["video_id"])):
+        film = list(own)
+        total = sum(row["frames"] for row in film)
+        span = (film[-1]["last_pts"] - film[0]["first_pts"]) * ticks[key[1]]
+        rate = (total - 1) / span if span > 0 else 25.0
+        first = 0
+        for row in film:
+            for begin, end in pairwise(chunk_borders(total)):
+                low, high = max(begin - MARGIN, first), min(end + MARGIN, first + row["frames"])
+                if low < high:
+                    pieces.append((*key, row["segment"], row["part"], begin, end, low, low - first, high - low, rate))
+            first += row["frames"]
+    return pieces
 
 
 def _chunks(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

@@ -7,7 +7,6 @@ decodes only those that are missing.
 from collections.abc import Callable, Iterator, Sequence
 
 from pyspark.sql import Row
-from pyspark.sql import functions as F
 
 from keyart.settings import ScanSettings
 from keyart.tables import Tables
@@ -15,8 +14,13 @@ from keyart.video.estimates import seconds_of
 from keyart.video.rows_spark import FILM
 from keyart.video.tasks_spark import SEGMENTS, decoded, planned
 
-__all__ = ["in_list", "land_films", "tasks_of"]
+__all__ = ["film_row", "in_list", "land_films", "tasks_of"]
 
+SIZES = (
+    "scan_id", "video_id", "segment", "part", "start_pts", "end_pts", "repair", "frames", "first_pts", "last_pts",
+    "ended", "lost", "irregular", "reason",
+)  # fmt: skip
+"""Columns of ``scan_segments`` that the driver may see: some 50 rows an hour of film."""
 SEGMENTS_A_TASK = 4
 """Segments that a task of a full wave decodes one after the other."""
 
@@ -27,15 +31,18 @@ def land_films(
     films: Sequence[Row],
     scans: dict[str, str],
     landed: Callable[[int, bool], None] = lambda frames, before: None,
-) -> list[Row]:
-    """Land all segments of the films (rows of ``videos``); rows of what could not be planned, with the reason.
+) -> tuple[list[Row], list[Row]]:
+    """Land all segments of the films (rows of ``videos``).
+
+    Returned are the sizes of all parts that landed and how their segments ended (``SIZES`` of ``scan_segments``), and
+    rows of what could not be planned, with the reason.
 
     ``landed`` is told the expected frames of each wave, and of what an earlier run had landed. Films whose frames
     contradict their plan are decoded again whole, with repaired pts.
     """
     known = {row["video_id"]: row for row in films}
     rows, failures = _plan(tables, settings, films, scans)
-    there = _landed(tables, [scans[video_id] for video_id in known])
+    there = {_key(row) for row in _parts(tables, [scans[video_id] for video_id in known]) if row["ended"]}
     planned_keys = {_key(row) for row in rows}
     # Another segment length, or a plan that was given up: what landed then does not fit.
     odd = {key[0] for key in there if key not in planned_keys}
@@ -43,12 +50,14 @@ def land_films(
     due = [row for row in rows if row["video_id"] in odd or _key(row) not in there]
     landed(sum(row["packets"] for row in rows) - sum(row["packets"] for row in due), True)
     _decode(tables, settings, due, known, landed)
-    again = _irregular(tables, [scans[video_id] for video_id in known])
+    parts = _parts(tables, [scans[video_id] for video_id in known])
+    again = {row["video_id"] for row in parts if row["irregular"]}
     if again:
         _forget(tables, again)
         rows, _ = _plan(tables, settings, [known[video_id] for video_id in sorted(again)], scans, whole=True)
         _decode(tables, settings, rows, known, landed)
-    return failures
+        parts = _parts(tables, [scans[video_id] for video_id in known])
+    return parts, failures
 
 
 def in_list(column: str, values: Sequence[str]) -> str:
@@ -78,22 +87,14 @@ def film_row(video: Row, scans: dict[str, str]) -> tuple:
             video["rotation"], tick)  # fmt: skip
 
 
-def _landed(tables: Tables, scan_ids: Sequence[str]) -> set[tuple]:
+def _parts(tables: Tables, scan_ids: Sequence[str]) -> list[Row]:
     if not tables.exists("scan_segments"):
-        return set()
-    ended = tables.read("scan_segments").where(in_list("scan_id", scan_ids)).where("ended")
-    return {_key(row) for row in ended.select("video_id", "segment", "start_pts", "end_pts", "repair").collect()}
+        return []
+    return tables.read("scan_segments").where(in_list("scan_id", scan_ids)).select(*SIZES).collect()
 
 
 def _key(row: Row) -> tuple:
     return tuple(row[name] for name in ("video_id", "segment", "start_pts", "end_pts", "repair"))
-
-
-def _irregular(tables: Tables, scan_ids: Sequence[str]) -> set[str]:
-    if not tables.exists("scan_segments"):
-        return set()
-    found = tables.read("scan_segments").where(in_list("scan_id", scan_ids)).where("irregular")
-    return {row["video_id"] for row in found.groupBy("video_id").agg(F.count("*").alias("parts")).collect()}
 
 
 def _forget(tables: Tables, video_ids: set[str]) -> None:

@@ -72,8 +72,8 @@ def _from_samples(container: InputContainer, stream: VideoStream, span: int) -> 
     times = np.array([entry.timestamp for entry in entries], np.int64)
     if (np.diff(times) <= 0).any():
         return None
-    ends = np.array([entry.pos + entry.size for entry in entries], np.int64)
-    there = ends <= container.size
+    # A frame that is there in part counts as there: that it cannot be decoded is told by who tries.
+    there = np.array([entry.pos for entry in entries], np.int64) < container.size
     shown = there & ~np.array([entry.is_discard for entry in entries], bool)
     entry_at = [k for k, entry in enumerate(entries) if entry.is_keyframe and shown[k]]
     if not entry_at:

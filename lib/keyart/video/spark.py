@@ -6,6 +6,7 @@ writes the same rows in the same place. Frames never pass the driver: it sees fi
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -18,7 +19,7 @@ from keyart.errors import TableError
 from keyart.schemas import TABLES
 from keyart.settings import ScanSettings
 from keyart.tables import Tables
-from keyart.video.digest_spark import boundaries_of, digested, laid_out
+from keyart.video.digest_spark import boundaries_of, digested
 from keyart.video.estimates import expected_frames
 from keyart.video.landing_spark import film_row, in_list, land_films, tasks_of
 from keyart.video.rows_spark import FILM
@@ -28,6 +29,8 @@ __all__ = ["ScanReport", "current", "due_films", "scan_films", "scan_id_of"]
 
 SCAN_VERSION = "2"
 """Raised when signals, shots or candidates change: films are then scanned again."""
+UNFETCHED = -2
+"""segment of a failure that tells of pictures: its key differs from the film's own."""
 LINES = 100
 """Losses named one by one; the rest is counted."""
 BATCH = "spark.sql.execution.arrow.maxBytesPerBatch"
@@ -101,8 +104,8 @@ def scan_films(tables: Tables, settings: ScanSettings) -> ScanReport:
 
         for begin in range(0, len(due), settings.wave_films):
             films = due[begin : begin + settings.wave_films]
-            failures = land_films(tables, settings, films, scans, landed)
-            _derive(tables, settings, films, scans, failures, report)
+            parts, unplanned = land_films(tables, settings, films, scans, landed)
+            _derive(tables, settings, films, scans, parts, _failures(films, parts, unplanned), report)
     return report
 
 
@@ -126,48 +129,51 @@ def _derive(
     settings: ScanSettings,
     films: Sequence[Row],
     scans: dict[str, str],
-    unplanned: Sequence[Row],
+    landed: Sequence[Row],
+    failures: Sequence[tuple],
     report: ScanReport,
 ) -> None:
     """Frames, shots, candidates, images and failures of films that have landed; then they are visible."""
     tasks = tasks_of(tables)
-    known = tables.spark.createDataFrame([film_row(row, scans) for row in films], FILM)
+    rows = [film_row(row, scans) for row in films]
+    ticks = {row[0]: row[-1] for row in rows}
     where = in_list("scan_id", [scans[row["video_id"]] for row in films])
-    landed = tables.read_or_empty("scan_segments").where(where)
-    parts = landed.where("frames > 0").join(F.broadcast(known), on=["scan_id", "video_id"], how="inner")
-    tables.replace("frames", parts.drop("thumbs").transform(unpacked), where)
-    layout = parts.transform(laid_out)
-    boundaries = parts.transform(boundaries_of, layout, tasks)
+    known = F.broadcast(tables.spark.createDataFrame(rows, FILM))
+    stored = tables.read_or_empty("scan_segments").where(where).where("frames > 0")
+    parts = stored.join(known, on=["scan_id", "video_id"], how="inner")
+    sizes = [row for row in landed if row["frames"]]
+    boundaries = stored.transform(boundaries_of, sizes, ticks, tasks)
     digests = parts.transform(digested, boundaries, settings, tasks).persist(StorageLevel.MEMORY_AND_DISK)
     pictures = digests.transform(fetched, settings, tasks).persist(StorageLevel.MEMORY_AND_DISK)
-    try:
+    kept = pictures.where("content IS NOT NULL")
+    with ThreadPoolExecutor(1) as beside:  # the rows of frames are written while shots and pictures are found
+        frames = beside.submit(tables.replace, "frames", parts.drop("thumbs").transform(unpacked), where)
         tables.replace("shots", digests.transform(_shots), where)
-        kept = pictures.where("content IS NOT NULL")
         tables.merge("images", kept.transform(_images), update=False)
         tables.replace("candidates", kept.transform(_candidates), where)
-        told = landed.transform(_failures, known).unionByName(pictures.transform(_unfetched))
-        tables.replace("scan_failures", told.unionByName(_unplanned(tables, unplanned, films)), where)
-        _report_losses(tables, where, report)
-        summary = digests.select("video_id", "frames", "repair", F.size("shots").alias("shots"))
-        counts = {row["video_id"]: row for row in summary.collect()}
+        unfetched = pictures.transform(_unfetched).collect()
+        failures = [*failures, *(tuple(row) for row in unfetched)]
+        tables.replace("scan_failures", tables.spark.createDataFrame(failures, TABLES["scan_failures"].schema), where)
         report.candidates += kept.count()
-    finally:
-        pictures.unpersist()
-        digests.unpersist()
-    report.frames += sum(row["frames"] for row in counts.values())
-    report.shots += sum(row["shots"] for row in counts.values())
-    report.unreadable += len(films) - len(counts)
-    _make_visible(tables, [row for row in films if row["video_id"] in counts], scans, counts)
+        report.shots += sum(row["shots"] for row in digests.select(F.size("shots").alias("shots")).collect())
+        frames.result()
+    pictures.unpersist()
+    digests.unpersist()
+    _report_losses(failures, report)
+    repaired = {row["video_id"]: row["repair"] for row in sizes}
+    report.frames += sum(row["frames"] for row in sizes)
+    report.unreadable += len(films) - len(repaired)
+    _make_visible(tables, [row for row in films if row["video_id"] in repaired], scans, repaired)
     tables.delete("scan_segments", in_list("video_id", [row["video_id"] for row in films]))
 
 
-def _make_visible(tables: Tables, films: Sequence[Row], scans: dict[str, str], counts: dict[str, Row]) -> None:
+def _make_visible(tables: Tables, films: Sequence[Row], scans: dict[str, str], repaired: dict[str, bool]) -> None:
     rows = [
         row.asDict()
         | {
             "current_scan_id": scans[row["video_id"]],
             "scanned_fingerprint": row["fingerprint"],
-            "pts_repaired": counts[row["video_id"]]["repair"],
+            "pts_repaired": repaired[row["video_id"]],
         }
         for row in films
     ]
@@ -177,18 +183,15 @@ def _make_visible(tables: Tables, films: Sequence[Row], scans: dict[str, str], c
         tables.merge("videos", frame, columns=["current_scan_id", "scanned_fingerprint", "pts_repaired"])
 
 
-def _report_losses(tables: Tables, where: str, report: ScanReport) -> None:
-    found = tables.read("scan_failures").where(where).orderBy("uri", "segment")
-    for row in found.limit(LINES).collect():
-        lost = f" ({row['frames_lost']} frames lost)" if row["frames_lost"] else ""
-        part = "" if row["segment"] < 0 else f", segment {row['segment']}"
-        report.losses.append(f"{row['uri']}{part}: {row['reason']}{lost}")
-    totals = found.agg(
-        F.count("*").alias("rows"), F.sum(F.expr("if(segment > -2, frames_lost, 0)")).alias("lost")
-    ).first()
-    report.lost += int(totals["lost"] or 0) if totals else 0
-    if totals and totals["rows"] > LINES:
-        report.losses.append(f"... and {totals['rows'] - LINES} more in scan_failures")
+def _report_losses(failures: Sequence[tuple], report: ScanReport) -> None:
+    for _, _, uri, segment, reason, lost in sorted(failures, key=lambda row: (row[2], row[3])):
+        report.lost += (lost or 0) if segment > UNFETCHED else 0
+        unit = "pictures" if segment == UNFETCHED else "frames"
+        told = f" ({lost} {unit} lost)" if lost else ""
+        part = f", segment {segment}" if segment >= 0 else ""
+        report.losses.append(f"{uri}{part}: {reason}{told}")
+    if len(report.losses) > LINES:
+        report.losses[LINES:] = ["... and more in scan_failures"]
 
 
 def _shots(digests: DataFrame) -> DataFrame:
@@ -213,34 +216,31 @@ def _candidates(pictures: DataFrame) -> DataFrame:
     return pictures.select("*", *unknown).select(*TABLES["candidates"].schema.names)
 
 
-def _failures(landed: DataFrame, films: DataFrame) -> DataFrame:
-    """Segments that lost frames or hold damaged ones."""
-    return (
-        landed.where("ended AND reason IS NOT NULL")
-        .join(F.broadcast(films.select("video_id", "uri")), on="video_id", how="inner")
-        .select("scan_id", "video_id", "uri", "segment", "reason", F.col("lost").alias("frames_lost"))
-    )
-
-
-def _unplanned(tables: Tables, failed: Sequence[Row], films: Sequence[Row]) -> DataFrame:
-    """Films that could not be planned, which costs all their frames, or that end early."""
-    whole = {row["video_id"]: _expected(row) for row in films}
-    values = [
+def _failures(films: Sequence[Row], landed: Sequence[Row], unplanned: Sequence[Row]) -> list[tuple]:
+    """Rows of ``scan_failures``: films that could not be planned, which costs all their frames, or end early; segments
+    that lost frames or hold damaged ones."""
+    known = {row["video_id"]: row for row in films}
+    whole = [
         (
             row["scan_id"],
             row["video_id"],
             row["uri"],
             -1,
             row["reason"],
-            row["packets"] or whole[row["video_id"]] or None,
+            row["packets"] or _expected(known[row["video_id"]]) or None,
         )
-        for row in failed
+        for row in unplanned
     ]
-    return tables.spark.createDataFrame(values, TABLES["scan_failures"].schema)
+    ended = [
+        (row["scan_id"], row["video_id"], known[row["video_id"]]["uri"], row["segment"], row["reason"], row["lost"])
+        for row in landed
+        if row["ended"] and row["reason"]
+    ]
+    return [*whole, *ended]
 
 
 def _unfetched(pictures: DataFrame) -> DataFrame:
-    """Pictures that could not be fetched, one row a film; segment -2 keeps its key apart from the film's own row."""
+    """Pictures that could not be fetched, one row of ``scan_failures`` a film."""
     return (
         pictures.where("reason IS NOT NULL")
         .groupBy("scan_id", "video_id", "uri")
@@ -249,7 +249,7 @@ def _unfetched(pictures: DataFrame) -> DataFrame:
             "scan_id",
             "video_id",
             "uri",
-            F.lit(-2).alias("segment"),
+            F.lit(UNFETCHED).alias("segment"),
             F.concat(F.lit("pictures could not be fetched: "), "why").alias("reason"),
             F.col("lost").alias("frames_lost"),
         )
