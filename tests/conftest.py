@@ -68,9 +68,9 @@ class RangeHandler(SimpleHTTPRequestHandler):
     def do_GET(self) -> None:
         path = Path(self.translate_path(self.path))
         self.server.asked.append((path.name, self.headers.get("Range")))
-        if path.name in self.server.trouble:
-            self.server.trouble[path.name](self.client_address[1])
         wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range") or "")
+        if path.name in self.server.trouble:
+            self.server.trouble[path.name](self.client_address[1], int(wanted[1]) if wanted else 0)
         if not self.server.ranges or not wanted or not path.is_file():
             super().do_GET()
             return
@@ -97,7 +97,7 @@ class RangeHandler(SimpleHTTPRequestHandler):
 @pytest.fixture
 def web():
     """A maker of web servers on this machine: web(folder) or web(folder, ranges=False) has ``url``, ``asked``, and
-    ``trouble``: file name to a function of the client's port, called before the file is served."""
+    ``trouble``: file name to a function of the client's port and the range's begin, called first."""
     servers = []
 
     def start(folder: Path, ranges: bool = True) -> ThreadingHTTPServer:

@@ -117,13 +117,14 @@ def decode_segment(
     segment: Segment,
     loss: Loss | None = None,
     avoid: Collection[int] = (),
+    stop: int | None = None,
     beat: Callable[[int | None], None] = lambda position: None,
 ) -> Iterator[Frame]:
     """Frames in presentation order from the segment's keyframe to the next one's, both included.
 
     The frame past the end is for differences. Packets that cannot be decoded are counted in ``loss``; from a packet
-    whose pts is in ``avoid`` on nothing is decoded until the next keyframe. ``beat`` is told each packet's pts before
-    it is decoded. VideoError where the segment's keyframe cannot be found.
+    whose pts is in ``avoid`` on nothing is decoded until the next keyframe, from ``stop`` on nothing at all. ``beat``
+    is told each packet's pts before it is decoded. VideoError where the segment's keyframe cannot be found.
     """
     loss = Loss() if loss is None else loss
     step = _step(stream)
@@ -135,9 +136,12 @@ def decode_segment(
             avoiding = packet.pts in avoid or (avoiding and not packet.is_keyframe)
             if avoiding:
                 continue
-        beat(packet.pts)
+        ends = stop is not None and packet.pts == stop
+        loss.stopped |= ends
+        if not ends:
+            beat(packet.pts)
         try:
-            decoded = packet.decode()
+            decoded = stream.decode(None) if ends else packet.decode()
         except (av.FFmpegError, ValueError) as error:
             loss.add(_complaint() or one_line(error))
             tainted = True
@@ -159,6 +163,8 @@ def decode_segment(
             if tainted:
                 loss.damaged += 1
                 loss.reason = loss.reason or _complaint()
+        if ends:
+            return
 
 
 def _packets_from(container: InputContainer, stream: VideoStream, segment: Segment, loss: Loss) -> Iterator[Packet]:

@@ -20,16 +20,18 @@ def scan_supervised(
     """The parts of a segment and how it ended, whatever becomes of the child.
 
     A child that died may have been killed from outside, so its packet is tried once more; then, or where it hung, the
-    frames from that packet to the next keyframe are left out. Where that does not help, the rest of the segment is
-    lost. ``timeout`` in seconds of silence.
+    frames from that packet to the next keyframe are left out. Where that does not help, the segment ends before it.
+    ``timeout`` in seconds of silence.
     """
     avoid: set[int] = set()
     died_at: set[int | None] = set()
+    stop: int | None = None
     reached: int | None = None
     given = 0
     reasons: list[str] = []
-    for _ in range(ATTEMPTS):
-        parts = child.stream(scan, uri, segment, rotation, reached, frozenset(avoid), timeout=timeout)
+    while True:
+        arguments = (uri, segment, rotation, reached, frozenset(avoid), stop)
+        parts = child.stream(scan, *arguments, timeout=timeout)
         try:
             while True:
                 part = next(parts)
@@ -37,14 +39,19 @@ def scan_supervised(
                 reached = int(part.pts[-1])
                 yield part
         except StopIteration as end:
-            return _with_reasons(end.value, reasons)
+            return _with_reasons(end.value, reasons) if avoid or stop is not None else end.value
         except ChildDied as error:
             reasons.append(str(error))
-            if error.hung or error.position in died_at:
-                if error.position is None or error.position in avoid:
-                    break
-                avoid.add(error.position)
-            died_at.add(error.position)
+            place, again = error.position, error.hung or error.position in died_at
+            died_at.add(place)
+            if stop is not None or (again and place is None):
+                break
+            if again and place is not None:
+                no_further = bool(avoid) and place <= max(avoid)
+                if no_further or len(reasons) >= ATTEMPTS - 1:
+                    stop = place
+                else:
+                    avoid.add(place)
         except VideoError as error:
             reasons.append(str(error))
             break

@@ -50,12 +50,13 @@ def scan_segment(
     rotation: int,
     after: int | None = None,
     avoid: Collection[int] = (),
+    stop: int | None = None,
     beat: Callable[[int | None], None] = lambda position: None,
 ) -> Generator[Part, None, Outcome]:
     """Decode and measure a segment part by part; VideoError where it cannot be opened or found.
 
     A packet that cannot be decoded costs its frames; the rest is kept and the loss told. ``after`` leaves out frames up
-    to that pts, which an earlier attempt delivered; ``avoid`` as in ``decode_segment``.
+    to that pts, which an earlier attempt delivered; ``avoid`` and ``stop`` as in ``decode_segment``.
     """
     reformatter, loss, parts = VideoReformatter(), Loss(), _Parts()
     given = 0
@@ -63,7 +64,7 @@ def scan_segment(
         sideways = rotation % 180 != 0
         width, height = (stream.height, stream.width) if sideways else (stream.width, stream.height)
         reader = SignalReader(width, height)
-        for frame in decode_segment(container, stream, segment, loss, avoid, beat):
+        for frame in decode_segment(container, stream, segment, loss, avoid, stop, beat):
             luma, cb, cr = planes(frame.picture, reformatter, rotation)
             row, thumb = reader.read(luma, cb, cr, full_range=_is_full_range(frame.picture))
             parts.follow(row)
@@ -75,7 +76,7 @@ def scan_segment(
                     parts.add(frame, row, thumb)
     if len(parts):
         yield parts.taken()
-    troubled = loss.packets or loss.damaged or avoid
+    troubled = loss.packets or loss.damaged or loss.stopped or avoid
     seen = max(loss.seen, segment.packets) if loss.stopped else loss.seen
     lost = max(0, seen - given) if troubled else 0
     reason = loss.reason

@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+from dataclasses import replace
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
@@ -304,3 +305,5 @@ def test_frames_up_to_a_pts_are_left_out_and_packets_avoided(film, take):
     assert rest.pts.tolist() == [*whole.pts[20:30].tolist(), *whole.pts[36:].tolist()]
     assert end.lost == 6
     np.testing.assert_array_equal(rest.signals[:9], whole.signals[20:29])
+    (start,), end = drained(scan_segment(uri, replace(WHOLE, packets=60), 0, None, (), int(whole.pts[30])))
+    assert (start.pts.tolist(), end.lost) == (whole.pts[:30].tolist(), 30)
