@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 export PYTHONDONTWRITEBYTECODE ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lock zip wheel clean
+.PHONY: help setup demo test check bench lock zip wheel clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -30,6 +30,10 @@ demo: setup ## the whole pipeline on films: VIDEOS=folder for your own, WORLD=ta
 
 test: setup ## all tests, in two processes with a session each (PYTEST="-k name" to choose)
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --durations=15 $(PYTEST)
+
+bench: setup ## side-by-side ratios against peers, to build/bench.json (BENCH="scan shots" to choose)
+	@for name in $(or $(BENCH),$(filter-out results films,$(basename $(notdir $(wildcard bench/*.py))))); do \
+		echo "bench/$$name.py"; $(BIN)/python bench/$$name.py || exit 1; done
 
 check: setup ## lint, format and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

@@ -1,10 +1,11 @@
 """How fast a scan is against bare decoding, how it scales, and what memory it takes.
 
-    python bench/scan.py [speed] [scaling] [memory]
+    python bench/scan.py [speed] [scaling] [memory] [exactness] [katna]
 
 Ratios are of runs side by side: ffmpeg's before and after ours.
 """
 
+import os
 import shutil
 import subprocess
 import sys
@@ -12,15 +13,18 @@ import threading
 import time
 from pathlib import Path
 
-from films import FILM, copies, enlarged, looped
+from films import FILM, MEDIA, copies, enlarged, looped
 from keyart.jobs.ingest_catalog import run as ingest
+from pyspark.sql import functions as F
 from results import BUILD, ROOT, record
 
 from keyart.config import load
 from keyart.session import open_session
 from keyart.tables import Tables
-from keyart.video.spark import scan_films
+from keyart.video.spark import current, scan_films
 
+MADE = BUILD / "tables-made"
+"""Tables that a first small scan made."""
 CONF = ROOT / "conf" / "local.yaml"
 
 
@@ -77,15 +81,74 @@ def memory(spark) -> None:
     record("scan_memory", {"peak_megabytes_of_worker_and_child": peaks})
 
 
-def scan(spark, films: list[Path], name: str) -> tuple[int, float]:
-    """Frames and seconds of a scan into fresh tables; the ingest before it is not counted."""
+def exactness(spark) -> None:
+    """Rows of frames whatever the segments, and their counts against ffprobe's, on every film there is."""
+    films = sorted(path for path in MEDIA.iterdir() if path.suffix in (".mp4", ".webm", ".gif"))
+    runs = {seconds: frame_rows(spark, films, seconds) for seconds in (0, 2, 10, 60)}
+    whole = runs[0]
+    same = {f"{seconds} s": bool(rows == whole) for seconds, rows in runs.items() if seconds}
+    counts = {path.name: [whole[path.name][0], counted(path)] for path in films}
+    equal = all(ours == theirs for ours, theirs in counts.values())
+    record("scan_exactness", {"same_as_whole": same, "frames_and_ffprobes": counts, "counts_equal": equal})
+
+
+def katna(spark) -> None:
+    """Katna's video key frames of the ten-minute film against the whole scan of it."""
+    python = os.environ.get("KATNA")
+    if not python:
+        print("bench katna: set KATNA to the python of an environment that has Katna")
+        return
+    frames, seconds = scan(spark, [looped(BUILD / "ten" / "ten.mp4", 1)], "katna")
+    begin = time.perf_counter()
+    done = subprocess.run([python, "-c", KATNA, str(FILM), str(BUILD / "katna")], capture_output=True, text=True)
+    theirs = time.perf_counter() - begin
+    if done.returncode:
+        record("katna", {"failed": done.stderr.strip().splitlines()[-1:]})
+        return
+    figures = {"frames": frames, "scan_seconds": round(seconds, 2), "katna_seconds": round(theirs, 2)}
+    record("katna", figures | {"katna_to_scan": round(theirs / seconds, 2)})
+
+
+KATNA = """
+import os, sys
+from Katna.video import Video
+from Katna.writer import KeyFrameDiskWriter
+
+if __name__ == "__main__":
+    os.makedirs(sys.argv[2], exist_ok=True)
+    Video().extract_video_keyframes(no_of_frames=12, file_path=sys.argv[1], writer=KeyFrameDiskWriter(location=sys.argv[2]))
+"""
+
+
+def frame_rows(spark, films: list[Path], seconds: float) -> dict[str, tuple]:
+    """By film: how many rows frames has, and an exact digest of them."""
+    scan(spark, films, "exact", f"scan.segment_seconds={seconds}")
+    tables = Tables(spark, str(BUILD / "tables-exact"))
+    names = [name for name in tables.read("frames").columns if name not in ("scan_id", "segment")]
+    rows = current(tables, "frames").select("video_id", F.xxhash64(*names).cast("decimal(38,0)").alias("digest"))
+    sums = rows.groupBy("video_id").agg(F.count("*").alias("rows"), F.sum("digest").alias("digest"))
+    uris = {row["video_id"]: Path(row["uri"]).name for row in tables.read("videos").select("video_id", "uri").collect()}
+    return {uris[row["video_id"]]: (row["rows"], row["digest"]) for row in sums.collect()}
+
+
+def counted(film: Path) -> int:
+    """Frames that ffprobe counts."""
+    show = ["-select_streams", "v:0", "-show_entries", "stream=nb_read_frames", "-of", "csv=p=0"]
+    command = ["ffprobe", "-v", "error", "-count_frames", *show, str(film)]
+    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[0].strip(","))
+
+
+def scan(spark, films: list[Path], name: str, *options: str) -> tuple[int, float]:
+    """Frames and seconds of a scan of films that are new; session, ingest and the making of tables are not counted."""
     root, folder = BUILD / f"tables-{name}", BUILD / f"films-{name}"
     for path in (root, folder):
         shutil.rmtree(path, ignore_errors=True)
+    if MADE.exists():
+        shutil.copytree(MADE, root)
     folder.mkdir(parents=True)
     for film in films:
         (folder / film.name).symlink_to(film)
-    settings = load(str(CONF), [f"tables={root}", f"catalog.videos={folder}"])
+    settings = load(str(CONF), [f"tables={root}", f"catalog.videos={folder}", *options])
     ingest(spark, settings)
     begin = time.perf_counter()
     report = scan_films(Tables(spark, settings.tables), settings.scan)
@@ -154,7 +217,10 @@ if __name__ == "__main__":
     if not FILM.exists() or shutil.which("ffmpeg") is None:
         sys.exit("bench/scan.py needs ../shared/media and ffmpeg")
     session = open_session(load(str(CONF)).session)
-    scan(session, [looped(BUILD / "warm" / "warm.mp4", 1, short())], "warm")  # JIT and first tables are no scan's time
-    for bench in sys.argv[1:] or ["speed", "scaling", "memory"]:
-        {"speed": speed, "scaling": scaling, "memory": memory}[bench](session)
+    shutil.rmtree(MADE, ignore_errors=True)
+    scan(session, [looped(BUILD / "warm" / "warm.mp4", 1, short())], "warm")  # the JIT's time is no scan's
+    shutil.copytree(BUILD / "tables-warm", MADE)
+    benches = {"speed": speed, "scaling": scaling, "memory": memory, "exactness": exactness, "katna": katna}
+    for bench in sys.argv[1:] or benches:
+        benches[bench](session)
     session.stop()

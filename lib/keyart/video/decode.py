@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cache
 
 import av
 import av.logging
@@ -225,17 +226,23 @@ def planes(picture: av.VideoFrame, reformatter: VideoReformatter, turn: int = 0)
     8; formats that are not planar YUV become yuv420p (limited range, BT.601). The arrays may be views of the decoder's
     memory: use them before the next frame is asked for, or copy.
     """
-    layout = PLANAR.fullmatch(picture.format.name)
+    bits = _planar_bits(picture.format.name)
     interlaced = picture.interlaced_frame
-    if layout is None:
-        picture = reformatter.reformat(picture, format="yuv420p", dst_color_range="MPEG", threads=1)
-    bits = int(layout["bits"] or 8) if layout else 8
+    if bits is None:
+        picture, bits = reformatter.reformat(picture, format="yuv420p", dst_color_range="MPEG", threads=1), 8
     read = [_plane(plane, bits) for plane in picture.planes[:3]]
     if interlaced:
         read = [plane[::2] for plane in read]
     if turn % 360:
         read = [np.ascontiguousarray(np.rot90(plane, -(turn // 90))) for plane in read]
     return tuple(read)
+
+
+@cache
+def _planar_bits(name: str) -> int | None:
+    """Bits of a planar YUV format's samples; None for other formats."""
+    layout = PLANAR.fullmatch(name)
+    return int(layout["bits"] or 8) if layout else None
 
 
 def _plane(plane: av.video.plane.VideoPlane, bits: int) -> np.ndarray:

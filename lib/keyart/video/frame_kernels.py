@@ -13,29 +13,17 @@ from numba import njit
 
 from keyart.video.kernels import black_bar, chroma_sums, motion
 
-__all__ = [
-    "BARS",
-    "CHROMA",
-    "FULL",
-    "HISTOGRAM",
-    "HUE",
-    "MOTION",
-    "RAW",
-    "TEXTURE",
-    "area_weights",
-    "hue_bins",
-    "measure",
-]
+__all__ = ["BARS", "CHROMA", "HUE", "MOTION", "RAW", "SCALE", "TEXTURE", "TONE", "area_weights", "hue_bins", "measure"]
 
-HISTOGRAM = 256
-# After the histogram: five chroma moments, five texture sums, two of hue, two bars, three of motion, a flag.
-CHROMA = HISTOGRAM
+# A raw row: tone, chroma moments, texture sums, hue, bars, motion, and the grey levels between black and white.
+TONE = 0
+CHROMA = TONE + 5
 TEXTURE = CHROMA + 5
 HUE = TEXTURE + 5
 BARS = HUE + 2
 MOTION = BARS + 2
-FULL = MOTION + 3
-RAW = FULL + 1
+SCALE = MOTION + 3
+RAW = SCALE + 1
 """Length of a raw row."""
 
 ROWS = 90
@@ -45,19 +33,57 @@ BINS = 36
 
 
 @njit(cache=True, nogil=True)
-def measure(fine, small, middle, coarse, small0, middle0, coarse0, blue, red, bins, black, rows, columns, row, thumb):
-    """Fill a raw row and the thumbnail from a frame's reduced planes and those (0) of the frame before."""
-    row[:HISTOGRAM] = 0
-    for y in range(small.shape[0]):
-        for x in range(small.shape[1]):
-            row[small[y, x]] += 1
+def measure(fine, small, middle, coarse, small0, middle0, coarse0, blue, red, bins, full, rows, columns, row, thumb):
+    """Fill a raw row and the thumbnail from a frame's reduced planes and those (0) of the frame before.
+
+    ``full`` says that luma spans 0 to 255 rather than 16 to 235.
+    """
+    low, reach, black = (0.0, 255.0, 8) if full else (16.0, 219.0, 22)
+    tone(small, low, reach, row[TONE:CHROMA])
     chroma_sums(blue, red, row[CHROMA:TEXTURE])
     texture_sums(fine, max(1, fine.shape[0] // ROWS), row[TEXTURE:HUE])
     hue_sums(blue, red, bins, row[HUE:BARS])
     row[BARS] = black_bar(fine, black)
     row[BARS + 1] = black_bar(fine.T, black)
-    row[MOTION : MOTION + 3] = motion(small0, middle0, coarse0, small, middle, coarse)
+    row[MOTION:SCALE] = motion(small0, middle0, coarse0, small, middle, coarse)
+    row[SCALE] = reach
     shrink(small, rows, columns, thumb)
+
+
+@njit(cache=True, nogil=True)
+def tone(plane, low, reach, out):
+    """Mean and standard deviation of Y over [0, 1], shares clipped to black and white, 95th minus 5th percentile."""
+    # Neighbours are alike: counted into one histogram, each increment would wait for the one before.
+    parts = np.zeros((4, 256), np.int32)
+    flat = plane.size // 4 * 4
+    values = plane.ravel()
+    for k in range(0, flat, 4):
+        parts[0, values[k]] += 1
+        parts[1, values[k + 1]] += 1
+        parts[2, values[k + 2]] += 1
+        parts[3, values[k + 3]] += 1
+    for k in range(flat, values.size):
+        parts[0, values[k]] += 1
+    n = values.size
+    total, squares, dark, bright, below = 0.0, 0.0, 0, 0, 0
+    low_end, high_end = -1.0, -1.0
+    for value in range(256):
+        count = parts[0, value] + parts[1, value] + parts[2, value] + parts[3, value]
+        if count == 0:
+            continue
+        level = min(max((value - low) / reach, 0.0), 1.0)
+        total += count * level
+        squares += count * level * level
+        dark += count if level <= 2 / 255 else 0
+        bright += count if level >= 253 / 255 else 0
+        below += count
+        if low_end < 0 and below >= 0.05 * n:
+            low_end = level
+        if high_end < 0 and below >= 0.95 * n:
+            high_end = level
+    mean = total / n
+    out[0], out[1] = mean, math.sqrt(max(squares / n - mean * mean, 0.0))
+    out[2], out[3], out[4] = dark / n, bright / n, high_end - low_end
 
 
 @njit(cache=True, nogil=True, fastmath=True)
@@ -68,14 +94,18 @@ def texture_sums(luma, stride, out):
     """
     height, width = luma.shape
     real = np.float32
+    three = np.empty((3, width), np.float32)  # each pixel is converted once, not for each of its neighbours
+    above, line, under = three[0], three[1], three[2]
     s1, s2, absolute, e0, e1, e2, lines = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0
     for y in range(1, height - 1, stride):
-        above, line, under = luma[y - 1], luma[y], luma[y + 1]
+        for k in range(3):
+            for x in range(width):
+                three[k, x] = real(luma[y - 1 + k, x])
         r1, r2, ra, g0, g1, g2 = real(0), real(0), real(0), real(0), real(0), real(0)
         for x in range(1, width - 1):
-            a, b, c = real(above[x - 1]), real(above[x]), real(above[x + 1])
-            d, e, f = real(line[x - 1]), real(line[x]), real(line[x + 1])
-            g, h, i = real(under[x - 1]), real(under[x]), real(under[x + 1])
+            a, b, c = above[x - 1], above[x], above[x + 1]
+            d, e, f = line[x - 1], line[x], line[x + 1]
+            g, h, i = under[x - 1], under[x], under[x + 1]
             cross, corners = b + d + f + h, a + c + g + i
             laplacian = cross - real(4) * e
             r1 += laplacian
@@ -83,13 +113,13 @@ def texture_sums(luma, stride, out):
             ra += abs(corners - real(2) * cross + real(4) * e)
             g0 += (f - d) * (f - d)
             g1 += (h - b) * (h - b)
-            g2 += real(0.25) * ((i - a) * (i - a) + (g - c) * (g - c))
+            g2 += (i - a) * (i - a) + (g - c) * (g - c)
         s1 += r1
         s2 += r2
         absolute += ra
         e0 += g0
         e1 += g1
-        e2 += g2
+        e2 += real(0.25) * g2
         lines += 1
     n = max(1, lines * (width - 2))
     mean = s1 / n

@@ -12,12 +12,12 @@ import numpy as np
 from keyart.video.frame_kernels import (
     BARS,
     CHROMA,
-    FULL,
-    HISTOGRAM,
     HUE,
     MOTION,
     RAW,
+    SCALE,
     TEXTURE,
+    TONE,
     area_weights,
     hue_bins,
     measure,
@@ -67,9 +67,7 @@ class SignalReader:
         pyramid = _pyramid(small)
         previous = self._previous if self._previous is not None else pyramid
         blue, red = _reduced(cb, self._half), _reduced(cr, self._half)
-        black = 8 if full_range else 22
-        measure(fine, *pyramid, *previous, blue, red, self._bins, black, *self._weights, row, thumb)
-        row[FULL] = full_range
+        measure(fine, *pyramid, *previous, blue, red, self._bins, full_range, *self._weights, row, thumb)
         self._previous = pyramid
         return row, thumb
 
@@ -80,23 +78,11 @@ def finish(raw: np.ndarray) -> np.ndarray:
     Colourfulness: Hasler and Suesstrunk 2003, whose opponent axes are linear in Cb and Cr, so their moments suffice.
     Noise: Immerkaer 1996. Sharpness: Pech-Pacheco 2000 (variance of the Laplacian), log-scaled.
     """
-    counts = raw[:, :HISTOGRAM]
-    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    full = raw[:, FULL] > 0
-    low, reach = np.where(full, 0.0, 16.0)[:, None], np.where(full, 255.0, 219.0)[:, None]
-    level = np.clip((np.arange(HISTOGRAM)[None] - low) / reach, 0, 1)
-    mean = (share * level).sum(axis=1)
-    spread = np.sqrt(np.maximum((share * level**2).sum(axis=1) - mean**2, 0))
-    below = np.cumsum(share, axis=1)
-    rows = np.arange(len(raw))
-    p5, p95 = ((below >= q - 1e-9).argmax(axis=1) for q in (0.05, 0.95))
-    contrast = level[rows, p95] - level[rows, p5]
-    shadows = (share * (level <= 2 / 255)).sum(axis=1)
-    highlights = (share * (level >= 253 / 255)).sum(axis=1)
-
-    scale = np.where(full, 255.0, 224.0)[:, None]
-    blue, red = (raw[:, CHROMA + k] / scale[:, 0] for k in (0, 1))
-    var_blue, var_red, both = (raw[:, CHROMA + k] / scale[:, 0] ** 2 for k in (2, 3, 4))
+    mean, spread, shadows, highlights, contrast = raw[:, TONE:CHROMA].T
+    reach = raw[:, SCALE]
+    scale = np.where(reach == 255, 255.0, 224.0)
+    blue, red = (raw[:, CHROMA + k] / scale for k in (0, 1))
+    var_blue, var_red, both = (raw[:, CHROMA + k] / scale**2 for k in (2, 3, 4))
     # rg = R - G and yb = (R + G) / 2 - B of BT.601, written in Cb and Cr.
     rg, yb = 0.344 * blue + 2.116 * red, -1.944 * blue + 0.344 * red
     var_rg = 0.344**2 * var_blue + 2.116**2 * var_red + 2 * 0.344 * 2.116 * both
@@ -105,13 +91,13 @@ def finish(raw: np.ndarray) -> np.ndarray:
     hue = np.degrees(np.arctan2(raw[:, HUE + 1], raw[:, HUE])) % 360
     hue = np.where(hue >= 360, 0.0, hue)
 
-    tone = 255.0 / reach[:, 0]
+    tone = 255.0 / reach
     laplacian, noise, energies = raw[:, TEXTURE], raw[:, TEXTURE + 1] * tone, raw[:, TEXTURE + 2 : HUE]
     sharpness = np.clip(np.log1p(laplacian * tone**2) / math.log1p(10_000), 0, 1)
     largest = energies.max(axis=1)
     blur = np.where(largest > 0, 1 - energies.min(axis=1) / np.maximum(largest, 1e-9), 0.0)
 
-    moved = raw[:, MOTION : MOTION + 3] * np.stack([tone / 255, np.ones(len(raw)), tone / 255], axis=1)
+    moved = raw[:, MOTION:SCALE] * np.stack([tone / 255, np.ones(len(raw)), tone / 255], axis=1)
     columns = [
         mean, spread, shadows, highlights, contrast, np.clip(colourfulness, 0, 1), hue, (red - blue), sharpness,
         blur, noise / 255, raw[:, BARS], raw[:, BARS + 1], *moved.T,
