@@ -116,7 +116,8 @@ from Katna.writer import KeyFrameDiskWriter
 
 if __name__ == "__main__":
     os.makedirs(sys.argv[2], exist_ok=True)
-    Video().extract_video_keyframes(no_of_frames=12, file_path=sys.argv[1], writer=KeyFrameDiskWriter(location=sys.argv[2]))
+    writer = KeyFrameDiskWriter(location=sys.argv[2])
+    Video().extract_video_keyframes(no_of_frames=12, file_path=sys.argv[1], writer=writer)
 """
 
 

@@ -59,12 +59,14 @@ def black_bar(luma, black):
 
 
 @njit(cache=True, nogil=True)
-def _mismatch(before, after, dx, dy):
-    """Mean absolute difference where ``after`` moved by (dx, dy) overlaps ``before``."""
+def _mismatch(before, after, dx, dy, limit):
+    """Mean absolute difference where ``after`` moved by (dx, dy) overlaps ``before``; infinity once above ``limit``."""
     height, width = before.shape
     y0, y1 = max(0, dy), min(height, height + dy)
     x0, x1 = max(0, dx), min(width, width + dx)
     whole = np.int32
+    area = max(1, (y1 - y0) * (x1 - x0))
+    most = limit * area
     total = 0
     for y in range(y0, y1):
         now, then = after[y, x0:x1], before[y - dy, x0 - dx : x1 - dx]
@@ -73,18 +75,20 @@ def _mismatch(before, after, dx, dy):
             gap = whole(whole(now[x]) - whole(then[x]))
             line = whole(line + (gap if gap >= 0 else whole(-gap)))
         total += line
-    return total / max(1, (y1 - y0) * (x1 - x0))
+        if total > most:
+            return np.inf
+    return total / area
 
 
 @njit(cache=True, nogil=True)
 def _search(before, after, x, y, reach):
     """The shift within ``reach`` of (x, y) that matches best; standing still wins ties, and small gains are noise."""
-    best, bx, by = _mismatch(before, after, x, y), x, y
-    start = best
+    best, bx, by = _mismatch(before, after, x, y, np.inf), x, y
+    enough = 0.98 * best
     for dy in range(y - reach, y + reach + 1):
         for dx in range(x - reach, x + reach + 1):
-            value = _mismatch(before, after, dx, dy)
-            if value < best and value < 0.98 * start:
+            value = _mismatch(before, after, dx, dy, min(best, enough))
+            if value < best and value < enough:
                 best, bx, by = value, dx, dy
     return best, bx, by
 
@@ -96,7 +100,7 @@ def motion(small0, middle0, coarse0, small1, middle1, coarse1):
     Exhaustive matching at a quarter of the size, refined by one pixel at half and at whole size.
     """
     out = np.zeros(3)
-    out[0] = _mismatch(small0, small1, 0, 0)
+    out[0] = _mismatch(small0, small1, 0, 0, np.inf)
     if out[0] == 0.0:
         return out
     _, x, y = _search(coarse0, coarse1, 0, 0, 4)

@@ -5,6 +5,7 @@ rows of a segment into the columns of the ``frames`` table at once.
 """
 
 import math
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -62,11 +63,12 @@ class SignalReader:
         The row's motion is from the frame before. ``full_range`` says that luma spans 0 to 255, not 16 to 235.
         """
         row, thumb = np.empty(RAW), np.empty((THUMB[1], THUMB[0]), np.uint8)
-        fine = _halved(luma, WIDEST)
-        small = _reduced(fine, self.size)
+        fine = _reduced(luma, _steps(luma.shape, None))
+        small = _reduced(fine, _steps(fine.shape, self.size))
         pyramid = _pyramid(small)
         previous = self._previous if self._previous is not None else pyramid
-        blue, red = _reduced(cb, self._half), _reduced(cr, self._half)
+        chroma = _steps(cb.shape, self._half)
+        blue, red = _reduced(cb, chroma), _reduced(cr, chroma)
         measure(fine, *pyramid, *previous, blue, red, self._bins, full_range, *self._weights, row, thumb)
         self._previous = pyramid
         return row, thumb
@@ -113,22 +115,38 @@ def warm_up() -> None:
         reader.read(ramp, ramp[::2, ::2].copy(), ramp[::2, ::2].copy())
 
 
-def _halved(plane: np.ndarray, most: int) -> np.ndarray:
-    """Halve until at most ``most`` wide: exact halves take OpenCV's fast path."""
-    while plane.shape[1] > most and min(plane.shape) >= 16:
-        height, width = plane.shape[0] // 2 * 2, plane.shape[1] // 2 * 2
-        plane = cv2.resize(plane[:height, :width], (width // 2, height // 2), interpolation=cv2.INTER_AREA)
+@lru_cache(maxsize=64)
+def _steps(shape: tuple[int, int], size: tuple[int, int] | None) -> tuple[tuple[int, int, tuple[int, int]], ...]:
+    """How to reduce a plane: (height, width) to crop to and the size to bring it to, one after the other.
+
+    Halves first, for which OpenCV has a fast path, down to at most twice ``size``, then the rest; without a size,
+    halves alone, down to at most WIDEST.
+    """
+    height, width = shape
+    most = WIDEST if size is None else 2 * size[0] - 1
+    steps = []
+    while width > most and min(height, width) >= 16:
+        half = (width // 2, height // 2)
+        steps.append((height // 2 * 2, width // 2 * 2, half))
+        width, height = half
+    if size is not None and (width, height) != size:
+        steps.append((height, width, size))
+    return tuple(steps)
+
+
+def _reduced(plane: np.ndarray, steps: tuple[tuple[int, int, tuple[int, int]], ...]) -> np.ndarray:
+    for height, width, size in steps:
+        if plane.shape != (height, width):
+            plane = plane[:height, :width]
+        plane = cv2.resize(plane, size, interpolation=cv2.INTER_AREA)
     return plane
 
 
-def _reduced(plane: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    plane = _halved(plane, 2 * size[0] - 1)
-    if plane.shape == (size[1], size[0]):
-        return plane
-    return cv2.resize(plane, size, interpolation=cv2.INTER_AREA)
-
-
 def _pyramid(small: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    middle = cv2.resize(small, (small.shape[1] // 2, small.shape[0] // 2), interpolation=cv2.INTER_AREA)
-    coarse = cv2.resize(middle, (middle.shape[1] // 2, middle.shape[0] // 2), interpolation=cv2.INTER_AREA)
-    return small, middle, coarse
+    middle = _half_size(small)
+    return small, middle, _half_size(middle)
+
+
+def _half_size(plane: np.ndarray) -> np.ndarray:
+    height, width = plane.shape[0] // 2, plane.shape[1] // 2
+    return cv2.resize(plane[: 2 * height, : 2 * width], (width, height), interpolation=cv2.INTER_AREA)
