@@ -27,6 +27,7 @@ CHILDREN = 8
 FILMS_A_CHILD = 8
 """Starting a child takes as long as probing many films."""
 SILENT_SECONDS = 120.0
+PROBE = "keyart.catalog.probing:probe_film"
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def probe_films(uris: Sequence[str]) -> list[Probe | str]:
         def probe(uri: str) -> Probe | str:
             child = free.get()
             try:
-                return child.call("keyart.catalog.probing:probe_film", uri, timeout=SILENT_SECONDS)
+                return child.call(PROBE, uri, timeout=SILENT_SECONDS)
             except VideoError as error:
                 return str(error)
             finally:

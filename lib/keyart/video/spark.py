@@ -33,6 +33,7 @@ UNFETCHED = -2
 """segment of a failure that tells of pictures: its key differs from the film's own."""
 LINES = 100
 """Losses named one by one; the rest is counted."""
+WRITERS = 3
 BATCH = "spark.sql.execution.arrow.maxBytesPerBatch"
 BATCH_BYTES = 16 << 20
 
@@ -146,17 +147,18 @@ def _derive(
     digests = parts.transform(digested, boundaries, settings, tasks).persist(StorageLevel.MEMORY_AND_DISK)
     pictures = digests.transform(fetched, settings, tasks).persist(StorageLevel.MEMORY_AND_DISK)
     kept = pictures.where("content IS NOT NULL")
-    with ThreadPoolExecutor(1) as beside:  # the rows of frames are written while shots and pictures are found
+    # Writes to different tables wait for little but the log: side by side they take the time of the longest.
+    with ThreadPoolExecutor(WRITERS) as beside:
         frames = beside.submit(tables.replace, "frames", parts.drop("thumbs").transform(unpacked), where)
         tables.replace("shots", digests.transform(_shots), where)
-        tables.merge("images", kept.transform(_images), update=False)
-        tables.replace("candidates", kept.transform(_candidates), where)
-        unfetched = pictures.transform(_unfetched).collect()
-        failures = [*failures, *(tuple(row) for row in unfetched)]
+        images = beside.submit(tables.merge, "images", kept.transform(_images), update=False)
+        candidates = beside.submit(tables.replace, "candidates", kept.transform(_candidates), where)
+        failures = [*failures, *(tuple(row) for row in pictures.transform(_unfetched).collect())]
         tables.replace("scan_failures", tables.spark.createDataFrame(failures, TABLES["scan_failures"].schema), where)
         report.candidates += kept.count()
         report.shots += sum(row["shots"] for row in digests.select(F.size("shots").alias("shots")).collect())
-        frames.result()
+        for write in (frames, images, candidates):
+            write.result()
     pictures.unpersist()
     digests.unpersist()
     _report_losses(failures, report)

@@ -226,6 +226,15 @@ def test_odd_sizes_and_rotation(film, take):
     np.testing.assert_array_equal(upright, np.rot90(flat, -1))
 
 
+def test_of_an_interlaced_picture_one_moment_is_measured(film, take):
+    uri = film("fields.mkv", take(6, 4), options={"flags": "+ildct+ilme", "x264-params": "tff=1"})
+    with open_film(uri) as (container, stream):
+        picture = next(decode_segment(container, stream, WHOLE)).picture
+        luma, cb, _ = planes(picture, VideoReformatter())
+    assert (luma.shape, cb.shape) == ((32, 96), (16, 48))
+    np.testing.assert_array_equal(luma, picture.to_ndarray(format="gray")[::2])
+
+
 def test_a_gif_is_a_film(film, take):
     uri = film("loop.gif", take(7, 12), codec="gif", pixels="rgb8")
     assert len(scanned(uri, 60)[0]) == len(plainly(uri)) > 0
