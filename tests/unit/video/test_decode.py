@@ -232,7 +232,7 @@ def test_of_an_interlaced_picture_one_moment_is_measured(film, take):
         picture = next(decode_segment(container, stream, WHOLE)).picture
         luma, cb, _ = planes(picture, VideoReformatter())
     assert (luma.shape, cb.shape) == ((32, 96), (16, 48))
-    np.testing.assert_array_equal(luma, picture.to_ndarray(format="gray")[::2])
+    np.testing.assert_array_equal(luma, picture.to_ndarray()[:64:2])
 
 
 def test_a_gif_is_a_film(film, take):
