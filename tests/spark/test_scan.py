@@ -251,6 +251,19 @@ def owner_of(port: int) -> int:
     raise AssertionError(f"nobody has port {port}")
 
 
+def test_a_film_that_contradicts_its_plan_is_read_whole(spark, tables, tmp_path):
+    """Its keyframes need frames before them: cut there, frames would be missing."""
+    film = tmp_path / "refresh.mkv"
+    write_film(film, [1, 2], options={"x264-params": "intra-refresh=1:keyint=12:bframes=0:ref=1", "bf": "0"})
+    settings = load(None, [f"tables={tables.root}", f"catalog.videos={tmp_path}", "scan.segment_seconds=0.5"])
+    assert ingest(spark, settings) == 0
+    assert scan(spark, settings) == 0
+    frames = tables.read("frames").orderBy("pts").collect()
+    assert [row["pts"] for row in frames] == plain_pts(film)
+    assert {row["segment"] for row in frames} == {0}
+    assert tables.read("videos").first()["pts_repaired"]
+
+
 def test_the_plan_says_what_would_run_and_scans_nothing(spark, tables, folder, capsys):
     base = [f"tables={tables.root}", f"catalog.videos={folder}"]
     assert ingest(spark, load(None, base)) == 0

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from keyart import bundle, cli, jars, java, seeding
-from keyart.errors import SetupError
+from keyart.errors import ConfigError, SetupError
 
 
 def test_generators_depend_on_the_key_alone():
@@ -145,3 +145,15 @@ def test_bad_arguments_are_status_2(arguments):
     with pytest.raises(SystemExit) as left:
         cli.main(arguments)
     assert left.value.code == 2
+
+
+def test_plan_is_a_switch_of_the_scan(monkeypatch):
+    given = []
+
+    def load(file, overrides):
+        given.extend(overrides)
+        raise ConfigError("that is all")
+
+    monkeypatch.setattr(cli, "load", load)
+    assert cli.main(["scan-videos", "--plan", "--set", "scan.segment_seconds=5"]) == 2
+    assert given == ["scan.segment_seconds=5", "scan.plan=true"]
