@@ -215,8 +215,8 @@ def test_films_that_kill_or_hang_their_decoder_cost_only_themselves(spark, table
     assert ingest(spark, settings) == 0
     assert "none.mp4: cannot be read (it is not there)" in capsys.readouterr().out
     over = threading.Event()
-    server.trouble["deadly.mp4"] = lambda port, begin: begin >= 1 << 20 and os.kill(owner_of(port), signal.SIGKILL)
-    server.trouble["hanging.mp4"] = lambda port, begin: begin >= 1 << 20 and over.wait(60)
+    server.trouble["deadly.mp4"] = lambda port, begin: begin >= 2 << 20 and os.kill(owner_of(port), signal.SIGKILL)
+    server.trouble["hanging.mp4"] = lambda port, begin: begin >= 2 << 20 and over.wait(60)
     try:
         assert scan(spark, settings) == 0
     finally:

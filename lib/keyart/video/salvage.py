@@ -42,14 +42,15 @@ def scan_supervised(
             return _with_reasons(end.value, reasons) if avoid or stop is not None else end.value
         except ChildDied as error:
             reasons.append(str(error))
-            place, again = error.position, error.hung or error.position in died_at
+            place = error.position
+            again = error.hung or place in died_at or len(reasons) >= ATTEMPTS - 1
             died_at.add(place)
-            if stop is not None or (again and place is None):
+            if stop is not None or len(reasons) >= ATTEMPTS or (again and place is None):
                 break
             if again and place is not None:
                 no_further = bool(avoid) and place <= max(avoid)
                 if no_further or len(reasons) >= ATTEMPTS - 1:
-                    stop = place
+                    stop = min(known for known in died_at if known is not None)
                 else:
                     avoid.add(place)
         except VideoError as error:
