@@ -50,7 +50,7 @@ def scan_supervised(
             if again and place is not None:
                 no_further = bool(avoid) and place <= max(avoid)
                 if no_further or len(reasons) >= ATTEMPTS - 1:
-                    stop = min(known for known in died_at - avoid if known is not None)
+                    stop = min((known for known in died_at - avoid if known is not None), default=place)
                 else:
                     avoid.add(place)
         except VideoError as error:

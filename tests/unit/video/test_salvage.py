@@ -72,12 +72,11 @@ def whole(film, take):
 
 CRASHES = [
     ("os.kill(os.getpid(), signal.SIGSEGV)", 60, "SIGSEGV", 2),
-    ("os.kill(os.getpid(), signal.SIGKILL)", 60, "SIGKILL", 2),
     ("time.sleep(60)", 1, "silent for 1 s", 1),
 ]
 
 
-@pytest.mark.parametrize(("act", "timeout", "words", "tries"), CRASHES, ids=["segv", "kill", "hang"])
+@pytest.mark.parametrize(("act", "timeout", "words", "tries"), CRASHES, ids=["segv", "hang"])
 def test_the_frames_around_a_fatal_packet_are_kept(troubled, whole, act, timeout, words, tries):
     uri, segment, pts = whole
     child, target, mark = troubled([int(pts[30])], act)
@@ -109,13 +108,11 @@ def test_parts_that_came_are_not_sent_again(troubled, film, take):
 
 def test_a_film_that_kills_every_child_is_given_up_with_what_came(troubled, whole):
     uri, segment, pts = whole
-    packets = [int(p) for p in pts[::12]]
-    child, target, mark = troubled(packets, "os.abort()")
+    child, target, mark = troubled([int(p) for p in pts[30:]], "os.abort()")
     found, end = drained(scan_supervised(child, uri, segment, 0, 60, target))
     assert len(mark.read_text()) <= ATTEMPTS
-    assert end.lost == 60 - len(found) > 0
-    child, target, _ = troubled([int(p) for p in pts[30:]], "os.abort()")
-    assert drained(scan_supervised(child, uri, segment, 0, 60, target))[0].tolist() == pts[:30].tolist()
+    assert found.tolist() == pts[:30].tolist()
+    assert end.lost == 30
     child, target, _ = troubled([], "pass")
     found, end = drained(scan_supervised(child, uri, segment, 0, 60, target.replace(":scan", ":never")))
     assert (len(found), end.lost) == (0, 60)
