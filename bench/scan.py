@@ -206,7 +206,7 @@ class Watch:
         return {kind: sum(map(processor_seconds, processes)) for kind, processes in kinds.items()}
 
     def _look(self) -> None:
-        while not self._over.wait(0.1):
+        while not self._over.wait(0.3):
             for child, parent in children().items():
                 self.peak = max(self.peak, resident(child) + resident(parent))
 

@@ -5,6 +5,7 @@ import re
 import shutil
 import sys
 import threading
+from contextlib import suppress
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -83,7 +84,8 @@ class RangeHandler(SimpleHTTPRequestHandler):
         self.send_header("Content-Range", f"bytes {begin}-{end}/{len(content)}")
         self.send_header("Content-Length", str(end + 1 - begin))
         self.end_headers()
-        self.wfile.write(content[begin : end + 1])
+        with suppress(ConnectionError):  # a client that was killed
+            self.wfile.write(content[begin : end + 1])
 
     def end_headers(self) -> None:
         if self.server.ranges:

@@ -5,12 +5,14 @@ from collections.abc import Generator
 from keyart.errors import VideoError
 from keyart.video.child import Child, ChildDied
 from keyart.video.decode import Segment
-from keyart.video.segments import Outcome, Part
+from keyart.video.segments import PART, Outcome, Part
 
 __all__ = ["scan_supervised"]
 
 ATTEMPTS = 6
 """Children a segment may cost."""
+CAREFUL = 8
+"""Frames of a part once a child has died: the next one may die at any moment, too."""
 SCAN = "keyart.video.segments:scan_segment"
 
 
@@ -30,7 +32,8 @@ def scan_supervised(
     given = 0
     reasons: list[str] = []
     while True:
-        arguments = (uri, segment, rotation, reached, frozenset(avoid), stop)
+        size = CAREFUL if reasons else PART
+        arguments = (uri, segment, rotation, reached, frozenset(avoid), stop, size)
         parts = child.stream(scan, *arguments, timeout=timeout)
         try:
             while True:

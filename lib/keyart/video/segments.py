@@ -9,7 +9,7 @@ from av.video.reformatter import VideoReformatter
 from keyart.video.decode import Frame, Loss, Segment, decode_segment, open_film, planes
 from keyart.video.signals import MOTION, RAW, THUMB, SignalReader, finish
 
-__all__ = ["Outcome", "Part", "scan_segment"]
+__all__ = ["PART", "Outcome", "Part", "scan_segment"]
 
 PART = 1024
 """Frames that leave the decoder together: memory does not grow with a segment's length."""
@@ -51,12 +51,14 @@ def scan_segment(
     after: int | None = None,
     avoid: Collection[int] = (),
     stop: int | None = None,
+    size: int = PART,
     beat: Callable[[int | None], None] = lambda position: None,
 ) -> Generator[Part, None, Outcome]:
     """Decode and measure a segment part by part; VideoError where it cannot be opened or found.
 
     A packet that cannot be decoded costs its frames; the rest is kept and the loss told. ``after`` leaves out frames up
-    to that pts, which an earlier attempt delivered; ``avoid`` and ``stop`` as in ``decode_segment``.
+    to that pts, which an earlier attempt delivered; ``avoid`` and ``stop`` as in ``decode_segment``. ``size``
+    is the frames of a part: what is in a part that has left survives a crash.
     """
     reformatter, loss, parts = VideoReformatter(), Loss(), _Parts()
     given = 0
@@ -71,7 +73,7 @@ def scan_segment(
             if segment.owns(frame.pts):
                 given += 1
                 if after is None or frame.pts > after:
-                    if len(parts) >= PART:
+                    if len(parts) >= size:
                         yield parts.taken()
                     parts.add(frame, row, thumb)
     if len(parts):

@@ -22,14 +22,14 @@ def trouble(position):
         file.write("x")
     {act}
 
-def scan(uri, segment, rotation, after, avoid, stop, beat):
+def scan(uri, segment, rotation, after, avoid, stop, size, beat):
     def harmed(position):
         beat(position)
         if position in PACKETS:
             trouble(position)
-    return (yield from scan_segment(uri, segment, rotation, after, avoid, stop, harmed))
+    return (yield from scan_segment(uri, segment, rotation, after, avoid, stop, size, harmed))
 
-def never(uri, segment, rotation, after, avoid, stop, beat):
+def never(uri, segment, rotation, after, avoid, stop, size, beat):
     os.abort()
     yield
 """
