@@ -208,7 +208,8 @@ class Watch:
     def _look(self) -> None:
         while not self._over.wait(0.3):
             for child, parent in children().items():
-                self.peak = max(self.peak, resident(child) + resident(parent))
+                if parent != os.getpid():  # the driver's own children probe
+                    self.peak = max(self.peak, resident(child) + resident(parent))
 
 
 def children() -> dict[int, int]:
