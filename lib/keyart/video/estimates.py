@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from keyart.errors import VideoError
 from keyart.video.decode import Segment
-from keyart.video.segments import scan_segment
+from keyart.video.segments import scan_parts
 
 __all__ = ["Speed", "expected_frames", "measured_speed", "seconds_of"]
 
@@ -65,7 +65,7 @@ def _trial(uri: str) -> int:
             raise _Enough
 
     try:
-        for _ in scan_segment(uri, Segment(0, None, None, 0), 0, beat=enough):
+        for _ in scan_parts(uri, Segment(0, None, None, 0), 0, beat=enough):
             pass
     except _Enough:
         pass

@@ -13,7 +13,7 @@ ATTEMPTS = 6
 """Children a segment may cost."""
 CAREFUL = 8
 """Frames of a part once a child has died: the next one may die at any moment, too."""
-SCAN = "keyart.video.segments:scan_segment"
+SCAN = "keyart.video.segments:scan_parts"
 
 
 def scan_supervised(

@@ -1,15 +1,16 @@
 """Scan one segment of a film: every frame's signals and thumbnail, in one pass of decoding, part by part."""
 
 from collections.abc import Callable, Collection, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
+from keyart.errors import VideoError
 from keyart.video.decode import Frame, Loss, Segment, decode_segment, open_film, planes
 from keyart.video.signals import MOTION, RAW, THUMB, SignalReader, finish
 
-__all__ = ["PART", "Outcome", "Part", "scan_segment"]
+__all__ = ["PART", "Outcome", "Part", "scan_parts", "scan_segment"]
 
 PART = 1024
 """Frames that leave the decoder together: memory does not grow with a segment's length."""
@@ -44,7 +45,7 @@ class Outcome:
     """Why frames were lost or damaged; empty where none was."""
 
 
-def scan_segment(
+def scan_parts(
     uri: str,
     segment: Segment,
     rotation: int,
@@ -85,6 +86,14 @@ def scan_segment(
     if loss.damaged:
         reason = f"{loss.damaged} frames are damaged: {reason or 'errors in the stream'}"
     return Outcome(seen, lost, loss.damaged, loss.irregular and not segment.repair, reason)
+
+
+def scan_segment(uri: str, segment: Segment, rotation: int) -> Part:
+    """All of a segment at once, for those that have room for it; VideoError where no frame of it can be shown."""
+    parts = list(scan_parts(uri, segment, rotation))
+    if not parts:
+        raise VideoError("no frame can be decoded")
+    return Part(*(np.concatenate([getattr(part, column.name) for part in parts]) for column in fields(Part)))
 
 
 class _Parts:

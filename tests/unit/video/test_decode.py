@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from keyart.errors import VideoError
 from keyart.video.decode import Segment, decode_segment, open_film, planes, rotation_of
 from keyart.video.plan import Plan, plan_film, plan_segments
-from keyart.video.segments import Outcome, Part, scan_segment
+from keyart.video.segments import Outcome, Part, scan_parts
 
 WHOLE = Segment(0, None, None, 1)
 FILMS = (
@@ -51,7 +51,7 @@ def drained(parts) -> tuple[list[Part], Outcome]:
 def scanned(uri: str, seconds: float, plan: Plan | None = None):
     """pts, signals, thumbnails and flags of a film scanned in segments of so many seconds."""
     plan = plan or plan_film(uri, seconds)
-    ends = [drained(scan_segment(uri, segment, 0)) for segment in plan.segments]
+    ends = [drained(scan_parts(uri, segment, 0)) for segment in plan.segments]
     assert not any(end.irregular for _, end in ends)
     parts = [part for found, _ in ends for part in found]
     return tuple(np.concatenate([getattr(part, name) for part in parts]) for name in NAMES)
@@ -132,7 +132,7 @@ def test_a_film_whose_keyframes_need_frames_before_them_contradicts_its_plan(fil
     assert len(whole.segments) == 1 and whole.segments[0].repair
     found = scanned(uri, 0, whole)[0]
     assert found.tolist() == plainly(uri)
-    pieces = [drained(scan_segment(uri, segment, 0)) for segment in plan.segments]
+    pieces = [drained(scan_parts(uri, segment, 0)) for segment in plan.segments]
     same = np.concatenate([part.pts for parts, _ in pieces for part in parts]).tolist() == found.tolist()
     assert same or any(end.irregular for _, end in pieces)
 
@@ -245,7 +245,7 @@ def test_a_truncated_film_keeps_its_good_frames_and_says_so(film, take):
     content = Path(uri).read_bytes()
     Path(uri).write_bytes(content[: len(content) * 6 // 10])
     plan = plan_film(uri, 60)
-    parts, end = drained(scan_segment(uri, plan.segments[0], 0))
+    parts, end = drained(scan_parts(uri, plan.segments[0], 0))
     kept = sum(len(part.pts) for part in parts)
     assert "ends early" in plan.reason
     assert plan.missing and kept + end.lost + plan.missing == 96
@@ -273,7 +273,7 @@ def test_flipped_bits_cost_no_good_frame_and_are_told(film, take):
         for offset in range(20, entry.size, 37):
             content[entry.pos + offset] ^= 0x55
     Path(uri).write_bytes(content)
-    (part,), end = drained(scan_segment(uri, plan_film(uri, 0).segments[0], 0))
+    (part,), end = drained(scan_parts(uri, plan_film(uri, 0).segments[0], 0))
     assert end.damaged == part.damaged.sum() > 0
     assert f"{end.damaged} frames are damaged" in end.reason
     assert len(part.pts) + end.lost == 72
@@ -294,7 +294,7 @@ def test_packets_that_cannot_be_decoded_cost_their_frames_only(film, take):
     at = content.find(bytes(content[places[30][0] : places[30][0] + 4]), places[30][0])
     content[at + 8 : at + places[30][1]] = bytes(places[30][1] - 8)
     Path(uri).write_bytes(content)
-    parts, end = drained(scan_segment(uri, plan_film(uri, 0).segments[0], 0))
+    parts, end = drained(scan_parts(uri, plan_film(uri, 0).segments[0], 0))
     kept = sum(len(part.pts) for part in parts)
     assert kept + end.lost == 72
     assert kept >= 60
@@ -302,17 +302,17 @@ def test_packets_that_cannot_be_decoded_cost_their_frames_only(film, take):
 
 def test_parts_do_not_grow_with_the_film(film, take):
     uri = film("long.mp4", take(9, 50) * 30, options={"preset": "ultrafast"})
-    parts, _ = drained(scan_segment(uri, plan_film(uri, 0).segments[0], 0))
+    parts, _ = drained(scan_parts(uri, plan_film(uri, 0).segments[0], 0))
     assert [len(part.pts) for part in parts] == [1024, 1500 - 1024]
     assert (np.concatenate([part.signals for part in parts])[:-1, 13] > 0).sum() > 1400
 
 
 def test_frames_up_to_a_pts_are_left_out_and_packets_avoided(film, take):
     uri = film("again.mp4", take(9, 60), options={"bf": "0"})
-    (whole,), _ = drained(scan_segment(uri, WHOLE, 0))
-    (rest,), end = drained(scan_segment(uri, WHOLE, 0, int(whole.pts[19]), {int(whole.pts[30])}))
+    (whole,), _ = drained(scan_parts(uri, WHOLE, 0))
+    (rest,), end = drained(scan_parts(uri, WHOLE, 0, int(whole.pts[19]), {int(whole.pts[30])}))
     assert rest.pts.tolist() == [*whole.pts[20:30].tolist(), *whole.pts[36:].tolist()]
     assert end.lost == 6
     np.testing.assert_array_equal(rest.signals[:9], whole.signals[20:29])
-    (start,), end = drained(scan_segment(uri, replace(WHOLE, packets=60), 0, None, (), int(whole.pts[30])))
+    (start,), end = drained(scan_parts(uri, replace(WHOLE, packets=60), 0, None, (), int(whole.pts[30])))
     assert (start.pts.tolist(), end.lost) == (whole.pts[:30].tolist(), 30)

@@ -6,11 +6,11 @@ import pytest
 from keyart.video.child import Child
 from keyart.video.plan import plan_film
 from keyart.video.salvage import ATTEMPTS, scan_supervised
-from keyart.video.segments import scan_segment
+from keyart.video.segments import scan_parts
 
 TROUBLE = """
 import os, pathlib, signal, time
-from keyart.video.segments import scan_segment
+from keyart.video.segments import scan_parts
 
 PACKETS = {packets}
 MARK = pathlib.Path({mark!r})
@@ -27,7 +27,7 @@ def scan(uri, segment, rotation, after, avoid, stop, size, beat):
         beat(position)
         if position in PACKETS:
             trouble(position)
-    return (yield from scan_segment(uri, segment, rotation, after, avoid, stop, size, harmed))
+    return (yield from scan_parts(uri, segment, rotation, after, avoid, stop, size, harmed))
 
 def never(uri, segment, rotation, after, avoid, stop, size, beat):
     os.abort()
@@ -67,7 +67,7 @@ def whole(film, take):
     """A film of five groups of 12 frames, its only segment, and its pts."""
     uri = film("sound.mp4", take(1, 60), options={"bf": "0"})
     segment = plan_film(uri, 0).segments[0]
-    return uri, segment, drained(scan_segment(uri, segment, 0))[0]
+    return uri, segment, drained(scan_parts(uri, segment, 0))[0]
 
 
 CRASHES = [
@@ -98,7 +98,7 @@ def test_a_child_that_was_killed_from_outside_costs_nothing(troubled, whole):
 def test_parts_that_came_are_not_sent_again(troubled, film, take):
     uri = film("long.mp4", take(1, 50) * 24, options={"bf": "0", "preset": "ultrafast"})
     segment = plan_film(uri, 0).segments[0]
-    pts = drained(scan_segment(uri, segment, 0))[0]
+    pts = drained(scan_parts(uri, segment, 0))[0]
     child, target, _ = troubled([int(pts[1100])], "os.abort()")
     found, end = drained(scan_supervised(child, uri, segment, 0, 60, target))
     assert len(np.unique(found)) == len(found) == 1200 - end.lost

@@ -9,12 +9,12 @@ import pytest
 from keyart.errors import VideoError
 from keyart.video.pictures import Pick, fetch_pictures
 from keyart.video.plan import plan_film
-from keyart.video.segments import scan_segment
+from keyart.video.segments import scan_parts
 from keyart.video.sources import BLOCK, list_files, open_source
 
 
 def scanned(uri: str, seconds: float) -> list[np.ndarray]:
-    parts = [part for segment in plan_film(uri, seconds).segments for part in scan_segment(uri, segment, 0)]
+    parts = [part for segment in plan_film(uri, seconds).segments for part in scan_parts(uri, segment, 0)]
     return [np.concatenate([getattr(part, name) for part in parts]) for name in ("pts", "signals", "thumbs")]
 
 
@@ -39,7 +39,7 @@ def test_a_segment_fetches_its_own_bytes_and_reads_ahead(web, tmp_path, film, ta
     server = web(tmp_path)
     segments = plan_film(f"{server.url}/large.mp4", 2.0).segments
     server.asked.clear()
-    assert sum(len(part.pts) for part in scan_segment(f"{server.url}/large.mp4", segments[2], 0)) == 48
+    assert sum(len(part.pts) for part in scan_parts(f"{server.url}/large.mp4", segments[2], 0)) == 48
     ranges = [r.removeprefix("bytes=").split("-") for _, r in server.asked if r]
     fetched = sum(int(end) + 1 - int(begin) for begin, end in ranges)
     assert fetched < size * 0.6
