@@ -32,7 +32,7 @@ test: setup ## all tests, in two processes with a session each (PYTEST="-k name"
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --durations=15 $(PYTEST)
 
 bench: setup ## side-by-side ratios against peers, to build/bench.json (BENCH="scan shots" to choose)
-	@for name in $(or $(BENCH),$(filter-out results films,$(basename $(notdir $(wildcard bench/*.py))))); do \
+	@for name in $(or $(BENCH),$(basename $(notdir $(shell grep -l 'results import.*record' bench/*.py)))); do \
 		echo "bench/$$name.py"; $(BIN)/python bench/$$name.py || exit 1; done
 
 check: setup ## lint, format and types
