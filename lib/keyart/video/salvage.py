@@ -11,7 +11,7 @@ __all__ = ["scan_supervised"]
 
 ATTEMPTS = 6
 """Children a segment may cost."""
-CAREFUL = 8
+CAREFUL = 4
 """Frames of a part once a child has died: the next one may die at any moment, too."""
 SCAN = "keyart.video.segments:scan_parts"
 
