@@ -75,9 +75,9 @@ def open_source(uri: str) -> Source:
 
 def list_files(folder: str) -> list[str]:
     """Addresses of the files directly in a remote folder, in order; VideoError where it cannot be listed."""
-    import fsspec
-
     try:
+        import fsspec
+
         system, path = fsspec.url_to_fs(folder, **_options(folder))
         entries = system.ls(path, detail=True)
     except ImportError as error:
@@ -104,9 +104,9 @@ def one_line(error: Exception) -> str:
 
 
 def _remote(uri: str) -> Source:
-    import fsspec
-
     try:
+        import fsspec
+
         system, path = fsspec.url_to_fs(uri, **_options(uri))
         size = system.info(path).get("size")
         if not size:
