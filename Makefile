@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 export PYTHONDONTWRITEBYTECODE ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test soak check lock zip wheel clean
+.PHONY: help setup demo test soak check bench lock zip wheel clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -33,6 +33,10 @@ test: setup ## all tests, in two processes with a session each (PYTEST="-k name"
 
 soak: setup ## simulations of thousands of runs: bias, coverage
 	@$(BIN)/python -m pytest -q -m soak $(PYTEST)
+
+bench: setup ## side-by-side ratios against peers, to build/bench.json (BENCH="scan shots" to choose)
+	@for name in $(or $(BENCH),$(basename $(notdir $(shell grep -l 'results import.*record' bench/*.py)))); do \
+		echo "bench/$$name.py"; $(BIN)/python bench/$$name.py || exit 1; done
 
 check: setup ## lint, format and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

@@ -48,6 +48,7 @@ setup(
         "PyYAML>=6",
         "jinja2>=3.1",
         "tqdm>=4.66",
+        "fsspec[http]>=2025.2",
     ],
     extras_require={"local": LOCAL, "demo": DEMO, "test": [*LOCAL, *DEMO, *TEST]},
     entry_points={"console_scripts": ["keyart=keyart.cli:main"]},

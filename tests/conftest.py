@@ -1,8 +1,13 @@
 """One SparkSession a test process: it takes seconds to start, and every test gets a fresh root of tables."""
 
 import os
+import re
 import shutil
 import sys
+import threading
+from contextlib import suppress
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -56,3 +61,57 @@ def chromium() -> str:
     if path is None:
         skip_unless_ci("chromium is not installed: apt-get install chromium")
     return str(path)
+
+
+class RangeHandler(SimpleHTTPRequestHandler):
+    """Files of a folder over HTTP, with byte ranges; the server notes what was asked for."""
+
+    def do_GET(self) -> None:
+        path = Path(self.translate_path(self.path))
+        self.server.asked.append((path.name, self.headers.get("Range")))
+        wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range") or "")
+        if path.name in self.server.trouble:
+            self.server.trouble[path.name](self.client_address[1], int(wanted[1]) if wanted else 0)
+        if not self.server.ranges or not wanted or not path.is_file():
+            super().do_GET()
+            return
+        content = path.read_bytes()
+        begin, end = int(wanted[1]), min(int(wanted[2] or len(content)), len(content) - 1)
+        if begin > end:
+            self.send_error(416)
+            return
+        self.send_response(206)
+        self.send_header("Content-Range", f"bytes {begin}-{end}/{len(content)}")
+        self.send_header("Content-Length", str(end + 1 - begin))
+        self.end_headers()
+        with suppress(ConnectionError):  # a client that was killed
+            self.wfile.write(content[begin : end + 1])
+
+    def end_headers(self) -> None:
+        if self.server.ranges:
+            self.send_header("Accept-Ranges", "bytes")
+        super().end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Tests read stderr."""
+
+
+@pytest.fixture
+def web():
+    """A maker of web servers on this machine: web(folder) or web(folder, ranges=False) has ``url``, ``asked``, and
+    ``trouble``: file name to a function of the client's port and the range's begin, called first."""
+    servers = []
+
+    def start(folder: Path, ranges: bool = True) -> ThreadingHTTPServer:
+        server = ThreadingHTTPServer(("127.0.0.1", 0), partial(RangeHandler, directory=str(folder)))
+        server.daemon_threads = True
+        server.url, server.ranges = f"http://127.0.0.1:{server.server_port}", ranges
+        server.asked, server.trouble = [], {}
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        servers.append(server)
+        return server
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()

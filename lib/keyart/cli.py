@@ -62,6 +62,11 @@ SHORTHANDS["run-pipeline"] = {
     key: value for job in ("ingest-catalog", "ingest-events", "build-report") for key, value in SHORTHANDS[job].items()
 }
 
+# Switches, in the same way.
+SWITCHES: dict[str, dict[str, tuple[str, str]]] = {
+    "scan-videos": {"plan": ("scan.plan", "print what would be scanned and the expected time, and stop")},
+}
+
 
 def run_job(job: str, arguments: Sequence[str] | None = None) -> int:
     """Run one job as its script or sub-command does and return the exit status."""
@@ -95,6 +100,8 @@ def _add_arguments(parser: argparse.ArgumentParser, job: str) -> None:
     for name, (_, about) in SHORTHANDS.get(job, {}).items():
         kind, metavar = (float, NUMBERS[name]) if name in NUMBERS else (str, NAMES.get(name, "PATH"))
         parser.add_argument(f"--{name}", type=kind, metavar=metavar, help=about)
+    for name, (_, about) in SWITCHES.get(job, {}).items():
+        parser.add_argument(f"--{name}", action="store_true", help=about)
     parser.add_argument(
         "--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="override one setting; may be repeated"
     )
@@ -105,6 +112,7 @@ def _execute(job: str, parsed: argparse.Namespace) -> int:
     logging.basicConfig(level=logging.INFO if parsed.verbose else logging.WARNING, format="%(levelname)s %(message)s")
     overrides = list(parsed.set)
     given = vars(parsed)
+    overrides += [f"{target}=true" for name, (target, _) in SWITCHES.get(job, {}).items() if given[name]]
     settings = load(parsed.config, overrides)
     # Paths are data, not YAML: a folder called 2001 stays text.
     short = {target: given[name] for name, (target, _) in SHORTHANDS.get(job, {}).items() if given.get(name)}

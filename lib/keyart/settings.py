@@ -124,7 +124,13 @@ class ScanSettings:
     candidates_per_film: Annotated[int, Range(1, 1_000)] = 60
     """Most frames kept of a film, shared out over its running time."""
     wave_films: Annotated[int, Range(1, 100_000)] = 64
-    """Films that land together; a scan that was killed goes on after its last whole wave."""
+    """Films that become visible together."""
+    wave_seconds: Annotated[float, Range(1, 86_400)] = 60.0
+    """Expected seconds of decoding whose segments land together; a scan that was killed goes on after the last."""
+    lost_share: Annotated[float, Range(0, 1)] = 0.5
+    """The job's exit status is 1 where more than this share of the due frames was lost."""
+    plan: bool = False
+    """Print what would be scanned and the expected time, and scan nothing (--plan)."""
     image_quality: Annotated[int, Range(50, 100)] = 90
     """JPEG quality of stored images."""
 

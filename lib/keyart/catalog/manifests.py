@@ -7,16 +7,17 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import unquote
 
-from keyart.errors import InputError
+from keyart.errors import InputError, VideoError
+from keyart.video.sources import SCHEME, is_remote, list_files, open_source
 
 __all__ = ["FILM_SUFFIXES", "RightsWindow", "Title", "combined", "read_folder", "read_manifest"]
 
 FILM_SUFFIXES = (".mp4", ".mkv", ".mov", ".webm", ".gif", ".m4v", ".avi")
 REQUIRED = ("title_id", "name", "uri")
-REMOTE = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -46,19 +47,33 @@ class Title:
 def read_folder(folder: str) -> list[Title]:
     """Every film file directly in the folder, in order of name; InputError where there is none.
 
+    The folder is a path, or a URL that can be listed.
+
     A title's id is its file's stem in plain letters; where two stems give the same, the suffix is added.
     """
+    files = _remote_files(folder) if is_remote(folder) else _local_files(folder)
+    if not files:
+        raise InputError(f"{folder}: no films in it ({', '.join(FILM_SUFFIXES)})")
+    paths = [PurePosixPath(unquote(file)) if is_remote(folder) else Path(file) for file in files]
+    stems = [_slug(path.stem) for path in paths]
+    ids = [slug if stems.count(slug) == 1 else _slug(path.name) for slug, path in zip(stems, paths, strict=True)]
+    names = [re.sub(r"[_\s]+", " ", path.stem).strip() for path in paths]
+    return _unique([Title(*parts) for parts in zip(ids, names, files, strict=True)], folder)
+
+
+def _local_files(folder: str) -> list[str]:
     path = Path(folder)
     if not path.is_dir():
         raise InputError(f"{folder}: there is no such folder; --videos takes a folder of films")
-    files = sorted(file for file in path.iterdir() if file.is_file() and file.suffix.lower() in FILM_SUFFIXES)
-    if not files:
-        raise InputError(f"{folder}: no films in it ({', '.join(FILM_SUFFIXES)})")
-    stems = [_slug(file.stem) for file in files]
-    ids = [slug if stems.count(slug) == 1 else _slug(file.name) for slug, file in zip(stems, files, strict=True)]
-    names = [re.sub(r"[_\s]+", " ", file.stem).strip() for file in files]
-    titles = [Title(i, n, str(file.absolute())) for i, n, file in zip(ids, names, files, strict=True)]
-    return _unique(titles, folder)
+    files = (file for file in path.iterdir() if file.is_file() and file.suffix.lower() in FILM_SUFFIXES)
+    return [str(file.absolute()) for file in sorted(files)]
+
+
+def _remote_files(folder: str) -> list[str]:
+    try:
+        return [file for file in list_files(folder) if PurePosixPath(file).suffix.lower() in FILM_SUFFIXES]
+    except VideoError as error:
+        raise InputError(f"{folder}: {error}") from error
 
 
 def read_manifest(file: str) -> list[Title]:
@@ -67,15 +82,15 @@ def read_manifest(file: str) -> list[Title]:
     Lists are separated by ``|`` in CSV or are JSON lists; a rights window is ``region:from:to`` or a JSON object. A uri
     may be empty; a relative one is relative to the manifest. InputError names the file, the line and what is wrong.
     """
-    path = Path(file)
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        with open_source(file) as source:
+            text = source.read(source.size).decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError, VideoError) as error:
         raise InputError(
             f"{file}: cannot be read as a manifest ({getattr(error, 'strerror', None) or error})"
         ) from error
     rows = _json_rows(file, text) if text.lstrip().startswith("{") else _csv_rows(file, text)
-    titles = [_title(row, f"{file}, line {line}", path.parent) for line, row in rows]
+    titles = [_title(row, f"{file}, line {line}", file) for line, row in rows]
     if not titles:
         raise InputError(f"{file}: holds no titles")
     return _unique(titles, file)
@@ -116,13 +131,14 @@ def _require(row: dict[str, Any], where: str) -> None:
         raise InputError(f"{where}: column{plural} {', '.join(missing)} missing; a manifest has {', '.join(REQUIRED)}")
 
 
-def _title(row: dict[str, Any], where: str, home: Path) -> Title:
+def _title(row: dict[str, Any], where: str, manifest: str) -> Title:
     title_id = _text(row["title_id"])
     if not title_id:
         raise InputError(f"{where}: title_id is empty")
     uri = _text(row["uri"])
-    if uri and not REMOTE.match(uri) and not Path(uri).is_absolute():
-        uri = str((home / uri).absolute())
+    if uri and not SCHEME.match(uri) and not Path(uri).is_absolute():
+        beside = is_remote(manifest) and not Path(uri).is_absolute()
+        uri = f"{manifest.rpartition('/')[0]}/{uri}" if beside else str((Path(manifest).parent / uri).absolute())
     return Title(
         title_id=title_id,
         name=_text(row["name"]) or title_id,

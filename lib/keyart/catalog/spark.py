@@ -13,6 +13,8 @@ from keyart.tables import Tables
 
 __all__ = ["INGEST", "CatalogReport", "ingest_titles", "video_id_of"]
 
+SCANNED = {"current_scan_id", "scanned_fingerprint", "pts_repaired"}
+"""Columns of videos that scan-videos fills."""
 INGEST = "catalog"
 """scan_id of failures found while ingesting."""
 
@@ -39,7 +41,7 @@ def ingest_titles(tables: Tables, titles: Sequence[Title]) -> CatalogReport:
     failures = [
         _failure_row(title, reason) for title, reason in zip(films, probes, strict=True) if isinstance(reason, str)
     ]
-    probed = [name for name in TABLES["videos"].schema.names if name not in {"current_scan_id", "scanned_fingerprint"}]
+    probed = [name for name in TABLES["videos"].schema.names if name not in SCANNED]
     _write(tables, "videos", videos, columns=probed)
     # A film that was mended since is no failure any more.
     if videos or failures:

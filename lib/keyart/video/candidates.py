@@ -56,7 +56,13 @@ def frame_quality(signals: np.ndarray, keyframe: np.ndarray) -> np.ndarray:
 
 
 def choose_candidates(
-    shots: list[Shot], seconds: np.ndarray, signals: np.ndarray, quality: np.ndarray, per_shot: int, most: int
+    shots: list[Shot],
+    seconds: np.ndarray,
+    signals: np.ndarray,
+    quality: np.ndarray,
+    per_shot: int,
+    most: int,
+    damaged: np.ndarray | None = None,
 ) -> np.ndarray:
     """Frame indices of the candidates, ascending.
 
@@ -66,6 +72,8 @@ def choose_candidates(
     if not shots:
         return np.zeros(0, np.int64)
     usable = _outside_transitions(shots, seconds) & (signals[:, COLUMN["luma_spread"]] > 0.03)
+    if damaged is not None:
+        usable &= ~damaged
     if not usable.any():
         usable[:] = True
     length = _lasting(seconds)

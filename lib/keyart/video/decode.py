@@ -1,36 +1,45 @@
-"""Decode a film, or one segment of it, into planes as a player would turn them; no Spark, no RGB.
+"""Decode a film, or one segment of it, frame by frame as a player would; no Spark, no RGB.
 
 PyAV is used one packet at a time, so that one bad packet costs its frames and not the rest of the film.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cache
 
 import av
+import av.logging
 import cv2
 import numpy as np
 from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Discard
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from keyart.errors import VideoError
+from keyart.video.sources import BLOCK, one_line, open_source
 
-__all__ = ["Frame", "Loss", "Segment", "decode_segment", "demux", "frame_rate", "open_film", "planes", "rotation_of"]
+__all__ = [
+    "Frame", "Loss", "Segment", "decode_segment", "demux", "frame_rate", "open_film", "planes", "rotation_of",
+    "seek_keyframe",
+]  # fmt: skip
 
 PLANAR = re.compile(r"yuvj?4(20|22|44|40|11)p(?P<bits>10|12)?(le)?")
 """Pixel formats whose planes are read as they lie; anything else is converted to yuv420p first."""
 
+av.logging.set_level(av.logging.ERROR)  # the decoder's own words are the reason of a loss; see _complaint
+
 
 @dataclass(frozen=True)
 class Segment:
-    """A stretch of a film that one task decodes.
+    """A stretch of a film that one task decodes: the frames from its keyframe up to, not including, the next one's.
 
-    It decodes from its keyframe to the next segment's and owns the frames after the first up to and including the
-    second: the decoder has both in hand, so the difference across the border costs no frame twice. The first segment
-    owns its own keyframe too; the last runs to the end.
+    The first has no beginning and the last no end, so that what a container hides before its first keyframe or behind
+    its last is counted too.
     """
 
     index: int
@@ -39,20 +48,29 @@ class Segment:
     end_pts: int | None
     """pts of the next segment's keyframe; None for the film's end."""
     packets: int
-    """Packets of the frames owned: how many are lost where none comes out."""
+    """Frames that the plan expects: how many are lost where none comes out; 0 where it does not know."""
     repair: bool = False
     """pts are missing or doubled: they are made to ascend, which needs the film from its beginning."""
 
     def owns(self, pts: int) -> bool:
         """Whether the frame's row belongs to this segment."""
-        return (self.start_pts is None or pts > self.start_pts) and (self.end_pts is None or pts <= self.end_pts)
+        return (self.start_pts is None or pts >= self.start_pts) and (self.end_pts is None or pts < self.end_pts)
 
 
 @dataclass
 class Loss:
-    """What a decoding had to leave out."""
+    """What a decoding had to leave out, and what it noticed on the way."""
 
+    seen: int = 0
+    """Packets of owned frames that were there."""
     packets: int = 0
+    """Packets that could not be decoded."""
+    damaged: int = 0
+    """Frames that were shown although they, or frames they build on, hold errors."""
+    stopped: bool = False
+    """Reading ended before the file did: what the plan expects and is not among ``seen`` is lost, too."""
+    irregular: bool = False
+    """The frames contradict the plan (pts that do not ascend, a keyframe that needs frames before it)."""
     reason: str = ""
 
     def add(self, reason: str) -> None:
@@ -67,101 +85,164 @@ class Frame:
 
     pts: int
     keyframe: bool
+    damaged: bool
+    """It, or a frame since the last keyframe, was decoded with errors."""
     picture: av.VideoFrame = field(repr=False)
 
 
 @contextmanager
 def open_film(uri: str) -> Iterator[tuple[InputContainer, VideoStream]]:
     """The container and its first video stream, decoding in one thread; VideoError says in one line what is wrong."""
-    try:
-        container = av.open(uri, mode="r", metadata_errors="replace")
-    except (av.FFmpegError, OSError, ValueError) as error:
-        raise VideoError(f"cannot be opened as a film: {_words(error)}") from error
-    with container:
-        if not container.streams.video:
-            raise VideoError("holds no video stream")
-        stream = container.streams.video[0]
-        if stream.codec_context is None:
-            raise VideoError("its video codec is unknown here")
-        stream.thread_type = "NONE"
-        stream.codec_context.thread_count = 1
-        yield container, stream
+    with open_source(uri) as source:
+        if source.size == 0:
+            raise VideoError("the file is empty")
+        try:
+            container = av.open(source, mode="r", metadata_errors="replace", buffer_size=min(BLOCK, 1 << 18))
+        except (av.FFmpegError, OSError, ValueError) as error:
+            raise VideoError(f"cannot be opened as a film: {one_line(error)}") from error
+        with container:
+            pictures = [s for s in container.streams.video if not s.disposition & s.disposition.attached_pic]
+            if not pictures:
+                raise VideoError("holds no video stream")
+            stream = pictures[0]
+            if stream.codec_context is None:
+                raise VideoError("its video codec is unknown here")
+            stream.thread_type = "NONE"
+            stream.codec_context.thread_count = 1
+            yield container, stream
 
 
 def decode_segment(
-    container: InputContainer, stream: VideoStream, segment: Segment, loss: Loss | None = None
+    container: InputContainer,
+    stream: VideoStream,
+    segment: Segment,
+    loss: Loss | None = None,
+    avoid: Collection[int] = (),
+    stop: int | None = None,
+    beat: Callable[[int | None], None] = lambda position: None,
 ) -> Iterator[Frame]:
     """Frames in presentation order from the segment's keyframe to the next one's, both included.
 
-    Packets that cannot be decoded are counted in ``loss``. VideoError where the segment's keyframe cannot be found.
+    The frame past the end is for differences. Packets that cannot be decoded are counted in ``loss``; from a packet
+    whose pts is in ``avoid`` on nothing is decoded until the next keyframe, from ``stop`` on nothing at all. ``beat``
+    is told each packet's pts before it is decoded. VideoError where the segment's keyframe cannot be found.
     """
     loss = Loss() if loss is None else loss
     step = _step(stream)
     last: int | None = None
+    tainted = avoiding = False
     for packet in _packets_from(container, stream, segment, loss):
+        if packet.size:
+            loss.seen += not packet.is_discard and (packet.pts is None or segment.owns(packet.pts))
+            avoiding = packet.pts in avoid or (avoiding and not packet.is_keyframe)
+            if avoiding:
+                continue
+        ends = stop is not None and packet.pts == stop
+        loss.stopped |= ends
+        if not ends:
+            beat(packet.pts)
         try:
-            decoded = packet.decode()
+            decoded = stream.decode(None) if ends else packet.decode()
         except (av.FFmpegError, ValueError) as error:
-            loss.add(_words(error))
+            loss.add(_complaint() or one_line(error))
+            tainted = True
             continue
         for picture in decoded:
             pts = picture.pts if picture.pts is not None else picture.dts
             if last is not None and (pts is None or pts <= last):
+                loss.irregular = True
                 pts = last + (step if pts is None else 1)
-            last = pts = 0 if pts is None else pts
-            if segment.start_pts is not None and pts < segment.start_pts:
+            last_before, last = last, (0 if pts is None else pts)
+            if segment.start_pts is not None and last < segment.start_pts:
+                last = last_before
                 continue  # leading pictures of an open GOP refer to frames before it; the segment before shows them
-            yield Frame(pts, bool(picture.key_frame), picture)
-            if segment.end_pts is not None and pts >= segment.end_pts:
+            loss.irregular |= last_before is None and segment.start_pts not in (None, last) and not loss.packets
+            tainted = bool(picture.is_corrupt) or (tainted and not picture.key_frame)
+            yield Frame(last, bool(picture.key_frame), tainted, picture)
+            if segment.end_pts is not None and last >= segment.end_pts:
                 return
+            if tainted:
+                loss.damaged += 1
+                loss.reason = loss.reason or _complaint()
+        if ends:
+            return
 
 
-def _packets_from(
-    container: InputContainer, stream: VideoStream, segment: Segment, loss: Loss
-) -> Iterator[av.packet.Packet]:
+def _packets_from(container: InputContainer, stream: VideoStream, segment: Segment, loss: Loss) -> Iterator[Packet]:
     if segment.start_pts is None:
         yield from demux(container, stream, loss)
         return
+    packets = seek_keyframe(container, stream, segment.start_pts, lambda p: p.pts == segment.start_pts, loss)
+    if packets is None:
+        raise VideoError(f"the keyframe at pts {segment.start_pts} cannot be found again")
+    yield from packets
+
+
+def seek_keyframe(
+    container: InputContainer, stream: VideoStream, time: int, wanted: Callable[[Packet], bool], loss: Loss
+) -> Iterator[Packet] | None:
+    """The stream's packets from the wanted keyframe on, which lies at about ``time``; None where it is not found."""
     # Indices count dts in some containers and pts in others: aim at the pts, and further back where that overshoots.
     second = max(1, int(1 / stream.time_base)) if stream.time_base else 1
-    for target in (segment.start_pts, segment.start_pts - second, segment.start_pts - 10 * second, None):
-        if target is None:
-            container.seek(0)
-        else:
-            container.seek(target, stream=stream, backward=True, any_frame=False)
+    for target in (time, time - second, time - 10 * second, None):
+        try:
+            if target is None:
+                container.seek(0)
+            else:
+                container.seek(target, stream=stream, backward=True, any_frame=False)
+        except (av.FFmpegError, OSError):
+            continue  # the next attempt aims elsewhere; the last fails for good
         packets = demux(container, stream, loss)
         for packet in packets:
-            if packet.pts == segment.start_pts and packet.is_keyframe:
-                yield packet
-                yield from packets
-                return
-            if packet.is_keyframe and packet.pts is not None and packet.pts > segment.start_pts:
+            if packet.is_keyframe and packet.size and wanted(packet):
+                return _with_first(packet, packets)
+            if packet.is_keyframe and packet.pts is not None and packet.pts > time:
                 break
-    raise VideoError(f"the keyframe at pts {segment.start_pts} cannot be found again")
+    return None
 
 
-def demux(container: InputContainer, stream: VideoStream | None, loss: Loss) -> Iterator[av.packet.Packet]:
+def _with_first(packet: Packet, rest: Iterator[Packet]) -> Iterator[Packet]:
+    yield packet
+    yield from rest
+
+
+def demux(container: InputContainer, stream: VideoStream | None, loss: Loss) -> Iterator[Packet]:
     """Packets of one stream, or of all; a reading error ends them and is counted."""
+    if stream is not None:
+        for other in container.streams:
+            if other.index != stream.index:
+                other.discard = Discard.all  # some demuxers then skip the bytes, too
     try:
         yield from container.demux(stream) if stream else container.demux()
     except (av.FFmpegError, OSError) as error:
-        loss.add(f"reading stops: {_words(error)}")
+        loss.stopped = True
+        loss.add(f"reading stops: {one_line(error)}")
 
 
 def planes(picture: av.VideoFrame, reformatter: VideoReformatter, turn: int = 0) -> tuple[np.ndarray, ...]:
     """Luma, Cb and Cr as uint8 arrays (h, w), (h', w'), (h', w'), turned by ``turn`` degrees clockwise.
 
-    More than 8 bits are reduced to 8; formats that are not planar YUV become yuv420p (limited range, BT.601). The
-    arrays may be views of the decoder's memory: use them before the next frame is asked for, or copy.
+    Of an interlaced picture one field, since both together show two moments as a comb. More than 8 bits are reduced to
+    8; formats that are not planar YUV become yuv420p (limited range, BT.601). The arrays may be views of the decoder's
+    memory: use them before the next frame is asked for, or copy.
     """
-    layout = PLANAR.fullmatch(picture.format.name)
-    if layout is None:
-        picture = reformatter.reformat(picture, format="yuv420p", dst_color_range="MPEG", threads=1)
-    bits = int(layout["bits"] or 8) if layout else 8
+    bits = _planar_bits(picture.format.name)
+    interlaced = picture.interlaced_frame
+    if bits is None:
+        picture, bits = reformatter.reformat(picture, format="yuv420p", dst_color_range="MPEG", threads=1), 8
     read = [_plane(plane, bits) for plane in picture.planes[:3]]
+    if interlaced:
+        read = [plane[::2] for plane in read]
     if turn % 360:
         read = [np.ascontiguousarray(np.rot90(plane, -(turn // 90))) for plane in read]
     return tuple(read)
+
+
+@cache
+def _planar_bits(name: str) -> int | None:
+    """Bits of a planar YUV format's samples; None for other formats."""
+    layout = PLANAR.fullmatch(name)
+    return int(layout["bits"] or 8) if layout else None
 
 
 def _plane(plane: av.video.plane.VideoPlane, bits: int) -> np.ndarray:
@@ -187,7 +268,7 @@ def _step(stream: VideoStream) -> int:
     return max(1, round(1 / (rate * (stream.time_base or Fraction(1, 1000)))))
 
 
-def _words(error: Exception) -> str:
-    """A one-line reason without the path, which the row names already."""
-    said = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return " ".join(str(said).split())[:200]
+def _complaint() -> str:
+    """The decoder's last error message, in one line; empty where it said none."""
+    _, last = av.logging.get_last_error()
+    return " ".join(last[2].split())[:200] if last else ""

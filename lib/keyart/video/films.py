@@ -7,7 +7,7 @@ import numpy as np
 
 from keyart.video.candidates import choose_candidates, film_bars, frame_quality, lay_out_shots
 from keyart.video.pictures import Pick
-from keyart.video.shots import find_boundaries
+from keyart.video.shots import Boundary
 from keyart.video.signals import SIGNALS
 
 __all__ = ["FoundCandidate", "FoundShot", "digest_film"]
@@ -47,8 +47,9 @@ class FoundCandidate:
 def digest_film(
     pts: np.ndarray,
     keyframe: np.ndarray,
+    damaged: np.ndarray,
     signals: np.ndarray,
-    thumbs: np.ndarray,
+    boundaries: Sequence[Boundary],
     time_base: float,
     per_shot: int,
     most: int,
@@ -60,8 +61,7 @@ def digest_film(
     step = int(np.median(np.diff(pts))) if n > 1 else 1
     ends = np.append(pts[1:], pts[-1] + max(1, step))
     seconds = pts * time_base
-    rate = 1 / max(step * time_base, 1e-3)
-    shots = lay_out_shots(n, find_boundaries(thumbs, rate))
+    shots = lay_out_shots(n, list(boundaries))
     column = {name: signals[:, k] for k, name in enumerate(SIGNALS)}
     found_shots = [
         FoundShot(
@@ -75,13 +75,13 @@ def digest_film(
             transition_in=shot.transition_in,
             luma_mean=float(column["luma_mean"][shot.start : shot.end].mean()),
             warmth=float(column["warmth"][shot.start : shot.end].mean()),
-            motion=float(column["difference"][shot.start + 1 : shot.end].mean()) if shot.end > shot.start + 1 else 0.0,
+            motion=float(column["difference"][shot.start : shot.end - 1].mean()) if shot.end > shot.start + 1 else 0.0,
         )
         for index, shot in enumerate(shots)
     ]
     quality = frame_quality(signals, keyframe)
     bars = film_bars(shots, signals)
-    chosen = choose_candidates(shots, seconds, signals, quality, per_shot, most)
+    chosen = choose_candidates(shots, seconds, signals, quality, per_shot, most, damaged)
     owner = np.searchsorted([shot.start for shot in shots], chosen, side="right") - 1
     keys = np.append(-1, np.flatnonzero(keyframe))
     entry = keys[np.searchsorted(keys, chosen, side="right") - 1]

@@ -1,6 +1,6 @@
 # mypy: disable-error-code="assignment"
 # (numba's types are narrower than Python's: sums start as int and become int32 or float32.)
-"""The loops over pixels, compiled: texture, chroma moments, black bars and displacement.
+"""The loops over pixels, compiled: chroma moments, black bars and displacement.
 
 Sums are kept in 32 bits on purpose: numba widens to 64, which vectorises six times worse.
 """
@@ -10,12 +10,7 @@ import math
 import numpy as np
 from numba import njit
 
-__all__ = [
-    "black_bar",
-    "chroma_sums",
-    "motion",
-    "texture_sums",
-]
+__all__ = ["black_bar", "chroma_sums", "motion"]
 
 
 @njit(cache=True, nogil=True)
@@ -34,43 +29,6 @@ def chroma_sums(blue, red, out):
     mb, mr = sb / n, sr / n
     out[0], out[1] = mb, mr
     out[2], out[3], out[4] = sbb / n - mb * mb, srr / n - mr * mr, sbr / n - mb * mr
-
-
-@njit(cache=True, nogil=True, fastmath=True)
-def texture_sums(luma, out):
-    """Variance of the Laplacian, Immerkaer's sigma, gradient energies (across, down, diagonal) on every other row.
-
-    Values are small whole numbers, so float32 sums of a row are exact or nearly so, and vectorise.
-    """
-    height, width = luma.shape
-    real = np.float32
-    s1, s2, absolute, e0, e1, e2 = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
-    for y in range(1, height - 1, 2):
-        above, line, under = luma[y - 1], luma[y], luma[y + 1]
-        r1, r2, ra, g0, g1, g2 = real(0), real(0), real(0), real(0), real(0), real(0)
-        for x in range(1, width - 1):
-            a, b, c = real(above[x - 1]), real(above[x]), real(above[x + 1])
-            d, e, f = real(line[x - 1]), real(line[x]), real(line[x + 1])
-            g, h, i = real(under[x - 1]), real(under[x]), real(under[x + 1])
-            cross, corners = b + d + f + h, a + c + g + i
-            laplacian = cross - real(4) * e
-            r1 += laplacian
-            r2 += laplacian * laplacian
-            ra += abs(corners - real(2) * cross + real(4) * e)
-            g0 += (f - d) * (f - d)
-            g1 += (h - b) * (h - b)
-            g2 += real(0.25) * ((i - a) * (i - a) + (g - c) * (g - c))
-        s1 += r1
-        s2 += r2
-        absolute += ra
-        e0 += g0
-        e1 += g1
-        e2 += g2
-    n = max(1, (height - 1) // 2 * (width - 2))
-    mean = s1 / n
-    out[0] = s2 / n - mean * mean
-    out[1] = math.sqrt(math.pi / 2) / 6 * absolute / n
-    out[2], out[3], out[4] = e0 / n, e1 / n, e2 / n
 
 
 @njit(cache=True, nogil=True)
@@ -95,12 +53,14 @@ def black_bar(luma, black):
 
 
 @njit(cache=True, nogil=True)
-def _mismatch(before, after, dx, dy):
-    """Mean absolute difference where ``after`` moved by (dx, dy) overlaps ``before``."""
+def _mismatch(before, after, dx, dy, limit):
+    """Mean absolute difference where ``after`` moved by (dx, dy) overlaps ``before``; infinity once above ``limit``."""
     height, width = before.shape
     y0, y1 = max(0, dy), min(height, height + dy)
     x0, x1 = max(0, dx), min(width, width + dx)
     whole = np.int32
+    area = max(1, (y1 - y0) * (x1 - x0))
+    most = limit * area
     total = 0
     for y in range(y0, y1):
         now, then = after[y, x0:x1], before[y - dy, x0 - dx : x1 - dx]
@@ -109,18 +69,20 @@ def _mismatch(before, after, dx, dy):
             gap = whole(whole(now[x]) - whole(then[x]))
             line = whole(line + (gap if gap >= 0 else whole(-gap)))
         total += line
-    return total / max(1, (y1 - y0) * (x1 - x0))
+        if total > most:
+            return np.inf
+    return total / area
 
 
 @njit(cache=True, nogil=True)
 def _search(before, after, x, y, reach):
     """The shift within ``reach`` of (x, y) that matches best; standing still wins ties, and small gains are noise."""
-    best, bx, by = _mismatch(before, after, x, y), x, y
-    start = best
+    best, bx, by = _mismatch(before, after, x, y, np.inf), x, y
+    enough = 0.98 * best
     for dy in range(y - reach, y + reach + 1):
         for dx in range(x - reach, x + reach + 1):
-            value = _mismatch(before, after, dx, dy)
-            if value < best and value < 0.98 * start:
+            value = _mismatch(before, after, dx, dy, min(best, enough))
+            if value < best and value < enough:
                 best, bx, by = value, dx, dy
     return best, bx, by
 
@@ -132,7 +94,7 @@ def motion(small0, middle0, coarse0, small1, middle1, coarse1):
     Exhaustive matching at a quarter of the size, refined by one pixel at half and at whole size.
     """
     out = np.zeros(3)
-    out[0] = _mismatch(small0, small1, 0, 0)
+    out[0] = _mismatch(small0, small1, 0, 0, np.inf)
     if out[0] == 0.0:
         return out
     _, x, y = _search(coarse0, coarse1, 0, 0, 4)

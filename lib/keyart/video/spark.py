@@ -1,15 +1,17 @@
-"""Scan films with Spark: segments spread over tasks, shots film by film, pictures fetched, all visible by one merge.
+"""Scan films with Spark: segments land wave by wave, a film's rows derive from them and become visible by one update.
 
 A film's rows lie under a scan_id that derives from its content and the settings, so a scan that is killed and run again
-writes the same rows in the same place. Frames never pass the driver: it sees films and failures.
+writes the same rows in the same place. Frames never pass the driver: it sees films, segments and failures.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from pyspark import StorageLevel
-from pyspark.sql import DataFrame, Row
+from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 from tqdm import tqdm
 
@@ -17,14 +19,23 @@ from keyart.errors import TableError
 from keyart.schemas import TABLES
 from keyart.settings import ScanSettings
 from keyart.tables import Tables
-from keyart.video.tasks_spark import FILM, decoded, digested, fetched, planned, unpacked
+from keyart.video.digest_spark import boundaries_of, digested
+from keyart.video.estimates import expected_frames
+from keyart.video.landing_spark import film_row, in_list, land_films, tasks_of
+from keyart.video.rows_spark import FILM
+from keyart.video.tasks_spark import fetched, unpacked
 
-__all__ = ["ScanReport", "current", "scan_films", "scan_id_of"]
+__all__ = ["ScanReport", "current", "due_films", "scan_films", "scan_id_of"]
 
-SCAN_VERSION = "1"
+SCAN_VERSION = "2"
 """Raised when signals, shots or candidates change: films are then scanned again."""
+UNFETCHED = -2
+"""segment of a failure that tells of pictures: its key differs from the film's own."""
 LINES = 100
 """Losses named one by one; the rest is counted."""
+WRITERS = 3
+BATCH = "spark.sql.execution.arrow.maxBytesPerBatch"
+BATCH_BYTES = 16 << 20
 
 
 @dataclass
@@ -33,12 +44,25 @@ class ScanReport:
 
     films: int = 0
     unchanged: int = 0
+    expected: int = 0
+    """Frames of the whole catalogue, unchanged films included, as its containers tell."""
     frames: int = 0
+    lost: int = 0
+    """Frames that should have come out and did not, as far as that is known."""
+    resumed: int = 0
+    """Frames that an earlier run, which did not finish, had already decoded."""
     shots: int = 0
     candidates: int = 0
     unreadable: int = 0
     losses: list[str] = field(default_factory=list)
     """One line each: what could not be read, and why."""
+
+    @property
+    def lost_share(self) -> float:
+        """Share of the catalogue's frames that was due and lost; 1 where nothing at all could be read."""
+        if self.unreadable and not self.frames and not self.unchanged:
+            return 1.0
+        return min(1.0, self.lost / self.expected) if self.expected else 0.0
 
 
 def current(tables: Tables, name: str) -> DataFrame:
@@ -55,91 +79,121 @@ def scan_id_of(video_id: str, fingerprint: str, settings: ScanSettings) -> str:
     return hashlib.blake2b(parts.encode(), digest_size=12).hexdigest()
 
 
-def scan_films(tables: Tables, settings: ScanSettings) -> ScanReport:
-    """Scan every film whose content or settings changed since its current scan. TableError where there is no film."""
+def due_films(tables: Tables, settings: ScanSettings) -> tuple[list[Row], list[Row], dict[str, str]]:
+    """Films to scan, films that are unchanged, and every film's scan_id. TableError where there is no film."""
     videos = sorted(tables.read("videos").collect(), key=lambda row: row["video_id"])
     if not videos:
         raise TableError("no readable film is in the catalogue; run ingest-catalog on a folder that has some")
     scans = {row["video_id"]: scan_id_of(row["video_id"], row["fingerprint"], settings) for row in videos}
     due = [row for row in videos if row["current_scan_id"] != scans[row["video_id"]]]
-    report = ScanReport(films=len(due), unchanged=len(videos) - len(due))
-    with tqdm(total=len(due), unit="film", desc="scan", disable=None, leave=False) as bar:
+    return due, [row for row in videos if row["current_scan_id"] == scans[row["video_id"]]], scans
+
+
+def scan_films(tables: Tables, settings: ScanSettings) -> ScanReport:
+    """Scan every film whose content or settings changed since its current scan. TableError where there is no film."""
+    due, unchanged, scans = due_films(tables, settings)
+    frames = sum(map(_expected, due))
+    report = ScanReport(films=len(due), unchanged=len(unchanged), expected=frames + sum(map(_expected, unchanged)))
+    with (
+        _bounded_batches(tables.spark),
+        tqdm(total=frames, unit="frame", unit_scale=True, desc="scan", disable=None, leave=False) as bar,
+    ):
+
+        def landed(count: int, before: bool) -> None:
+            report.resumed += count if before else 0
+            bar.update(count)
+
         for begin in range(0, len(due), settings.wave_films):
-            wave = due[begin : begin + settings.wave_films]
-            _scan_wave(tables, settings, wave, scans, report)
-            bar.update(len(wave))
+            films = due[begin : begin + settings.wave_films]
+            parts, unplanned = land_films(tables, settings, films, scans, landed)
+            _derive(tables, settings, films, scans, parts, _failures(films, parts, unplanned), report)
     return report
 
 
-def _scan_wave(
-    tables: Tables, settings: ScanSettings, wave: Sequence[Row], scans: dict[str, str], report: ScanReport
-) -> None:
-    films = [
-        (
-            row["video_id"], row["title_id"], scans[row["video_id"]], row["uri"], row["rotation"],
-            row["time_base_num"] / row["time_base_den"],
-        )
-        for row in wave
-    ]  # fmt: skip
-    tasks = _tasks(tables)
-    where = "scan_id IN ({})".format(", ".join(f"'{film[2]}'" for film in films))
-    blocks = (
-        tables.spark.createDataFrame(films, FILM)
-        .repartition(min(tasks, len(films)))
-        .transform(planned, settings)
-        .repartition(tasks)
-        .transform(decoded, settings)
-        .persist(StorageLevel.MEMORY_AND_DISK)
-    )
+def _expected(video: Row) -> int:
+    return expected_frames(video["duration_seconds"], video["frame_rate"])
+
+
+@contextmanager
+def _bounded_batches(spark: SparkSession) -> Iterator[None]:
+    """Rows of a megabyte reach Python a few at a time."""
+    before = spark.conf.get(BATCH)
+    spark.conf.set(BATCH, str(BATCH_BYTES))
     try:
-        tables.replace("frames", blocks.where("frames > 0").transform(unpacked), where)
-        digests = blocks.where("frames > 0").transform(digested, settings).persist(StorageLevel.MEMORY_AND_DISK)
-        tables.replace("shots", digests.transform(_shots), where)
-        pictures = digests.transform(fetched, settings, tasks).persist(StorageLevel.MEMORY_AND_DISK)
-        kept = pictures.where("content IS NOT NULL")
-        tables.merge("images", kept.transform(_images), update=False)
-        tables.replace("candidates", kept.transform(_candidates), where)
-        failures = blocks.transform(_failures).unionByName(pictures.transform(_unfetched))
-        tables.replace("scan_failures", failures, where)
-        _report_losses(tables, where, report)
-        counts = digests.select("video_id", "frames", F.size("shots").alias("shots")).collect()
-        report.candidates += kept.count()
-        seen = {row["video_id"] for row in counts}
-        report.frames += sum(row["frames"] for row in counts)
-        report.shots += sum(row["shots"] for row in counts)
-        report.unreadable += len(wave) - len(seen)
-        _make_visible(tables, [row for row in wave if row["video_id"] in seen], scans)
-        pictures.unpersist()
-        digests.unpersist()
+        yield
     finally:
-        blocks.unpersist()
+        spark.conf.set(BATCH, str(before))
 
 
-def _make_visible(tables: Tables, films: Sequence[Row], scans: dict[str, str]) -> None:
+def _derive(
+    tables: Tables,
+    settings: ScanSettings,
+    films: Sequence[Row],
+    scans: dict[str, str],
+    landed: Sequence[Row],
+    failures: Sequence[tuple],
+    report: ScanReport,
+) -> None:
+    """Frames, shots, candidates, images and failures of films that have landed; then they are visible."""
+    tasks = tasks_of(tables)
+    rows = [film_row(row, scans) for row in films]
+    ticks = {row[0]: row[-1] for row in rows}
+    where = in_list("scan_id", [scans[row["video_id"]] for row in films])
+    known = F.broadcast(tables.spark.createDataFrame(rows, FILM))
+    stored = tables.read_or_empty("scan_segments").where(where).where("frames > 0")
+    parts = stored.join(known, on=["scan_id", "video_id"], how="inner")
+    sizes = [row for row in landed if row["frames"]]
+    boundaries = stored.transform(boundaries_of, sizes, ticks, tasks)
+    digests = parts.transform(digested, boundaries, settings, tasks).persist(StorageLevel.MEMORY_AND_DISK)
+    pictures = digests.transform(fetched, settings, tasks).persist(StorageLevel.MEMORY_AND_DISK)
+    kept = pictures.where("content IS NOT NULL")
+    # Writes to different tables wait for little but the log: side by side they take the time of the longest.
+    with ThreadPoolExecutor(WRITERS) as beside:
+        frames = beside.submit(tables.replace, "frames", parts.drop("thumbs").transform(unpacked), where)
+        tables.replace("shots", digests.transform(_shots), where)
+        images = beside.submit(tables.merge, "images", kept.transform(_images), update=False)
+        candidates = beside.submit(tables.replace, "candidates", kept.transform(_candidates), where)
+        failures = [*failures, *(tuple(row) for row in pictures.transform(_unfetched).collect())]
+        tables.replace("scan_failures", tables.spark.createDataFrame(failures, TABLES["scan_failures"].schema), where)
+        report.candidates += kept.count()
+        report.shots += sum(row["shots"] for row in digests.select(F.size("shots").alias("shots")).collect())
+        for write in (frames, images, candidates):
+            write.result()
+    pictures.unpersist()
+    digests.unpersist()
+    _report_losses(failures, report)
+    repaired = {row["video_id"]: row["repair"] for row in sizes}
+    report.frames += sum(row["frames"] for row in sizes)
+    report.unreadable += len(films) - len(repaired)
+    _make_visible(tables, [row for row in films if row["video_id"] in repaired], scans, repaired)
+    tables.delete("scan_segments", in_list("video_id", [row["video_id"] for row in films]))
+
+
+def _make_visible(tables: Tables, films: Sequence[Row], scans: dict[str, str], repaired: dict[str, bool]) -> None:
     rows = [
-        row.asDict() | {"current_scan_id": scans[row["video_id"]], "scanned_fingerprint": row["fingerprint"]}
+        row.asDict()
+        | {
+            "current_scan_id": scans[row["video_id"]],
+            "scanned_fingerprint": row["fingerprint"],
+            "pts_repaired": repaired[row["video_id"]],
+        }
         for row in films
     ]
     if rows:
         schema = TABLES["videos"].schema
         frame = tables.spark.createDataFrame([tuple(row[name] for name in schema.names) for row in rows], schema)
-        tables.merge("videos", frame, columns=["current_scan_id", "scanned_fingerprint"])
+        tables.merge("videos", frame, columns=["current_scan_id", "scanned_fingerprint", "pts_repaired"])
 
 
-def _report_losses(tables: Tables, where: str, report: ScanReport) -> None:
-    found = tables.read("scan_failures").where(where).orderBy("uri", "segment")
-    rows = found.limit(LINES + 1).collect()
-    for row in rows[:LINES]:
-        lost = f" ({row['frames_lost']} frames lost)" if row["frames_lost"] else ""
-        part = "" if row["segment"] < 0 else f", segment {row['segment']}"
-        report.losses.append(f"{row['uri']}{part}: {row['reason']}{lost}")
-    if len(rows) > LINES:
-        report.losses.append(f"... and {found.count() - LINES} more in scan_failures")
-
-
-def _tasks(tables: Tables) -> int:
-    """Tasks a pass is spread over: twice the shuffle partitions, so that an uneven split evens out."""
-    return 2 * int(tables.spark.conf.get("spark.sql.shuffle.partitions") or 4)
+def _report_losses(failures: Sequence[tuple], report: ScanReport) -> None:
+    for _, _, uri, segment, reason, lost in sorted(failures, key=lambda row: (row[2], row[3])):
+        report.lost += (lost or 0) if segment > UNFETCHED else 0
+        unit = "pictures" if segment == UNFETCHED else "frames"
+        told = f" ({lost} {unit} lost)" if lost else ""
+        part = f", segment {segment}" if segment >= 0 else ""
+        report.losses.append(f"{uri}{part}: {reason}{told}")
+    if len(report.losses) > LINES:
+        report.losses[LINES:] = ["... and more in scan_failures"]
 
 
 def _shots(digests: DataFrame) -> DataFrame:
@@ -164,14 +218,31 @@ def _candidates(pictures: DataFrame) -> DataFrame:
     return pictures.select("*", *unknown).select(*TABLES["candidates"].schema.names)
 
 
-def _failures(blocks: DataFrame) -> DataFrame:
-    return blocks.where("reason IS NOT NULL").select(
-        "scan_id", "video_id", "uri", "segment", "reason", F.col("lost").alias("frames_lost")
-    )
+def _failures(films: Sequence[Row], landed: Sequence[Row], unplanned: Sequence[Row]) -> list[tuple]:
+    """Rows of ``scan_failures``: films that could not be planned, which costs all their frames, or end early; segments
+    that lost frames or hold damaged ones."""
+    known = {row["video_id"]: row for row in films}
+    whole = [
+        (
+            row["scan_id"],
+            row["video_id"],
+            row["uri"],
+            -1,
+            row["reason"],
+            row["packets"] or _expected(known[row["video_id"]]) or None,
+        )
+        for row in unplanned
+    ]
+    ended = [
+        (row["scan_id"], row["video_id"], known[row["video_id"]]["uri"], row["segment"], row["reason"], row["lost"])
+        for row in landed
+        if row["ended"] and row["reason"]
+    ]
+    return [*whole, *ended]
 
 
 def _unfetched(pictures: DataFrame) -> DataFrame:
-    """Pictures that could not be fetched, one row a film; segment -2 keeps its key apart from the film's own row."""
+    """Pictures that could not be fetched, one row of ``scan_failures`` a film."""
     return (
         pictures.where("reason IS NOT NULL")
         .groupBy("scan_id", "video_id", "uri")
@@ -180,7 +251,7 @@ def _unfetched(pictures: DataFrame) -> DataFrame:
             "scan_id",
             "video_id",
             "uri",
-            F.lit(-2).alias("segment"),
+            F.lit(UNFETCHED).alias("segment"),
             F.concat(F.lit("pictures could not be fetched: "), "why").alias("reason"),
             F.col("lost").alias("frames_lost"),
         )

@@ -102,3 +102,18 @@ def test_folders_without_films_are_told(tmp_path, folder):
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError):
         read_folder(str(tmp_path / folder))
+
+
+def test_a_folder_and_a_manifest_on_the_web(web, tmp_path):
+    (tmp_path / "First Film.mp4").write_bytes(b"x")
+    (tmp_path / "notes.txt").write_text("no film")
+    (tmp_path / "list.csv").write_text("title_id,name,uri\none,One,sub/one.mp4\ntwo,Two,s3://bucket/two.mp4\n")
+    url = web(tmp_path).url
+    (title,) = read_folder(f"{url}/")
+    assert (title.title_id, title.name, title.uri) == ("first-film", "First Film", f"{url}/First%20Film.mp4")
+    one, two = read_manifest(f"{url}/list.csv")
+    assert (one.uri, two.uri) == (f"{url}/sub/one.mp4", "s3://bucket/two.mp4")
+    with pytest.raises(InputError, match="not there"):
+        read_manifest(f"{url}/none.csv")
+    with pytest.raises(InputError, match="cannot be listed"):
+        read_folder(f"{url}/none/")

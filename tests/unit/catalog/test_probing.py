@@ -4,6 +4,7 @@ import av
 import numpy as np
 import pytest
 
+from keyart.catalog import probing
 from keyart.catalog.probing import SAMPLE, Probe, fingerprint, probe_film, probe_films
 from keyart.errors import VideoError
 
@@ -71,3 +72,24 @@ def test_the_fingerprint_sees_head_middle_tail_and_size(tmp_path, where):
 def test_a_film_that_is_not_there():
     with pytest.raises(VideoError, match="No such file"):
         probe_film("/nowhere/film.mp4")
+
+
+def test_films_on_the_web_are_probed_as_those_on_disk(clip, tmp_path, web):
+    server = web(tmp_path)
+    here, there, missing = probe_films([str(clip), f"{server.url}/clip.mp4", f"{server.url}/none.mp4"])
+    assert here == there
+    assert isinstance(missing, str) and "not there" in missing
+
+
+def test_a_film_that_kills_whoever_opens_it_costs_only_itself(clip, tmp_path, monkeypatch):
+    (tmp_path / "killer.py").write_text(
+        "import os\n"
+        "from keyart.catalog.probing import probe_film as plain\n"
+        "def probe_film(uri):\n"
+        "    return os.abort() if 'deadly' in uri else plain(uri)\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(probing, "PROBE", "killer:probe_film")
+    good, bad, again = probe_films([str(clip), "deadly.mp4", str(clip)])
+    assert isinstance(good, Probe) and good == again
+    assert "died (SIGABRT)" in bad

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from keyart import bundle, cli, jars, java, seeding
-from keyart.errors import SetupError
+from keyart.errors import ConfigError, SetupError
 
 
 def test_generators_depend_on_the_key_alone():
@@ -155,3 +155,15 @@ def test_shorthands_of_evaluate_policy(monkeypatch):
     assert cli.main(["evaluate-policy", "--policy", "new,old", "--plan", "0.002"]) == 0
     assert (seen[0].policy_id, seen[0].plan_width) == ("new,old", 0.002)
     assert cli.main(["evaluate-policy", "--plan", "2"]) == 2  # wider than rewards are
+
+
+def test_plan_is_a_switch_of_the_scan(monkeypatch):
+    given = []
+
+    def load(file, overrides):
+        given.extend(overrides)
+        raise ConfigError("that is all")
+
+    monkeypatch.setattr(cli, "load", load)
+    assert cli.main(["scan-videos", "--plan", "--set", "scan.segment_seconds=5"]) == 2
+    assert given == ["scan.segment_seconds=5", "scan.plan=true"]

@@ -13,7 +13,7 @@ from keyart.video.films import digest_film
 from keyart.video.pictures import Pick, fetch_pictures
 from keyart.video.plan import plan_film
 from keyart.video.segments import scan_segment
-from keyart.video.shots import Boundary
+from keyart.video.shots import Boundary, find_boundaries
 from keyart.video.signals import SIGNALS
 
 COLUMN = {name: k for k, name in enumerate(SIGNALS)}
@@ -104,15 +104,17 @@ def test_pictures_come_out_turned_square_and_without_bars(film, take):
     uri = film("wide.mp4", frames, aspect=Fraction(2), options={"crf": "8"})
     whole = plan_film(uri, 60).segments[0]
     scan = scan_segment(uri, whole, 0)
-    shots, found = digest_film(scan.pts, scan.keyframe, scan.signals, scan.thumbs, 1 / 24 / scan.pts[1], 3, 60)
+    boundaries = find_boundaries(scan.thumbs, 24.0)
+    tick = 1 / 24 / scan.pts[1]
+    shots, found = digest_film(scan.pts, scan.keyframe, scan.damaged, scan.signals, boundaries, tick, 3, 60)
     picks = [candidate.pick for candidate in found]
-    pictures = fetch_pictures(uri, picks, 0, 90, False)
+    pictures = list(fetch_pictures(uri, picks, 0, 90, False))
     assert [p.pts for p in pictures] == [p.pts for p in picks]
     assert picks[0].bar_top == pytest.approx(8 / 64, abs=0.001)
     assert {(p.width, p.height) for p in pictures} == {(192, 64 - 2 * 9)}
     shown = cv2.imdecode(np.frombuffer(pictures[0].content, np.uint8), 1)
     assert shown[0].min() > 40
-    turned = fetch_pictures(uri, picks[:1], 90, 90, False)[0]
+    (turned,) = fetch_pictures(uri, picks[:1], 90, 90, False)
     assert (turned.width, turned.height) == (64, 192 - 2 * 25)
     assert len(shots) == 1
 

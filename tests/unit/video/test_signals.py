@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from keyart.video.frame_kernels import MOTION, area_weights
 from keyart.video.signals import SIGNALS, THUMB, SignalReader, finish
 
 WIDTH, HEIGHT = 320, 180
@@ -55,6 +56,47 @@ def test_colourfulness_is_hasler_and_suesstrunks_on_rgb():
     rg, yb = r - g, (r + g) / 2 - b
     want = np.hypot(rg.std(), yb.std()) + 0.3 * np.hypot(rg.mean(), yb.mean())
     assert seen["colourfulness"] == pytest.approx(want, rel=0.02)
+
+
+def test_hue_is_the_dominant_one_not_the_mean_of_opposites():
+    """The mean of the three hues points between two of them, where the picture has no colour at all."""
+    luma = np.full((HEIGHT, WIDTH), 120, np.uint8)
+    cb, cr = (np.full((HEIGHT // 2, WIDTH // 2), 128, np.uint8) for _ in range(2))
+    cb[:, :60], cr[:, :60] = 128 - 60, 128 + 60  # the largest share
+    cb[:, 60:110], cr[:, 60:110] = 128 + 60, 128 + 60
+    cb[:, 110:], cr[:, 110:] = 128 + 60, 128 - 60
+    seen = finish(SignalReader(WIDTH, HEIGHT).read(luma, cb, cr)[0][None])[0]
+    assert seen[SIGNALS.index("hue")] == pytest.approx(135, abs=1)
+
+
+def test_measures_of_a_frame_do_not_depend_on_those_before_but_for_motion():
+    rng = np.random.default_rng(8)
+    frames = [texture(seed) for seed in (1, 2, 3)]
+    chroma = rng.integers(100, 150, (HEIGHT // 2, WIDTH // 2)).astype(np.uint8)
+    together = SignalReader(WIDTH, HEIGHT)
+    for frame in frames:
+        alone, _ = SignalReader(WIDTH, HEIGHT).read(frame, chroma, chroma)
+        row, _ = together.read(frame, chroma, chroma)
+        np.testing.assert_array_equal(row[:MOTION], alone[:MOTION])
+
+
+@pytest.mark.parametrize(("size", "target"), [(90, 27), (160, 48), (27, 27), (48, 27), (8, 27), (135, 27)])
+def test_area_weights_cover_every_pixel_once(size, target):
+    first, weights = area_weights(size, target)
+    cover = np.zeros(size)
+    for begin, line in zip(first, weights, strict=True):
+        cover[begin : begin + len(line)] += line
+    np.testing.assert_allclose(weights.sum(axis=1), 1, atol=1e-6)
+    np.testing.assert_allclose(cover, target / size, atol=1e-6)
+
+
+def test_thumbnails_are_area_averages():
+    picture = texture(9)
+    small = cv2.resize(picture, (160, 90), interpolation=cv2.INTER_AREA)
+    chroma = np.full((HEIGHT // 2, WIDTH // 2), 128, np.uint8)
+    _, thumb = SignalReader(WIDTH, HEIGHT).read(picture, chroma, chroma)
+    want = cv2.resize(small, THUMB, interpolation=cv2.INTER_AREA)
+    assert np.abs(thumb.astype(int) - want).max() <= 1
 
 
 @pytest.mark.parametrize("sigma", [2.0, 5.0, 10.0])
