@@ -13,7 +13,7 @@ from pathlib import Path
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession, functions
 
-from keyart.errors import TableError
+from keyart.errors import SchemaError, TableError
 from keyart.schemas import TABLES, TableSpec, check_schema
 
 __all__ = ["Tables", "open_delta"]
@@ -70,6 +70,9 @@ class Tables:
             if _is_missing(error):
                 raise TableError(f"table {table} is not there under {self.root}; run the job that writes it") from error
             raise
+        except SchemaError as error:
+            mend = f"remove it or name another root than {self.root} with --tables, and run the jobs again"
+            raise SchemaError(f"{error}: another version of keyart wrote it; {mend}") from error
         return frame.select(*TABLES[table].schema.names)
 
     def read_or_empty(self, table: str) -> DataFrame:
