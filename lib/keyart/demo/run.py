@@ -33,6 +33,7 @@ from keyart.feedback.decisions_spark import running_times
 from keyart.feedback.privacy import secret
 from keyart.feedback.windows import holdout_buckets
 from keyart.pipeline import STAGES, run_stages
+from keyart.schemas import TABLES
 from keyart.settings import Settings
 from keyart.tables import Tables
 from keyart.video.spark import current
@@ -73,6 +74,7 @@ def _demo(settings: Settings, videos: str | None) -> int:
     home = Path(settings.tables).absolute().parent
     clock = Clock()
     settings = _dated(settings)
+    forget_other_films(settings, videos, home)
     with clock("films"):
         settings = _films(settings, videos, home)
     from keyart.session import is_running, open_session
@@ -127,6 +129,20 @@ def _dated(settings: Settings) -> Settings:
     t1 = FIRST_DAY + timedelta(days=days * 2 // 3)
     end = FIRST_DAY + timedelta(days=days)
     return with_values(settings, {"time.t0": FIRST_DAY, "time.t1": t1, "time.end": end})
+
+
+def forget_other_films(settings: Settings, videos: str | None, home: Path) -> None:
+    """Where the last run had other films, remove what its tables hold: films of two runs must not mix."""
+    asked = (
+        str(Path(videos).resolve()) if videos is not None else f"{settings.demo.titles} films of {settings.demo.seed}"
+    )
+    stamp = home / "films.key"
+    if not stamp.exists() or stamp.read_text() != asked:
+        for name in TABLES:
+            shutil.rmtree(Path(settings.tables) / name, ignore_errors=True)
+        (home / "audience.key").unlink(missing_ok=True)
+    home.mkdir(parents=True, exist_ok=True)
+    stamp.write_text(asked)
 
 
 def _films(settings: Settings, videos: str | None, home: Path) -> Settings:
