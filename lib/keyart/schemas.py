@@ -369,6 +369,14 @@ REGION_ASSIGNMENTS = _fields(
     ("reason", TEXT, "what decided, in words"),
 )
 
+POLICY_WEIGHTS = _fields(
+    ("policy_id", TEXT, ""),
+    ("level", TEXT, "region, parent or global"),
+    ("cell", TEXT, "name of the region or parent; * for global"),
+    ("feature", TEXT, "of the feature vector"),
+    ("weight", DOUBLE, "change in the log of expected reward a standard deviation of the feature"),
+)
+
 USER_ASSIGNMENTS = _fields(
     ("policy_id", TEXT, ""),
     ("user_key", TEXT, ""),
@@ -538,6 +546,9 @@ TABLES: dict[str, TableSpec] = {
         REGION_ASSIGNMENTS,
         ("policy_id", "level", "cell", "context", "title_id", "artwork_id"),
         ("policy_id", "title_id"),
+    ),
+    "policy_weights": TableSpec(
+        "what a cell favours, feature by feature", POLICY_WEIGHTS, ("policy_id", "level", "cell", "feature")
     ),
     "user_assignments": TableSpec(
         "a member's overrides", USER_ASSIGNMENTS, ("policy_id", "user_key", "version"), ("policy_id", "user_bucket")

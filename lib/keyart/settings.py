@@ -369,8 +369,10 @@ class ReportSettings:
     """Where the site goes; empty: report/ beside the tables."""
     members: Annotated[int, Range(0, 1_000)] = 12
     """How many sampled members are shown (pseudonymous)."""
-    titles: Annotated[int, Range(1, 100_000)] = 500
+    titles: Annotated[int, Range(1, 1_000_000)] = 20_000
     """Most titles that get a page; the first by name."""
+    policies: Annotated[int, Range(1, 20)] = 3
+    """How many policies, the newest first, one can switch between on the wall."""
     candidates: Annotated[int, Range(0, 10_000)] = 60
     """Most candidates shown of a title; the best of each shot come first."""
     artwork_width: Annotated[int, Range(160, 3840)] = 640

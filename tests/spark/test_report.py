@@ -19,6 +19,7 @@ from keyart.jobs.build_report import run
 from keyart.config import load
 from keyart.errors import ConfigError
 from keyart.report.catalogue import page_of
+from keyart.report.site import write_site
 from keyart.report.spark import gather, report_folder
 from keyart.schemas import TABLES
 from keyart.seeding import bucket, rng
@@ -237,6 +238,17 @@ def evaluation() -> Iterable[tuple]:
                 )
 
 
+def experiment() -> list[tuple]:
+    """A test with a verdict, four days and a segment."""
+    said = {"experiment_id": "x", "variant": "b", "metric": "minutes", "segment": "*", "day": -1, "sample_ratio_p": 0.4}
+    figures = {"members": 900, "mean": 5.0, "control_mean": 4.6, "difference": 0.4, "lower": 0.1, "upper": 0.7}
+    relative = {"relative": 0.087, "relative_lower": 0.02, "relative_upper": 0.15}
+    verdict = {"verdict": "ship: b adds 8.7% to minutes"}
+    rows = [("primary", {**relative, **verdict}), ("segment", {**relative, "segment": "region=SE", "verdict": "better"})]
+    rows += [("novelty", {"day": day}) for day in range(4)]
+    return [row("experiment_results", **{**said, **figures, "kind": kind, **more}) for kind, more in rows]
+
+
 def feedback() -> dict[str, list[tuple]]:
     """What ingest, training, assignment and evaluation leave."""
     spec = {"exploration": {"kind": "epsilon-greedy", "epsilon": 0.05}, "levels": {"order": ["user", "region"]}}
@@ -248,6 +260,21 @@ def feedback() -> dict[str, list[tuple]]:
     return {
         **members(),
         "region_assignments": levels(),
+        "policy_weights": [
+            row("policy_weights", policy_id=POLICY, level="region", cell=r, feature=name, weight=0.1 * (n - 1) * sign)
+            for r, sign in zip(REGIONS, (1, -1) * 4, strict=True)
+            for n, name in enumerate(("warmth", "sharpness", "face_area"))
+        ],
+        "policy_measures": [
+            row(
+                "policy_measures", policy_id=POLICY, behaviour="user", measure="calibration", segment=segment,
+                value=0.9, lower=0.6, upper=1.2, members=900,
+            )  # fmt: skip
+            for segment in ("*", "region=SE")
+        ],
+        "experiments": [row("experiments", experiment_id="x", name="warm pictures", variants=["a", "b"])],
+        "experiment_results": experiment(),
+        "runs": [row("runs", stage=stage, input_key="k", seconds=12.5) for stage in ("scan-videos", "train-taste")],
         "evaluations": list(evaluation()),
         "policies": [row("policies", **policy, spec=json.dumps(spec), models=json.dumps(models))],
         "decisions": [row("decisions", decision_id=f"d{i}", take=int(i % 25 == 0)) for i in range(200)],
@@ -325,6 +352,24 @@ def test_the_facts_are_those_of_the_newest_scan_policy_and_versions(whole, site)
     assert max(picture.width for picture in facts.pictures.values()) == 640
 
 
+def test_pages_written_by_tasks_are_those_of_the_facts(whole, site, tmp_path):
+    facts = gather(whole, settings_for(whole), site)
+    write_site(facts, tmp_path / "site")
+    for path in sorted((tmp_path / "site").rglob("*.html")):
+        assert path.read_text("utf-8") == (site / path.relative_to(tmp_path / "site")).read_text("utf-8"), path.name
+    assert (tmp_path / "site/assets/wall-data.js").read_bytes() == (site / "assets/wall-data.js").read_bytes()
+
+
+def test_pictures_are_not_made_twice(whole, site):
+    files = {path: path.stat().st_mtime_ns for path in (site / "assets" / "images").iterdir()}
+    lost = sorted(files)[0]
+    content = lost.read_bytes()
+    lost.unlink()
+    run(whole.spark, settings_for(whole))
+    assert lost.read_bytes() == content
+    assert all(path.stat().st_mtime_ns == when for path, when in files.items() if path != lost)
+
+
 def test_a_second_run_changes_nothing(whole, site):
     before = everything(site)
     run(whole.spark, settings_for(whole))
@@ -341,7 +386,7 @@ def test_after_a_scan_alone_there_is_a_whole_site(tables, capsys):
     assert "best frame" in index and "Films come first" in index
     assert len(list(folder.glob("title-*.html"))) == 3
     assert len(list((folder / "assets" / "images").iterdir())) == 3 * 4
-    for page in ("members", "policy", "operations"):
+    for page in ("members", "policy", "experiments", "operations"):
         assert "<h1>" in (folder / f"{page}.html").read_text("utf-8")
 
 
@@ -408,6 +453,7 @@ def test_switching_the_region_changes_the_pictures(page, site):
     assert page.evaluate("getComputedStyle(document.querySelector('.wall')).display") == "grid", "the styles apply"
     before = page.eval_on_selector_all(".wall img", "all => all.map(one => one.getAttribute('src'))")
     page.get_by_label("JP", exact=True).check(force=True)
+    until(page, "document.querySelector('#status').textContent.includes('JP')")
     after = page.eval_on_selector_all(".wall img", "all => all.map(one => one.getAttribute('src'))")
     changed = sum(a != b for a, b in zip(before, after, strict=True))
     assert changed > 0
@@ -417,25 +463,44 @@ def test_switching_the_region_changes_the_pictures(page, site):
     page.keyboard.press("ArrowRight")
     assert not page.get_by_label("JP", exact=True).is_checked(), "regions can be walked with the keyboard"
     page.get_by_label("everywhere").check(force=True)
+    until(page, "document.querySelector('#status').textContent.includes('everywhere')")
     assert page.eval_on_selector_all(".wall img", "all => all.map(one => one.getAttribute('src'))") == before
 
 
+NAMES = "[...document.querySelectorAll('.card .name')].map(one => one.textContent)"
+
+
 @pytest.mark.browser
-def test_search_and_genre_narrow_the_wall(page, site):
+def test_search_genre_and_mood_narrow_the_wall(page, site):
     page.goto((site / "index.html").as_uri())
     page.fill("#search", "cafe lumi")
-    assert page.locator(".card:visible .name").all_inner_texts() == ["Café Lumière"]
+    until(page, f"{NAMES}.join() === 'Café Lumière'")
     page.fill("#search", "")
     page.select_option("#genre", "drama")
-    assert sorted(page.locator(".card:visible .name").all_inner_texts()) == ["Café Lumière", "The Long Orbit"]
+    until(page, f"{NAMES}.sort().join() === 'Café Lumière,The Long Orbit'")
+    page.select_option("#genre", "")
+    page.select_option("#mood", "tense")
+    until(page, "document.querySelector('#status').textContent.includes('of 4 titles')")
+    moods = {index: name for index, name in enumerate(("warm", "tense", "bright"))}
+    shown = page.evaluate("[...document.querySelectorAll('.card .n')].map(one => Number(one.textContent))")
+    assert shown and {moods[(number - 1) % 3] for number in shown} == {"tense"}
     page.fill("#search", "nothing like it")
-    assert page.locator("#nothing").is_visible()
+    until(page, "!document.querySelector('#nothing').hidden")
+
+
+@pytest.mark.browser
+def test_another_policy_shows_other_pictures(page, site):
+    page.goto((site / "index.html").as_uri())
+    page.select_option("#policy", "")
+    until(page, "[...document.querySelectorAll('.card .n')].every(one => one.textContent === '1')")
+    assert "first by rank" in page.locator(".card .why").first.inner_text()
 
 
 @pytest.mark.browser
 def test_a_hostile_title_stays_text(page, site):
     page.goto((site / "index.html").as_uri())
     page.get_by_label("SE", exact=True).check(force=True)
+    until(page, "document.querySelector('#status').textContent.includes('SE')")
     page.get_by_text(HOSTILE).click()
     assert page.locator("h1").inner_text() == HOSTILE
     assert page.url.endswith(page_of("hostile"))
@@ -461,3 +526,69 @@ def test_crops_are_drawn_when_asked_for(page, site):
     page.get_by_label("crops").check(force=True)
     until(page, f"{visible} === '1'")
     assert re.search(r"#artwork-\d", page.locator(".pins a").first.get_attribute("href"))
+
+
+@pytest.mark.browser
+def test_the_keyboard_reaches_search_a_title_and_a_members_picture(page, site):
+    page.goto((site / "index.html").as_uri())
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
+    for _ in range(30):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.id") == "search":
+            break
+    page.keyboard.type("lives")
+    until(page, f"{NAMES}.join() === 'Nine Lives'")
+    for _ in range(30):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.closest('.card') !== null"):
+            break
+    page.keyboard.press("Enter")
+    until(page, "document.querySelector('h1')?.textContent === 'Nine Lives'")
+
+
+@pytest.mark.browser
+def test_a_members_picture_gives_way_to_the_default_and_back(page, site):
+    page.goto((site / "members.html").as_uri())
+    pane = page.locator(".swipe").first
+    side = "(() => { const one = document.querySelector('.swipe'); return Math.round(one.scrollLeft / one.clientWidth) })()"
+    assert page.evaluate(side) == 0
+    page.get_by_role("button", name="the default").first.click()
+    until(page, f"{side} === 1")
+    assert page.get_by_role("button", name="the default").first.get_attribute("aria-pressed") == "true"
+    pane.focus()
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("ArrowLeft")
+    until(page, f"{side} === 0")
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(("file", "plots"), [("policy.html", 2), ("experiments.html", 2), ("operations.html", 1)])
+def test_charts_are_drawn_and_their_figures_can_be_downloaded(page, site, file, plots):
+    page.goto((site / file).as_uri())
+    figures = page.locator("figure[data-plot]")
+    assert figures.count() == plots
+    for n in range(plots):
+        figures.nth(n).scroll_into_view_if_needed()
+        until(page, f"document.querySelectorAll('figure[data-plot]')[{n}].dataset.drawn === 'yes'")
+        assert figures.nth(n).locator("svg path, svg line").count() > 2
+    with page.expect_download() as caught:
+        figures.first.get_by_role("button").click()
+    lines = Path(caught.value.path()).read_text("utf-8-sig").splitlines()
+    rows = json.loads(figures.first.locator("script").text_content())
+    assert len(lines) == len(rows) + 1 and lines[0].split(",") == list(rows[0])
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_page_has_a_serious_accessibility_fault(page, site, scheme):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").AXE_SCRIPT
+    page.emulate_media(color_scheme=scheme)
+    for file in ["index.html", "titles-1.html", "members.html", "policy.html", "experiments.html", "operations.html", page_of("long-orbit")]:
+        page.goto((site / file).as_uri())
+        page.evaluate("document.querySelectorAll('figure[data-plot]').forEach(one => one.scrollIntoView())")
+        until(page, "[...document.querySelectorAll('figure[data-plot]')].every(one => one.dataset.drawn)")
+        page.evaluate(axe)
+        found = page.evaluate("axe.run().then(one => one.violations)")
+        serious = [(one["id"], one["nodes"][0]["html"][:200]) for one in found if one["impact"] in ("serious", "critical")]
+        assert not serious, file

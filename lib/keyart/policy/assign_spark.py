@@ -31,7 +31,15 @@ from keyart.settings import Settings
 from keyart.tables import Tables
 from keyart.tracking import LoadedModel, Tracking
 
-__all__ = ["Assignment", "limit_costs", "plan_assignment", "region_assignments", "user_assignments", "write_assignment"]
+__all__ = [
+    "Assignment",
+    "limit_costs",
+    "plan_assignment",
+    "policy_weights",
+    "region_assignments",
+    "user_assignments",
+    "write_assignment",
+]
 
 CELLS = 4_000_000  # members x artworks scored at a time: 32 MB an array
 CONTRACT = ("artwork_ids", "title_ids", "cells", "feature_names", "feature_version", "taste_version", "member_names")
@@ -99,6 +107,7 @@ def write_assignment(tables: Tables, plan: Assignment) -> None:
     """Replace the policy's rows; the policies row comes last, so that a policy that can be seen is complete."""
     mine = f"policy_id = '{plan.policy.policy_id}'"
     tables.replace("region_assignments", region_assignments(tables, plan), mine)
+    tables.replace("policy_weights", policy_weights(tables, plan), mine)
     members = tables.read("taste").where(
         (F.col("taste_version") == plan.policy.taste_version) & (F.col("as_of") == F.lit(plan.policy.taste_as_of))
     )
@@ -122,6 +131,18 @@ def region_assignments(tables: Tables, plan: Assignment) -> DataFrame:
                 yield _level_rows(plan, cell)
 
     return cells.mapInArrow(write, schema)
+
+
+def policy_weights(tables: Tables, plan: Assignment) -> DataFrame:
+    """Rows of policy_weights: what the model learned of each cell's liking of each feature, for people to read."""
+    schema = TABLES["policy_weights"].schema
+    weights = np.asarray(plan.slate.arrays["region_weights"])  # (C, F)
+    rows = [
+        (plan.policy.policy_id, level, name, feature, float(weights[cell, f]))
+        for cell, (level, name) in enumerate(plan.levels.cells)
+        for f, feature in enumerate(plan.feature_names)
+    ]
+    return tables.spark.createDataFrame(rows, schema)
 
 
 def user_assignments(members: DataFrame, plan: Assignment) -> DataFrame:

@@ -59,32 +59,36 @@ class Catalogue:
         self.videos = _grouped(sorted(facts.videos, key=lambda r: (r["uri"], r["video_id"])), "title_id")
         self.number = {r["artwork_id"]: n for rows in self.artworks.values() for n, r in enumerate(rows, 1)}
         self.seen = {row["artwork_id"]: (row["n"], row["takes"]) for row in facts.seen}
-        self._cells: dict[tuple[str, str, str], list[Row]] = defaultdict(list)
+        self._policy = facts.policy["policy_id"] if facts.policy else ""
+        self._cells: dict[tuple[str, str, str, str], list[Row]] = defaultdict(list)
         for row in sorted(facts.assignments, key=lambda r: r["artwork_id"]):
             if row["artwork_id"] in self.artwork:
-                self._cells[row["level"], row["cell"], row["title_id"]].append(row)
+                self._cells[row["policy_id"], row["level"], row["cell"], row["title_id"]].append(row)
         self.regions = self._regions()
 
     def _regions(self) -> list[Region]:
-        named = {row["cell"] for row in self.facts.assignments if row["level"] == "region"}
-        found = sorted(named | set(self.facts.regions)) if named else []
+        """Every region, so that all titles speak of the same ones; none before there is a policy."""
+        found = self.facts.regions if self.facts.policy else {}
         return sorted((Region(name, self.parent(name)) for name in found), key=lambda r: (r.parent, r.name))
 
     def parent(self, region: str) -> str:
         """The region's parent as configured."""
         return self.facts.regions.get(region, "other")
 
-    def cell(self, level: str, cell: str, title_id: str) -> Sequence[Row]:
-        """A level's rows for a title: its distribution over the active artworks; empty where the level has none."""
-        return self._cells.get((level, cell, title_id), ())
+    def cell(self, level: str, cell: str, title_id: str, policy: str | None = None) -> Sequence[Row]:
+        """A level's rows for a title: its distribution over the active artworks; empty where the level has none.
 
-    def default(self, title_id: str, region: str = EVERYWHERE) -> Default | None:
+        Of the newest policy unless another is named.
+        """
+        return self._cells.get((self._policy if policy is None else policy, level, cell, title_id), ())
+
+    def default(self, title_id: str, region: str = EVERYWHERE, policy: str | None = None) -> Default | None:
         """What a member without overrides sees, from region, parent, global or rank; None without artworks."""
         levels = [("global", EVERYWHERE)]
         if region != EVERYWHERE:
             levels = [("region", region), ("parent", self.parent(region)), *levels]
         for level, cell in levels:
-            for row in self.cell(level, cell, title_id):
+            for row in self.cell(level, cell, title_id, policy):
                 if row["is_default"]:
                     return Default(row["artwork_id"], level, row)
         ranked = self.artworks.get(title_id)

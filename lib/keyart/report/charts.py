@@ -1,7 +1,6 @@
-"""Geometry of the small charts: intervals on a common axis, and a film along its time.
+"""Geometry of the marks inside tables: intervals on a common axis, as percentages of the column's width (0 left).
 
-Positions are percentages of a chart's width (0 left) or, in path data, a box of 1000 x 100 (y down) that the page
-stretches. The marks are drawn by the templates; every chart's figures stand as text beside it.
+The templates draw them; every mark's figures stand as text beside it. Charts that stand alone are in ``plots``.
 """
 
 import math
@@ -10,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Axis", "Bar", "Estimate", "IntervalChart", "film_colour", "interval_chart", "line_path", "nice_ticks"]
+__all__ = ["Axis", "Bar", "Estimate", "IntervalChart", "film_colour", "interval_chart", "nice_ticks"]
 
 
 @dataclass(frozen=True)
@@ -100,18 +99,6 @@ def _sign(estimate: Estimate) -> str:
     if estimate.upper is not None and estimate.upper < 0:
         return "below"
     return "unclear"
-
-
-def line_path(x: Sequence[float], y: Sequence[float], closed: bool = False) -> str:
-    """SVG path data through shares ``x``, ``y`` of [0, 1] (y up), clipped; ``closed`` fills down to the axis."""
-    if not len(x):
-        return ""
-    across = np.clip(np.asarray(x, dtype=float), 0, 1) * 1000
-    down = 100 - np.clip(np.asarray(y, dtype=float), 0, 1) * 100
-    points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(across, down, strict=True))
-    if closed:
-        return f"M{across[0]:.1f},100 L{points} L{across[-1]:.1f},100 Z"
-    return f"M{points}"
 
 
 def film_colour(luma: float, warmth: float) -> str:

@@ -1,7 +1,7 @@
 """What the pages are made of: rows of the tables, gathered once, catalogue-sized or aggregated.
 
-``spark`` fills these; every page is a plain function of them, so a page can be tested without a JVM. A row is a mapping
-with the column names of ``schemas``.
+``spark`` fills these; every page is a plain function of them, so a page can be tested without a JVM. A title's page
+needs only the facts of that title. A row is a mapping with the column names of ``schemas``.
 """
 
 from collections.abc import Mapping, Sequence
@@ -50,18 +50,26 @@ class Facts:
     signal: Sequence[Row] = ()
     """Frames thinned to bins of time: video_id, bin, seconds, luma, motion, frames."""
     candidates: Sequence[Row] = ()
-    """The best of each shot first, up to settings.report.candidates a title; plus ``of`` (how many the title has)."""
+    """The best of each shot first, up to settings.report.candidates a title; plus ``of`` (how many the title has),
+    face_count and face_height (of the tallest, share of the height)."""
     artworks: Sequence[Row] = ()
     """The active ones."""
     failures: Sequence[Row] = ()
+    """Of the films' visible scans."""
+    all_failures: Sequence[Row] = ()
+    """Of every scan, with or without a title that is shown."""
     policy: Row | None = None
     """The newest."""
+    policies: Sequence[Row] = ()
+    """Newest first, up to settings.report.policies."""
     assignments: Sequence[Row] = ()
-    """The policy's region, parent and global rows."""
+    """The policies' region, parent and global rows."""
     evaluations: Sequence[Row] = ()
     """The policy's newest evaluation."""
     measures: Sequence[Row] = ()
     """The policy's rows of policy_measures."""
+    weights: Sequence[Row] = ()
+    """The policy's rows of policy_weights."""
     seen: Sequence[Row] = ()
     """artwork_stats summed by artwork: artwork_id, n, takes."""
     members: Sequence[Row] = ()
@@ -69,7 +77,8 @@ class Facts:
     audience: Row | None = None
     """members: how many taste is known of at its newest day."""
     overrides: Sequence[Row] = ()
-    """artwork_id, members: how many were given it instead of their default; without artwork_id, members with any."""
+    """title_id, artwork_id, members: how many were given it instead of their default, the most frequent; the row
+    without artwork_id says how many members have any, and in ``all`` how many overrides there are."""
     decisions: Row | None = None
     """n, takes, first and last day."""
     quarantine: Sequence[Row] = ()
@@ -78,11 +87,15 @@ class Facts:
     """data_quality."""
     experiments: Sequence[Row] = ()
     """experiment_results with the experiment's name."""
+    runs: Sequence[Row] = ()
+    """The newest run of each stage: stage, seconds, finished_at."""
+    cards: Sequence[Row] = ()
+    """A card a title, where its page was written elsewhere (``wall_page.card``)."""
     sources: Sequence[Source] = ()
     pictures: Mapping[str, Picture] = field(default_factory=dict)
     """By image hash; a picture that cannot be decoded is absent."""
     regions: Mapping[str, str] = field(default_factory=dict)
-    """Region: its parent, as configured."""
+    """Region: its parent, as configured, or "other" of one that only a policy names."""
     feature_names: Sequence[str] = ()
     """Of the artworks' feature vectors, where their version is the one this program knows."""
     claim_level: float = 0.99

@@ -1,25 +1,41 @@
 """Thumbnails: encoded pictures made small enough for a page."""
 
+import os
+import re
+from pathlib import Path
+
 import cv2
 import numpy as np
 
-__all__ = ["file_name", "jpeg_size", "thumbnail"]
+from keyart.report.facts import Picture
 
-QUALITY = 86
+__all__ = ["file_name", "jpeg_size", "known_picture", "thumbnail", "write_thumbnail"]
+
+QUALITY = 84
+NAME = re.compile(r"([0-9A-Za-z_-]{1,24})-(\d+)-(\d+)x(\d+)\.jpg")
 
 
-def file_name(image_hash: str, width: int) -> str:
-    """Name of a thumbnail; it depends on the picture and the width alone, so that it never has to be made twice."""
-    return f"{image_hash[:24]}-{width}.jpg"
+def file_name(image_hash: str, most: int, width: int, height: int) -> str:
+    """Name of a thumbnail: whose it is, how wide it might be and what it measures, so that its name says all."""
+    return f"{image_hash[:24]}-{most}-{width}x{height}.jpg"
+
+
+def known_picture(name: str) -> tuple[tuple[str, int], tuple[str, int, int]] | None:
+    """What a thumbnail's name says, (start of the hash, most pixels across), (file, width, height); None for others."""
+    said = NAME.fullmatch(name)
+    return None if said is None else ((said[1], int(said[2])), (name, int(said[3]), int(said[4])))
 
 
 def thumbnail(content: bytes, width: int) -> bytes | None:
     """The picture as a JPEG at most ``width`` pixels wide, never enlarged; None where it cannot be decoded."""
     if not content:
         return None
-    # IMREAD_COLOR applies the EXIF orientation, as browsers do.
+    data = np.frombuffer(content, np.uint8)
+    # A JPEG decodes at half its size for half the time; IMREAD_COLOR applies the EXIF orientation, as browsers do.
+    across = _jpeg_across(content)
+    half = across is not None and across >= 2 * width
     try:
-        picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+        picture = cv2.imdecode(data, cv2.IMREAD_REDUCED_COLOR_2 if half else cv2.IMREAD_COLOR)
     except cv2.error:  # more pixels than OpenCV agrees to open
         return None
     if picture is None:
@@ -28,8 +44,32 @@ def thumbnail(content: bytes, width: int) -> bytes | None:
     if across > width:
         shape = (width, max(1, round(height * width / across)))
         picture = cv2.resize(picture, shape, interpolation=cv2.INTER_AREA)
-    encoded, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, QUALITY, cv2.IMWRITE_JPEG_OPTIMIZE, 1])
-    return data.tobytes() if encoded else None
+    encoded, small = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+    return small.tobytes() if encoded else None
+
+
+def _jpeg_across(content: bytes) -> int | None:
+    """A JPEG's width in pixels, of one that EXIF may turn its shorter side; None for another format."""
+    if content[:2] != b"\xff\xd8":
+        return None
+    try:
+        width, height = jpeg_size(content)
+    except ValueError:
+        return None
+    return min(width, height) if b"Exif" in content[:4096] else width
+
+
+def write_thumbnail(content: bytes, image_hash: str, width: int, folder: Path) -> Picture | None:
+    """Write the thumbnail in one step, so that a killed run leaves no half picture; None where it cannot be decoded."""
+    small = thumbnail(content, width)
+    if small is None:
+        return None
+    across, down = jpeg_size(small)
+    target = folder / file_name(image_hash, width, across, down)
+    part = target.with_name(f"{target.stem}.{os.getpid()}.part")
+    part.write_bytes(small)
+    part.replace(target)
+    return Picture(target.name, across, down)
 
 
 def jpeg_size(content: bytes) -> tuple[int, int]:

@@ -1,16 +1,19 @@
 """A few members, by the first characters of their pseudonymous key: what they see beside what their region sees."""
 
+from collections.abc import Sequence
 from typing import Any
+
+import numpy as np
 
 from keyart.policy.sentences import member_sentence
 from keyart.report import wording
 from keyart.report.catalogue import EVERYWHERE, Catalogue, gain, page_of
 from keyart.report.facts import Row
 
-__all__ = ["members_page"]
+__all__ = ["members_page", "spread"]
 
 SHOWN = 8
-"""Most titles in a member's row; those that were changed for the member come first."""
+"""Most titles in a row of a member's page."""
 KEY = 8
 """Characters of user_key that are shown."""
 
@@ -29,7 +32,7 @@ def members_page(catalogue: Catalogue) -> dict[str, Any]:
 def _audience(catalogue: Catalogue) -> list[tuple[str, str]]:
     facts = catalogue.facts
     own = sum(row["members"] for row in facts.overrides if row["artwork_id"] is None)
-    overrides = sum(row["members"] for row in facts.overrides) - own
+    overrides = sum(row["all"] for row in facts.overrides if row["artwork_id"] is None)
     members = max(facts.audience["members"] if facts.audience else 0, own)
     if facts.policy is None or not members:
         return []
@@ -69,10 +72,9 @@ def _member(catalogue: Catalogue, row: Row) -> dict[str, Any]:
         )
         if artwork in catalogue.artwork
     }
-    order = sorted(
-        (title for title in catalogue.titles if catalogue.artworks.get(title["title_id"])),
-        key=lambda title: title["title_id"] not in own,
-    )
+    titles = [title for title in catalogue.titles if catalogue.artworks.get(title["title_id"])]
+    theirs = [title for title in titles if title["title_id"] in own][:SHOWN]
+    others = [title for title in titles if title["title_id"] not in own][:SHOWN]
     gains = sorted((value for _, value, _ in own.values()), reverse=True)
     return {
         "key": row["user_key"][:KEY],
@@ -81,9 +83,45 @@ def _member(catalogue: Catalogue, row: Row) -> dict[str, Any]:
         "kids": row["kids"],
         "overrides": len(own),
         "best": wording.signed_percent(gain(gains[0])) if gains else None,
-        "tiles": [_tile(catalogue, title, region, own.get(title["title_id"])) for title in order[:SHOWN]],
-        "left": max(0, len(order) - SHOWN),
+        "own": [_tile(catalogue, title, region, own[title["title_id"]]) for title in theirs],
+        "others": [_tile(catalogue, title, region, None) for title in others],
+        "variety": _variety(catalogue, [*theirs, *others], region, {title: key for title, (key, _, _) in own.items()}),
     }
+
+
+def spread(features: np.ndarray, scale: np.ndarray) -> float:
+    """Mean distance between two pictures of a page: root mean square over features (N, F) in units of ``scale`` (F,).
+
+    0 with fewer than two pictures; features that never vary (scale 0) do not count.
+    """
+    if len(features) < 2:
+        return 0.0
+    x = np.divide(features, scale, out=np.zeros_like(features), where=scale > 0)
+    squares = np.mean((x[:, None] - x[None]) ** 2, axis=2)
+    return float(np.sqrt(squares)[np.triu_indices(len(x), 1)].mean())
+
+
+def _variety(catalogue: Catalogue, titles: Sequence[Row], region: str, own: dict[str, str]) -> str | None:
+    """How unlike the pictures of the member's page are, against the same page with the region's defaults."""
+    usual = {}
+    for title in titles:
+        default = catalogue.default(title["title_id"], region)
+        assert default is not None  # only titles with artworks are shown
+        usual[title["title_id"]] = default.artwork_id
+    chosen = usual | {title: key for title, key in own.items() if title in usual}
+    rows = catalogue.facts.artworks
+    if len(usual) < 2 or len({len(row["features"]) for row in rows}) != 1:
+        return None
+    scale = np.std([row["features"] for row in rows], axis=0)
+    pages = [np.array([catalogue.artwork[key]["features"] for key in page.values()]) for page in (chosen, usual)]
+    theirs, base = (spread(page, scale) for page in pages)
+    if not base:
+        return None
+    change = theirs / base - 1
+    if abs(change) < 0.005:
+        return "their pictures differ from each other as much as the default page's"
+    more = f"{wording.percent(abs(change), 0)} {'more' if change > 0 else 'less'}"
+    return f"their pictures differ from each other {more} than the default page's"
 
 
 def _tile(catalogue: Catalogue, title: Row, region: str, override: tuple[str, float, str] | None) -> dict[str, Any]:

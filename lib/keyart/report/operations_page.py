@@ -1,9 +1,10 @@
-"""What those who run the pipeline ask: what could not be read, what was set aside, and how large the tables are."""
+"""What those who run the pipeline ask: what could not be read, what was set aside, how long it took, what there is."""
 
 from typing import Any
 
 from keyart.report import wording
-from keyart.report.catalogue import Catalogue
+from keyart.report.catalogue import Catalogue, page_of
+from keyart.report.plots import Plot
 
 __all__ = ["operations_page"]
 
@@ -19,11 +20,11 @@ def operations_page(catalogue: Catalogue) -> dict[str, Any]:
         "failures": [
             {
                 **row,
-                "name": catalogue.title.get(title_of.get(row["video_id"], ""), {}).get("name", row["uri"]),
+                **_title(catalogue, title_of.get(row["video_id"], ""), row["uri"]),
                 "where": "whole film" if row["segment"] < 0 else f"segment {row['segment']}",
                 "lost": wording.count(row["frames_lost"]),
             }
-            for row in facts.failures
+            for row in facts.all_failures
         ],
         "quarantine": [
             {
@@ -54,8 +55,25 @@ def operations_page(catalogue: Catalogue) -> dict[str, Any]:
             }
             for source in facts.sources
         ],
-        "unreadable": len({row["image_hash"] for row in [*facts.artworks, *facts.candidates]} - set(facts.pictures)),
+        "unreadable": sum(row["unreadable"] for row in facts.cards),
+        "durations": _durations(catalogue),
     }
+
+
+def _title(catalogue: Catalogue, title_id: str, uri: str) -> dict[str, Any]:
+    """Name and page of the title whose film it is; the address where no page shows it."""
+    title = catalogue.title.get(title_id)
+    return {"name": uri, "page": None} if title is None else {"name": title["name"], "page": page_of(title_id)}
+
+
+def _durations(catalogue: Catalogue) -> Plot | None:
+    """Seconds of each stage's newest run, in the order they finished."""
+    runs = catalogue.facts.runs
+    if not runs:
+        return None
+    points = [{"label": row["stage"], "value": round(row["seconds"], 1)} for row in runs]
+    cells = [(row["stage"], wording.span(row["seconds"]), wording.moment(row["finished_at"])) for row in runs]
+    return Plot("bars", "Seconds of each stage's newest run", points, ("stage", "took", "finished"), cells)
 
 
 def _figure(value: float) -> str:

@@ -1,23 +1,18 @@
-"""What the policy is and what is known about it: off-policy estimates, slices, what each region favours, lineage."""
+"""What the policy is and what is known about it: off-policy estimates, calibration, what regions favour, lineage."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
-
-import numpy as np
 
 from keyart.report import cards, evidence, wording
 from keyart.report.catalogue import Catalogue
 from keyart.report.facts import Row
+from keyart.report.plots import Plot
 
-__all__ = ["favours", "policy_page"]
+__all__ = ["policy_page"]
 
-SHOWN = ("control", "primary", "secondary", "guardrail", "incrementality", "cost")
-"""Kinds of experiment_results that have a line."""
-FEATURES = 14
-"""Rows of the table of what regions favour."""
-FEWEST = 8
-"""Artworks a cell must know before a correlation is shown."""
+FEATURES = 16
+"""Features of the map of what regions favour: those on which regions differ most, or that matter most everywhere."""
 
 
 def policy_page(catalogue: Catalogue) -> dict[str, Any]:
@@ -34,9 +29,12 @@ def policy_page(catalogue: Catalogue) -> dict[str, Any]:
         "ladder": evidence.ladder(facts),
         "blocks": evidence.table(facts),
         "slices": evidence.slices(facts),
-        "favours": _favours_table(catalogue),
+        "favours": _favours(catalogue),
+        "calibration": _calibration(facts.measures),
+        "costs": [
+            (wording.named(r["measure"]), f"{r['value']:.3g}") for r in facts.measures if r["behaviour"] == "limits"
+        ],
         "decisions": _decisions(facts.decisions),
-        "experiments": [_experiment(row) for row in facts.experiments if row["kind"] in SHOWN],
         "conduct": cards.conduct(facts),
         "segments": cards.segments(facts),
         "faults": cards.known_faults(facts) if policy else [],
@@ -72,53 +70,51 @@ def _lines(tree: Mapping[str, Any], path: tuple[str, ...]):
             yield " · ".join(here), value if isinstance(value, str) else json.dumps(value)
 
 
-def favours(features: np.ndarray, titles: np.ndarray, means: np.ndarray) -> np.ndarray:
-    """Correlation, within titles, of each feature with a cell's posterior means.
-
-    ``features`` (A, F), ``titles`` (A,) any ids, ``means`` (A,) with NaN where the cell knows nothing; returns (F,), 0
-    where a feature does not vary. Both sides are centred within the title, so that a popular film is not a liked look.
-    """
-    known = np.isfinite(means)
-    x, y, groups = features[known].astype(float), means[known].astype(float), titles[known]
-    _, index = np.unique(groups, return_inverse=True)
-    sizes = np.bincount(index).astype(float)
-    y = y - (np.bincount(index, y) / sizes)[index]
-    sums = np.zeros((len(sizes), x.shape[1]))
-    np.add.at(sums, index, x)
-    x = x - (sums / sizes[:, None])[index]
-    scale = np.sqrt((x**2).sum(axis=0) * (y**2).sum())
-    return np.divide(x.T @ y, scale, out=np.zeros(x.shape[1]), where=scale > 1e-12)
-
-
-def _favours_table(catalogue: Catalogue) -> dict[str, Any] | None:
-    names = list(catalogue.facts.feature_names)
-    rows = [row for row in catalogue.facts.artworks if len(row["features"]) == len(names)]
-    if not names or len(rows) < FEWEST or not catalogue.regions:
+def _favours(catalogue: Catalogue) -> Plot | None:
+    """Weights of features by region: log reward a standard deviation of the feature."""
+    weights = {(r["cell"], r["feature"]): r["weight"] for r in catalogue.facts.weights if r["level"] == "region"}
+    regions = [region.name for region in catalogue.regions if any(cell == region.name for cell, _ in weights)]
+    if not regions:
         return None
-    rows = sorted(rows, key=lambda row: row["artwork_id"])
-    features = np.array([row["features"] for row in rows], dtype=float)
-    titles = np.array([row["title_id"] for row in rows])
-    columns, heads = [], []
-    for region in catalogue.regions:
-        found = {r["artwork_id"]: r["mean"] for t in catalogue.title for r in catalogue.cell("region", region.name, t)}
-        means = np.array([found.get(row["artwork_id"], np.nan) for row in rows])
-        if np.isfinite(means).sum() >= FEWEST:
-            columns.append(favours(features, titles, means))
-            heads.append(region)
-    if not columns:
-        return None
-    table = np.stack(columns, axis=1)
-    order = np.argsort(-(table.max(axis=1) - table.min(axis=1)) - np.abs(table).max(axis=1), kind="stable")[:FEATURES]
-    lines = [{"name": wording.named(names[f]), "cells": [_shade(v) for v in table[f]]} for f in order]
-    return {"heads": heads, "lines": lines}
-
-
-def _shade(value: float) -> dict[str, Any]:
-    return {
-        "value": f"{value:+.2f}".replace("-", wording.MINUS),
-        "tint": round(min(abs(float(value)) / 0.7, 1.0) * 100),
-        "sign": "below" if value < 0 else "above",
+    found = {
+        name: [weights.get((region, name), 0.0) for region in regions] for name in sorted({name for _, name in weights})
     }
+    order = sorted(found, key=lambda name: (-max(map(abs, found[name])) - (max(found[name]) - min(found[name])), name))
+    points, cells = [], []
+    for name in order[:FEATURES]:
+        pairs = list(zip(regions, found[name], strict=True))
+        points += [{"region": r, "feature": wording.named(name), "weight": round(value, 5)} for r, value in pairs]
+        cells.append((wording.named(name), *(f"{value:+.3f}".replace("-", wording.MINUS) for _, value in pairs)))
+    caption = "Weight of each feature by region: change in log reward a standard deviation of the feature"
+    return Plot("weights", caption, points, ("feature", *regions), cells)
+
+
+def _calibration(measures: Sequence[Row]) -> Plot | None:
+    """Observed over promised gain, for all and by segment; 1 is honest."""
+    rows = [r for r in measures if r["measure"] == "calibration" and r["lower"] is not None]
+    if not rows:
+        return None
+    rows = sorted(rows, key=lambda r: (r["segment"] != "*", r["segment"]))
+    names = ["all members" if r["segment"] == "*" else r["segment"].replace("=", " ") for r in rows]
+    points = [
+        {"label": name, "value": r["value"], "lower": r["lower"], "upper": r["upper"], "strong": r["segment"] == "*"}
+        for name, r in zip(names, rows, strict=True)
+    ]
+    cells = [
+        (
+            name,
+            f"{r['value']:.2f}",
+            f"{r['lower']:.2f} to {r['upper']:.2f}".replace("-", wording.MINUS),
+            wording.count(r["members"]),
+        )
+        for name, r in zip(names, rows, strict=True)
+    ]
+    caption = "Gain observed in the logs over gain promised by the model; 1 is honest"
+    return Plot("ratios", caption, points, ("who", "observed over promised", "95% interval", "members"), cells)
+
+
+def _ratio(value: float) -> str:
+    return f"{value:.2f}".replace("-", wording.MINUS)
 
 
 def _decisions(row: Row | None) -> list[tuple[str, str]]:
@@ -131,9 +127,3 @@ def _decisions(row: Row | None) -> list[tuple[str, str]]:
         ("first day", wording.day(row["first"])),
         ("last day", wording.day(row["last"])),
     ]
-
-
-def _experiment(row: Row) -> dict[str, Any]:
-    interval = f"{row['lower']:+.4g} to {row['upper']:+.4g}" if row["lower"] is not None else wording.NOTHING
-    mean = wording.NOTHING if row["mean"] is None else f"{row['mean']:.4g}"
-    return {**row, "members": wording.count(row["members"]), "mean": mean, "interval": interval}

@@ -1,22 +1,27 @@
 """build-report: gather what the pages say from the tables.
 
-Catalogue-sized rows come to the driver; of member-sized tables only sums, and as many members as the settings say. Most
-of a small query's time is planning: hence few queries, several at a time, and ids found once instead of joins.
+Pages of titles are written by tasks (``pages_spark``). To the driver come titles, films, a card a title, and of
+member-sized tables only sums and as many members as the settings say. Most of a small query's time is planning: hence
+few queries, several at a time.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from keyart.errors import ConfigError
-from keyart.report.facts import Facts, Row, Source
+from keyart.errors import ConfigError, InputError
+from keyart.report.facts import Facts, Picture, Row, Source
+from keyart.report.pages_spark import title_pages
+from keyart.report.parts_spark import Reader, Shown, rows_of, title_parts
 from keyart.report.site import IMAGES, write_site
-from keyart.report.thumbnails_spark import pictures
+from keyart.report.thumbnails_spark import known_pictures, pictures
 from keyart.schemas import TABLES
 from keyart.settings import Settings
 from keyart.tables import Tables
@@ -24,12 +29,12 @@ from keyart.vision.features import FEATURE_NAMES, FEATURE_VERSION
 
 __all__ = ["build_report", "gather", "report_folder"]
 
-BINS = 240
-"""Points of a film's brightness and motion lines."""
 UNSEEN = ("runs",)
-"""Tables that say nothing about the catalogue or its members: writing them must not change the pages."""
+"""Tables that say nothing about the catalogue or its members: writing them must not change the title pages."""
 LANES = 4
 """Queries in flight."""
+NEIGHBOURS = 12
+"""Titles by name that fill up a sampled member's page."""
 
 
 def report_folder(settings: Settings) -> Path:
@@ -43,104 +48,122 @@ def report_folder(settings: Settings) -> Path:
 
 
 def build_report(tables: Tables, settings: Settings) -> tuple[Path, Facts]:
-    """Gather, make the thumbnails and write the site; returns its first page and what it was made of."""
+    """Write the site; returns its first page and what its pages but the titles' were made of.
+
+    InputError where the folder cannot be written.
+    """
     folder = report_folder(settings)
-    facts = gather(tables, settings, folder)
+    with ThreadPoolExecutor(LANES) as lanes:
+        read, shown, common = _common(tables, settings, lanes)
+        running = _start(lanes, _site_parts(read, common, settings))
+        try:
+            parts = title_parts(read, shown, [p["policy_id"] for p in common.policies], settings.report)
+            cards = title_pages(parts, read("images"), len(shown.titles), common, settings.report, folder)
+        except OSError as error:
+            raise InputError(f"the report cannot be written to {folder} ({error.strerror}); choose another") from error
+        found = {name: future.result() for name, future in running.items()}
+        facts = replace(common, titles=shown.titles, videos=shown.videos, **found)
+        spoken = _spoken_of(facts)
+        details = title_parts(read, shown, [p["policy_id"] for p in common.policies], settings.report, spoken)
+        some = _start(lanes, {n: partial(rows_of, details[n]) for n in ("artworks", "assignments")})
+        facts = replace(facts, **{name: future.result() for name, future in some.items()})
+    facts = replace(facts, cards=cards, pictures=_pictures_there(facts, folder, settings))
     write_site(facts, folder)
     return folder / "index.html", facts
 
 
 def gather(tables: Tables, settings: Settings, folder: Path) -> Facts:
-    """Facts for the pages from whichever tables are there; thumbnails that ``folder`` lacks are written to it.
+    """All that is known of up to ``report.titles`` titles, on the driver: for notebooks and small catalogues.
 
-    InputError where ``folder`` cannot be written.
+    Thumbnails that ``folder`` lacks are written to it; InputError where it cannot be written.
     """
     with ThreadPoolExecutor(LANES) as lanes:
-        sources = _sources(tables, lanes)
-        read = Reader(tables, {source.name for source in sources})
-        catalogue = read.catalogue(settings.report.titles)
-        policy = _policy(read)
-        policy_id = policy["policy_id"] if policy else ""
-        parts: dict[str, Callable[[], Any]] = {
-            "shots": lambda: _rows(read.visible("shots", catalogue)),
-            "signal": lambda: _signal(read.visible("frames", catalogue), read.visible("shots", catalogue)),
-            "candidates": lambda: _candidates(read.visible("candidates", catalogue), settings.report.candidates),
-            "failures": lambda: _failures(read("scan_failures")),
-            "assignments": lambda: _rows(_of_policy(read("region_assignments"), policy_id).where("context = '*'")),
-            "evaluations": lambda: _evaluations(_of_policy(read("evaluations"), policy_id)),
-            "measures": lambda: _measures(_of_policy(read("policy_measures"), policy_id)),
-            "seen": lambda: _seen(read("artwork_stats")),
-            "members": lambda: _members(read, policy_id, settings.report.members),
-            "audience": lambda: _audience(read("taste")),
-            "overrides": lambda: _overrides(_newest(_of_policy(read("user_assignments"), policy_id))),
-            "decisions": lambda: _decisions(read("decisions")),
-            "quarantine": lambda: _quarantine(read("quarantine")),
-            "quality": lambda: _quality(read("data_quality")),
-            "experiments": lambda: _experiments(read),
-        }
-        running = {name: lanes.submit(part) for name, part in parts.items()}
+        read, shown, common = _common(tables, settings, lanes)
+        parts = title_parts(read, shown, [p["policy_id"] for p in common.policies], settings.report)
+        running = _start(lanes, {name: partial(rows_of, frame) for name, frame in parts.items()})
+        running |= _start(lanes, _site_parts(read, common, settings))
         found = {name: future.result() for name, future in running.items()}
     widths = {row["image_hash"]: settings.report.candidate_width for row in found["candidates"]}
-    widths |= {row["image_hash"]: settings.report.artwork_width for row in catalogue.artworks}
-    known = all(row["feature_version"] == FEATURE_VERSION for row in catalogue.artworks)
-    return Facts(
-        titles=catalogue.titles,
-        titles_left=catalogue.left,
-        back_catalogue=catalogue.unpictured,
-        videos=catalogue.videos,
-        artworks=catalogue.artworks,
-        policy=policy,
-        sources=sources,
-        pictures=pictures(read("images"), widths, folder / IMAGES),
-        regions=settings.regions,
-        feature_names=tuple(FEATURE_NAMES) if known else (),
-        claim_level=settings.evaluate.claim_level,
-        smallest_cell=settings.privacy.smallest_cell,
+    widths |= {row["image_hash"]: settings.report.artwork_width for row in found["artworks"]}
+    try:
+        (folder / IMAGES).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"the report cannot be written to {folder} ({error.strerror}); choose another") from error
+    wanted = [("", key, width) for key, width in sorted(widths.items())]
+    frame = tables.spark.createDataFrame(wanted, "title_id string, image_hash string, width int")
+    shown_pictures = rows_of(pictures(read("images"), frame, folder / IMAGES))
+    return replace(
+        common,
         **found,
+        pictures={r["image_hash"]: Picture(r["file"], r["width"], r["height"]) for r in shown_pictures},
     )
 
 
-class Shown:
-    """The titles that get a page (with a film or an active artwork, the first ``most`` by name) and what is theirs."""
-
-    def __init__(self, titles: list[Row], videos: list[Row], artworks: list[Row], most: int) -> None:
-        pictured = {row["title_id"] for row in [*videos, *artworks]}
-        every = sorted((t for t in titles if t["title_id"] in pictured), key=lambda t: (t["name"], t["title_id"]))
-        self.titles = every[:most]
-        ids = {row["title_id"] for row in self.titles}
-        self.left = len(every) - len(ids)
-        self.unpictured = len(titles) - len(every)
-        self.videos = [row for row in videos if row["title_id"] in ids]
-        self.artworks = [row for row in artworks if row["title_id"] in ids]
+def _start(lanes: ThreadPoolExecutor, parts: dict[str, Callable[[], Any]]) -> dict[str, Any]:
+    return {name: lanes.submit(part) for name, part in parts.items()}
 
 
-class Reader:
-    """Tables by name; one that was never written has no rows. Which ones are there was asked once."""
-
-    def __init__(self, tables: Tables, there: set[str]) -> None:
-        self.tables = tables
-        self.there = there
-
-    def __call__(self, table: str) -> DataFrame:
-        if table in self.there:
-            return self.tables.read(table)
-        return self.tables.spark.createDataFrame([], TABLES[table].schema)
-
-    def catalogue(self, most: int) -> Shown:
-        """Titles, films and active artworks."""
-        titles = _rows(self("titles").drop("rights"))
-        return Shown(titles, _rows(self("videos")), _rows(self("artworks").where("active")), most)
-
-    def visible(self, table: str, catalogue: Shown) -> DataFrame:
-        """Rows of the scan that each film points at."""
-        scans = sorted({row["current_scan_id"] for row in catalogue.videos if row["current_scan_id"]})
-        # One scan covers many films, and a film may have moved on from it: both ids must fit.
-        pairs = [f"{row['video_id']} {row['current_scan_id']}" for row in catalogue.videos]
-        return self(table).where(F.col("scan_id").isin(scans) & F.concat_ws(" ", "video_id", "scan_id").isin(pairs))
+def _common(tables: Tables, settings: Settings, lanes: ThreadPoolExecutor) -> tuple[Reader, Shown, Facts]:
+    """What pages share: which tables there are, the titles to show, the policies."""
+    sources = _sources(tables, lanes)
+    read = Reader(tables, {source.name for source in sources} | ({"runs"} if tables.exists("runs") else set()))
+    shown = Shown(read, settings.report.titles)
+    policies = _policies(read)[: settings.report.policies]
+    versions = {
+        row["feature_version"] for row in rows_of(read("artworks").where("active").select("feature_version").distinct())
+    }
+    common = Facts(
+        titles_left=shown.left,
+        back_catalogue=shown.unpictured,
+        policy=policies[0] if policies else None,
+        policies=policies,
+        sources=sources,
+        regions=_regions(read, policies) | dict(settings.regions),
+        feature_names=tuple(FEATURE_NAMES) if versions <= {FEATURE_VERSION} else (),
+        claim_level=settings.evaluate.claim_level,
+        smallest_cell=settings.privacy.smallest_cell,
+    )
+    return read, shown, common
 
 
-def _rows(frame: DataFrame) -> list[Row]:
-    return [row.asDict(recursive=True) for row in frame.collect()]
+def _site_parts(read: Reader, common: Facts, settings: Settings) -> dict[str, Callable[[], Any]]:
+    """Sums, samples and operations: everything that is not of one title."""
+    policy_id = common.policy["policy_id"] if common.policy else ""
+    return {
+        "evaluations": lambda: _evaluations(_of_policy(read("evaluations"), policy_id)),
+        "measures": lambda: _measures(_of_policy(read("policy_measures"), policy_id)),
+        "weights": lambda: rows_of(_of_policy(read("policy_weights"), policy_id)),
+        "members": lambda: _members(read, policy_id, settings.report.members),
+        "audience": lambda: _audience(read("taste")),
+        "overrides": lambda: _overrides(_newest(_of_policy(read("user_assignments"), policy_id))),
+        "decisions": lambda: _decisions(read("decisions")),
+        "quarantine": lambda: _quarantine(read("quarantine")),
+        "quality": lambda: _quality(read("data_quality")),
+        "experiments": lambda: _experiments(read),
+        "all_failures": lambda: _failures(read("scan_failures")),
+        "runs": lambda: _runs(read("runs")),
+    }
+
+
+def _spoken_of(facts: Facts) -> list[str]:
+    """Titles that other pages than their own speak of."""
+    own = {title_id for row in facts.members for title_id in row["title_ids"]}
+    return sorted(
+        own
+        | {row["title_id"] for row in facts.titles[:NEIGHBOURS]}
+        | {r["title_id"] for r in facts.overrides if r["title_id"]}
+    )
+
+
+def _pictures_there(facts: Facts, folder: Path, settings: Settings) -> dict[str, Picture]:
+    """Pictures of the artworks that other pages speak of; the title pages' tasks have written them."""
+    known = known_pictures(folder / IMAGES)
+    found = {}
+    for row in facts.artworks:
+        picture = known.get((row["image_hash"][:24], settings.report.artwork_width))
+        if picture is not None:
+            found[row["image_hash"]] = Picture(*picture)
+    return found
 
 
 def _sources(tables: Tables, lanes: ThreadPoolExecutor) -> list[Source]:
@@ -154,44 +177,21 @@ def _sources(tables: Tables, lanes: ThreadPoolExecutor) -> list[Source]:
     return [one for one in found if one is not None]
 
 
-def _signal(frames: DataFrame, shots: DataFrame) -> list[Row]:
-    """Brightness and motion of each film in BINS stretches of equal length."""
-    ends = shots.groupBy("video_id").agg(F.max("end_seconds").alias("end")).where("end > 0")
-    place = F.least(F.floor(F.col("seconds") / F.col("end") * BINS), F.lit(BINS - 1)).cast("int")
-    return _rows(
-        frames.join(ends, on="video_id", how="inner")
-        .groupBy("video_id", place.alias("bin"))
-        .agg(
-            F.avg("seconds").alias("seconds"),
-            F.avg("luma_mean").alias("luma"),
-            F.avg("difference").alias("motion"),
-            F.count("*").alias("frames"),
-        )
-    )
-
-
-def _candidates(every: DataFrame, most: int) -> list[Row]:
-    """The best of each shot, then the second best, up to ``most`` a title."""
-    best = Window.partitionBy("title_id", "video_id", "shot_id").orderBy(F.desc("quality"), "pts")
-    order = Window.partitionBy("title_id").orderBy("nth", F.desc("quality"), "video_id", "pts")
-    return _rows(
-        every.drop("features", "feature_version", "faces")
-        .withColumn("nth", F.row_number().over(best))
-        .withColumn("place", F.row_number().over(order))
-        .withColumn("of", F.count("*").over(Window.partitionBy("title_id")))
-        .where(F.col("place") <= most)
-        .drop("nth", "place")
-    )
-
-
 def _failures(failures: DataFrame) -> list[Row]:
-    return sorted(_rows(failures), key=lambda row: (row["uri"], row["scan_id"], row["video_id"], row["segment"]))
+    return sorted(rows_of(failures), key=lambda row: (row["uri"], row["scan_id"], row["video_id"], row["segment"]))
 
 
-def _policy(read: Reader) -> Row | None:
-    rows = _rows(read("policies").withColumn("seconds", F.unix_seconds("created_at")))
-    newest = min(rows, key=lambda row: (-row["seconds"], row["policy_id"]), default=None)
-    return {**newest, "created_at": datetime.fromtimestamp(newest["seconds"], UTC)} if newest else None
+def _policies(read: Reader) -> list[Row]:
+    """Newest first."""
+    rows = rows_of(read("policies").withColumn("seconds", F.unix_seconds("created_at")))
+    ordered = sorted(rows, key=lambda row: (-row["seconds"], row["policy_id"]))
+    return [{**row, "created_at": datetime.fromtimestamp(row["seconds"], UTC)} for row in ordered]
+
+
+def _regions(read: Reader, policies: Sequence[Row]) -> dict[str, str]:
+    """Regions that the policies name."""
+    assigned = read("region_assignments").where(F.col("policy_id").isin([p["policy_id"] for p in policies]))
+    return {row["cell"]: "other" for row in rows_of(assigned.where("level = 'region'").select("cell").distinct())}
 
 
 def _of_policy(frame: DataFrame, policy_id: str) -> DataFrame:
@@ -200,7 +200,7 @@ def _of_policy(frame: DataFrame, policy_id: str) -> DataFrame:
 
 def _evaluations(evaluations: DataFrame) -> list[Row]:
     """The evaluation of the latest days; of several on the same days the first by id."""
-    rows = _rows(evaluations)
+    rows = rows_of(evaluations)
     if not rows:
         return []
     newest = min(rows, key=lambda row: (-row["to_day"].toordinal(), -row["from_day"].toordinal(), row["evaluation_id"]))
@@ -209,11 +209,7 @@ def _evaluations(evaluations: DataFrame) -> list[Row]:
 
 
 def _measures(measures: DataFrame) -> list[Row]:
-    return sorted(_rows(measures), key=lambda row: (row["measure"], row["segment"], row["behaviour"]))
-
-
-def _seen(stats: DataFrame) -> list[Row]:
-    return _rows(stats.groupBy("artwork_id").agg(F.sum("n").alias("n"), F.sum("takes").alias("takes")))
+    return sorted(rows_of(measures), key=lambda row: (row["measure"], row["segment"], row["behaviour"]))
 
 
 def _newest(assignments: DataFrame) -> DataFrame:
@@ -224,11 +220,11 @@ def _newest(assignments: DataFrame) -> DataFrame:
 def _members(read: Reader, policy_id: str, most: int) -> list[Row]:
     """Members in the order of their keyed hash, which is as good as chance, with what is known of them beside it."""
     assigned = _newest(_of_policy(read("user_assignments"), policy_id)).where(F.size("title_ids") > 0)
-    sample = _rows(assigned.orderBy("user_key").limit(most))
+    sample = rows_of(assigned.orderBy("user_key").limit(most))
     known: dict[str, Row] = {}
     if sample:
         taste = read("taste").where(F.col("user_key").isin([row["user_key"] for row in sample]))
-        rows = _rows(taste.select("user_key", "as_of", "taste_version", "history", "kids"))
+        rows = rows_of(taste.select("user_key", "as_of", "taste_version", "history", "kids"))
         known = {r["user_key"]: r for r in sorted(rows, key=lambda r: (r["as_of"], r["taste_version"]))}
     nobody = {"history": None, "kids": False}
     return [{**row, **{k: known.get(row["user_key"], nobody)[k] for k in nobody}} for row in sample]
@@ -236,16 +232,33 @@ def _members(read: Reader, policy_id: str, most: int) -> list[Row]:
 
 def _audience(taste: DataFrame) -> Row | None:
     """How many members there were at the newest day that taste is known for."""
-    days = _rows(taste.groupBy("as_of", "taste_version").agg(F.count("*").alias("members")))
+    days = rows_of(taste.groupBy("as_of", "taste_version").agg(F.count("*").alias("members")))
     return max(days, key=lambda row: (row["as_of"], row["taste_version"]), default=None)
 
 
+POPULAR = 200
+"""Overrides that are kept: those given to most members."""
+
+
 def _overrides(newest: DataFrame) -> list[Row]:
-    """Members by override; the row without an artwork counts members with any."""
-    pairs = F.transform(F.arrays_zip("title_ids", "artwork_ids"), lambda pair: pair["artwork_ids"])
-    anyone = F.when(F.size("title_ids") > 0, F.array(F.lit(None).cast("string"))).otherwise(F.array())
-    each = newest.select(F.explode(F.concat(anyone, pairs)).alias("artwork_id"))
-    return _rows(each.groupBy("artwork_id").agg(F.count("*").alias("members")))
+    """Members by override, the most frequent; the row without an artwork counts members with any, ``all`` overrides."""
+    pairs = F.explode(F.arrays_zip("title_ids", "artwork_ids"))
+    each = newest.select(pairs.alias("pair")).select(
+        F.col("pair.title_ids").alias("title_id"), F.col("pair.artwork_ids").alias("artwork_id")
+    )
+    most = rows_of(
+        each.groupBy("title_id", "artwork_id")
+        .agg(F.count("*").alias("members"))
+        .orderBy(F.desc("members"), "artwork_id")
+        .limit(POPULAR)
+    )
+    total = newest.agg(
+        F.count_if(F.size("title_ids") > 0).alias("members"),
+        F.coalesce(F.sum(F.size("title_ids")), F.lit(0)).alias("all"),
+    ).collect()[0]
+    if not total["members"]:
+        return []
+    return [{"title_id": None, "artwork_id": None, "members": total["members"], "all": total["all"]}, *most]
 
 
 def _decisions(decisions: DataFrame) -> Row | None:
@@ -260,13 +273,13 @@ def _decisions(decisions: DataFrame) -> Row | None:
 
 
 def _quarantine(quarantine: DataFrame) -> list[Row]:
-    rows = _rows(quarantine.groupBy("reason").agg(F.count("*").alias("rows")))
+    rows = rows_of(quarantine.groupBy("reason").agg(F.count("*").alias("rows")))
     return sorted(rows, key=lambda row: (-row["rows"], row["reason"]))
 
 
 def _quality(figures: DataFrame) -> list[Row]:
     """Figures of the newest ingest; of several on one day the first by key."""
-    rows = _rows(figures)
+    rows = rows_of(figures)
     newest = min(rows, key=lambda row: (-row["run_date"].toordinal(), row["run_key"]), default=None)
     return sorted((r for r in rows if newest and r["run_key"] == newest["run_key"]), key=lambda r: r["measure"])
 
@@ -274,8 +287,17 @@ def _quality(figures: DataFrame) -> list[Row]:
 def _experiments(read: Reader) -> list[Row]:
     if "experiment_results" not in read.there:
         return []
-    names = {row["experiment_id"]: row["name"] for row in _rows(read("experiments"))}
+    names = {row["experiment_id"]: row["name"] for row in rows_of(read("experiments"))}
     rows = sorted(
-        _rows(read("experiment_results")), key=lambda r: tuple(r[column] for column in TABLES["experiment_results"].key)
+        rows_of(read("experiment_results")),
+        key=lambda r: tuple(r[column] for column in TABLES["experiment_results"].key),
     )
     return [{**row, "name": names.get(row["experiment_id"], row["experiment_id"])} for row in rows]
+
+
+def _runs(runs: DataFrame) -> list[Row]:
+    """The newest run of each stage."""
+    newest: dict[str, Row] = {}
+    for row in sorted(rows_of(runs), key=lambda r: (r["finished_at"], r["input_key"])):
+        newest[row["stage"]] = row
+    return [row for row in newest.values() if row["stage"] != "build-report"]

@@ -1,4 +1,8 @@
-"""Thumbnails of a catalogue's pictures: decoded and shrunk in the workers, written by the driver a chunk at a time."""
+"""Thumbnails of a catalogue's pictures: decoded, shrunk and written by the tasks that read them.
+
+The site's folder must be one that the workers see (local mode, or a mount): pictures of a large catalogue would not fit
+through the driver. A picture that the folder has already is neither read nor made again.
+"""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -7,38 +11,62 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from keyart.errors import InputError
-from keyart.report.facts import Picture
-from keyart.report.images import file_name, jpeg_size, thumbnail
+from keyart.report.images import known_picture, thumbnail, write_thumbnail
 
-__all__ = ["pictures", "thumbnails"]
+__all__ = ["PICTURES", "known_pictures", "pictures", "thumbnails"]
 
-CHUNK = 1_500
-"""Thumbnails brought to the driver at a time: some 60 MB."""
-PER_TASK = 64
-"""Pictures shrunk by one task, so that no Arrow batch grows large."""
+PICTURES = "title_id string, image_hash string, file string, width int, height int"
 
 
-def pictures(images: DataFrame, widths: Mapping[str, int], folder: Path) -> dict[str, Picture]:
-    """Thumbnails by image hash, made where ``folder`` has none yet; a picture that cannot be decoded is absent.
+def pictures(images: DataFrame, wanted: DataFrame, folder: Path) -> DataFrame:
+    """Rows (title_id, image_hash, file, width, height) of the thumbnails of ``wanted``, made where they are missing.
 
-    ``widths`` says how wide each image may be. InputError where the folder cannot be written.
+    ``wanted`` has title_id, image_hash and width, the most pixels across. A picture that cannot be decoded is absent.
     """
-    files = {key: folder / file_name(key, widths[key]) for key in sorted(widths)}
-    missing = [key for key, file in files.items() if not file.is_file()]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for start in range(0, len(missing), CHUNK):
-            chunk = {key: widths[key] for key in missing[start : start + CHUNK]}
-            for row in thumbnails(images, chunk).collect():
-                _write(files[row["image_hash"]], bytes(row["content"]))
-    except OSError as error:
-        raise InputError(f"the report cannot be written to {folder} ({error.strerror})") from error
-    return {key: Picture(file.name, *jpeg_size(file.read_bytes())) for key, file in files.items() if file.is_file()}
+    spark = images.sparkSession
+    known = known_pictures(folder)
+    there = spark.createDataFrame(
+        [(key, width, *picture) for (key, width), picture in known.items()],
+        "hash_start string, width int, file string, w int, h int",
+    )
+    wanted = wanted.withColumn("hash_start", F.substring("image_hash", 1, 24))
+    on = ["hash_start", "width"]
+    kept = wanted.join(there, on=on, how="inner").select("title_id", "image_hash", "file", F.col("w"), F.col("h"))
+    missing = wanted.join(there, on=on, how="left_anti").select("title_id", "image_hash", "width")
+    # Images are the large side: they stay where they are, and what is wanted goes to them.
+    content = images.select("image_hash", "content").join(F.broadcast(missing), on="image_hash", how="inner")
+    made = content.mapInArrow(_maker(str(folder)), PICTURES)
+    return kept.toDF(*made.columns).unionByName(made)
+
+
+def _maker(folder: str):
+    def make(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            ids, hashes, widths = (batch.column(name).to_pylist() for name in ("title_id", "image_hash", "width"))
+            content = batch.column("content")
+            found = []
+            for i, (title_id, key) in enumerate(zip(ids, hashes, strict=True)):
+                written = write_thumbnail(content[i].as_py(), key, widths[i], Path(folder))
+                if written is not None:
+                    found.append((title_id, key, written.file, written.width, written.height))
+            columns = list(zip(*found, strict=True)) or [()] * 5
+            types = [pa.string(), pa.string(), pa.string(), pa.int32(), pa.int32()]
+            names = ["title_id", "image_hash", "file", "width", "height"]
+            yield pa.RecordBatch.from_arrays([pa.array(c, t) for c, t in zip(columns, types, strict=True)], names)
+
+    return make
+
+
+def known_pictures(folder: Path) -> dict[tuple[str, int], tuple[str, int, int]]:
+    """(start of the hash, most pixels across): (file, width, height), as the names of the folder's files say."""
+    if not folder.is_dir():
+        return {}
+    found = (known_picture(path.name) for path in folder.iterdir())
+    return {known[0]: known[1] for known in found if known is not None}
 
 
 def thumbnails(images: DataFrame, widths: Mapping[str, int]) -> DataFrame:
-    """Rows (image_hash, content) of those images of ``widths`` that can be decoded."""
+    """Rows (image_hash, content) of those images of ``widths`` that can be decoded; for notebooks."""
 
     def shrink(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
@@ -48,11 +76,4 @@ def thumbnails(images: DataFrame, widths: Mapping[str, int]) -> DataFrame:
                     yield pa.RecordBatch.from_pydict({"image_hash": [key], "content": pa.array([small], pa.binary())})
 
     wanted = images.where(F.col("image_hash").isin(list(widths))).select("image_hash", "content")
-    return wanted.repartition(-(-len(widths) // PER_TASK)).mapInArrow(shrink, "image_hash string, content binary")
-
-
-def _write(target: Path, content: bytes) -> None:
-    """In one step: a run that is killed leaves no half picture to be taken for a whole one."""
-    part = target.with_suffix(".part")
-    part.write_bytes(content)
-    part.replace(target)
+    return wanted.mapInArrow(shrink, "image_hash string, content binary")

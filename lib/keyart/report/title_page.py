@@ -5,8 +5,9 @@ from typing import Any
 
 from keyart.report import wording
 from keyart.report.catalogue import Z95, Catalogue, gain, interval_of, page_of
-from keyart.report.charts import Estimate, film_colour, interval_chart, line_path
+from keyart.report.charts import Estimate, film_colour, interval_chart
 from keyart.report.facts import Row
+from keyart.report.plots import Plot
 
 __all__ = ["title_page"]
 
@@ -81,8 +82,6 @@ def _film(catalogue: Catalogue, video: Row) -> dict[str, Any]:
     end = max([row["end_seconds"] for row in shots] + [video["duration_seconds"] or 0.0, 1e-6])
     pins = [row for row in catalogue.artworks.get(video["title_id"], []) if row["video_id"] == key]
     candidates = [row for row in catalogue.candidates.get(video["title_id"], []) if row["video_id"] == key]
-    x = [row["seconds"] / end for row in signal]
-    top = max([row["motion"] for row in signal], default=0.0) or 1.0
     return {
         "video": video,
         "duration": wording.span(video["duration_seconds"] or (end if shots else None)),
@@ -90,12 +89,24 @@ def _film(catalogue: Catalogue, video: Row) -> dict[str, Any]:
         "scanned": video["current_scan_id"] is not None,
         "shots": [_shot(row, end) for row in shots],
         "strip": _strip(catalogue, shots, candidates, end),
-        "brightness": line_path(x, [row["luma"] for row in signal]),
-        "motion": line_path(x, [row["motion"] / top for row in signal], closed=True),
+        "plot": _signals(signal, candidates, end) if signal else None,
         "ticks": [(100 * k / 4, wording.clock(end * k / 4)) for k in range(5)],
         "pins": [_pin(catalogue, row, end) for row in pins if row["seconds"] is not None],
         "failures": [r for r in facts.failures if (r["video_id"], r["scan_id"]) == (key, video["current_scan_id"])],
     }
+
+
+def _signals(signal: Sequence[Row], candidates: Sequence[Row], end: float) -> Plot:
+    """Brightness and motion (to the film's strongest) along the film, and how tall the faces of its candidates are."""
+    top = max(row["motion"] for row in signal) or 1.0
+    lines = [
+        {"seconds": round(r["seconds"], 1), "brightness": round(r["luma"], 3), "motion": round(r["motion"] / top, 3)}
+        for r in signal
+    ]
+    faces = [
+        {"seconds": round(r["seconds"], 1), "face": round(r["face_height"], 3)} for r in candidates if r["face_height"]
+    ]
+    return Plot("film", "Brightness, motion and faces along the film", [*lines, {"seconds": round(end, 1)}, *faces])
 
 
 def _pin(catalogue: Catalogue, row: Row, end: float) -> dict[str, Any]:

@@ -10,6 +10,18 @@ from keyart.report.facts import Facts, Picture, Source
 NAMES = {"orbit": "The Long Orbit", "evil": '<script>alert("1")</script> & "quoted"'}
 
 
+POLICY = {
+    "policy_id": "p",
+    "kind": "epsilon-greedy",
+    "spec": '{"levels": {"order": ["user"]}}',
+    "salt": "artwork-1",
+    "parent_policy_id": None,
+    "models": "{}",
+    "data_versions": "{}",
+    "created_at": datetime(2026, 3, 9, tzinfo=UTC),
+}
+
+
 def title(title_id: str) -> dict[str, Any]:
     return {
         "title_id": title_id,
@@ -81,6 +93,8 @@ def candidate(title_id: str, n: int) -> dict[str, Any]:
         "image_hash": f"hash-{title_id}-{n}",
         "score": None,
         "verdict": "selected" if n < 3 else "blurred",
+        "face_count": n % 2,
+        "face_height": 0.3 if n % 2 else None,
         "of": 9,
     }
 
@@ -88,6 +102,7 @@ def candidate(title_id: str, n: int) -> dict[str, Any]:
 def level(name: str, cell: str, title_id: str, best: int, mean: float = 0.1) -> list[dict[str, Any]]:
     return [
         {
+            "policy_id": "p",
             "level": name,
             "cell": cell,
             "title_id": title_id,
@@ -134,16 +149,8 @@ def whole(scanned) -> Facts:
             "candidates": [candidate(t, n) for t in ids for n in range(6)],
             "artworks": [artwork(t, n) for t in ids for n in range(3)],
             "regions": {"SE": "nordics", "JP": "asia", "NO": "nordics"},
-            "policy": {
-                "policy_id": "p",
-                "kind": "epsilon-greedy",
-                "spec": '{"levels": {"order": ["user"]}}',
-                "salt": "artwork-1",
-                "parent_policy_id": None,
-                "models": "{}",
-                "data_versions": "{}",
-                "created_at": datetime(2026, 3, 9, tzinfo=UTC),
-            },
+            "policy": POLICY,
+            "policies": [POLICY],
             "assignments": [
                 *level("global", "*", "orbit", 0),
                 *level("parent", "nordics", "orbit", 1),
@@ -164,7 +171,10 @@ def whole(scanned) -> Facts:
                 }
             ],
             "audience": {"members": 400},
-            "overrides": [{"artwork_id": None, "members": 100}, {"artwork_id": "orbit-1", "members": 100}],
+            "overrides": [
+                {"title_id": None, "artwork_id": None, "members": 100, "all": 100},
+                {"title_id": "orbit", "artwork_id": "orbit-1", "members": 100},
+            ],
             "seen": [{"artwork_id": "orbit-0", "n": 200, "takes": 7}],
             "evaluations": [evaluation("user", 0.12, 0.08, 0.16, True)],
         }

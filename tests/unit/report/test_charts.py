@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keyart.report.charts import Estimate, film_colour, interval_chart, line_path, nice_ticks
+from keyart.report.charts import Estimate, film_colour, interval_chart, nice_ticks
 
 FINITE = st.floats(-1e3, 1e3, allow_nan=False)
 
@@ -42,12 +42,6 @@ def test_ticks_are_round_and_inside(low, span):
     ticks = nice_ticks(low, low + span)
     assert all(low - 1e-6 * span <= tick <= low + span * (1 + 1e-6) for tick in ticks)
     assert len(ticks) <= 11
-
-
-def test_line_paths_are_clipped_and_closed():
-    assert line_path([0, 0.5, 1], [0, 2, 1]) == "M0.0,100.0 500.0,0.0 1000.0,0.0"
-    assert line_path([0, 1], [0, 0], closed=True).endswith("L1000.0,100 Z")
-    assert line_path([], []) == ""
 
 
 def test_warm_shots_are_redder_than_blue():

@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from keyart.report.images import file_name, jpeg_size, thumbnail
+from keyart.report.images import file_name, jpeg_size, known_picture, thumbnail, write_thumbnail
 
 
 def encoded(width: int, height: int, suffix: str = ".png") -> bytes:
@@ -33,8 +33,29 @@ def test_the_same_picture_gives_the_same_bytes():
 
 
 def test_names_tell_widths_apart_and_stay_in_the_folder():
-    assert file_name("a" * 64, 320) != file_name("a" * 64, 640)
-    assert "/" not in file_name("a" * 64, 320)
+    assert file_name("a" * 64, 320, 320, 180) != file_name("a" * 64, 640, 320, 180)
+    assert "/" not in file_name("a" * 64, 320, 320, 180)
+
+
+def test_a_written_thumbnail_is_known_by_its_name(tmp_path):
+    written = write_thumbnail(encoded(1000, 500, ".jpg"), "a" * 64, 320, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [written.file]
+    assert known_picture(written.file) == (("a" * 24, 320), (written.file, 320, 160))
+    assert known_picture("notes.jpg") is None
+    assert write_thumbnail(b"no picture", "b" * 64, 320, tmp_path) is None
+
+
+@pytest.mark.parametrize("shape", [(1280, 720), (1281, 721), (3000, 2000)])
+def test_a_jpeg_read_at_half_size_has_the_size_of_one_read_whole(shape):
+    small = thumbnail(encoded(*shape, ".jpg"), 320)
+    assert jpeg_size(small) == jpeg_size(thumbnail(encoded(*shape), 320))
+
+
+def test_a_jpeg_that_lies_on_its_side_is_turned():
+    upright = encoded(1200, 600, ".jpg")
+    turn = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"  # orientation 6
+    content = upright[:2] + b"\xff\xe1" + (len(turn) + 2).to_bytes(2, "big") + turn + upright[2:]
+    assert jpeg_size(thumbnail(content, 320)) == (320, 640)
 
 
 def test_only_jpegs_have_a_jpeg_size():

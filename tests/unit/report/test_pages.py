@@ -1,6 +1,7 @@
 """What each page says of given facts."""
 
 import dataclasses
+import json
 import math
 
 import numpy as np
@@ -8,12 +9,13 @@ import pytest
 
 from keyart.report import evidence
 from keyart.report.catalogue import Catalogue, interval_of, page_of
+from keyart.report.experiments_page import experiments_page
 from keyart.report.facts import Facts
-from keyart.report.members_page import members_page
+from keyart.report.members_page import members_page, spread
 from keyart.report.operations_page import operations_page
-from keyart.report.policy_page import favours, policy_page
+from keyart.report.policy_page import policy_page
 from keyart.report.title_page import title_page
-from keyart.report.wall_page import wall_page
+from keyart.report.wall_page import FIRST, card, wall_data, wall_page
 
 
 @pytest.mark.parametrize(
@@ -55,20 +57,53 @@ def test_page_names_are_safe_and_distinct():
     assert all(name.replace("-", "").replace(".html", "").isalnum() and len(name) < 80 for name in names)
 
 
+def cards_of(facts: Facts) -> list[dict]:
+    catalogue = Catalogue(facts)
+    return [card(catalogue, title) for title in catalogue.titles]
+
+
 def test_the_wall_knows_which_titles_change_with_the_region(whole):
-    page = wall_page(Catalogue(whole))
-    card = next(card for card in page["cards"] if card["name"] == "The Long Orbit")
-    by = page["wall"][card["key"]]["by"]
-    assert by["*"][0] == 0 and by["SE"][0] == 2 and by["NO"][0] == 1
-    assert by["SE"][2] and not by["JP"][2]
-    assert "+22.1%" in by["SE"][1] and by["JP"][1] == "as everywhere"
+    found = next(row for row in cards_of(whole) if row["name"] == "The Long Orbit")
+    newest, by_rank = found["choices"]
+    numbers = [found["pictures"][choice[0]][4] for choice in newest]
+    assert numbers == [1, 1, 2, 3], "everywhere, JP, NO, SE"
+    assert newest[3][1:] == [0, pytest.approx(0.2214)] and newest[2][1] == 1 and newest[1][1] == 0
+    assert [found["pictures"][choice[0]][4] for choice in by_rank] == [1] * 4
+    assert {choice[2] for choice in by_rank} == {None}
+
+
+def test_the_wall_page_holds_only_the_first_titles_and_the_data_all(whole):
+    cards = [{**row, "page": f"title-{n}.html"} for n in range(30) for row in cards_of(whole)]
+    facts = dataclasses.replace(whole, cards=cards)
+    page = wall_page(facts)
+    assert len(page["cards"]) == FIRST and page["more"] == 60 - FIRST
     assert page["parents"] == {"asia": ["JP"], "nordics": ["NO", "SE"]}
-    assert ("300", "frames looked at") not in page["funnel"] and ("600", "frames looked at") in page["funnel"]
+    assert page["moods"] == ["tense"] and page["genres"] == ["<b>", "drama", "thriller"]
+    text = wall_data(facts)
+    assert "<" not in text
+    data = json.loads(text.removeprefix("window.keyartWall = ").removesuffix(";\n"))
+    assert len(data["titles"]) == 60 and data["regions"] == ["*", "JP", "NO", "SE"]
+    assert data["titles"][0][1] == '<script>alert("1")</script> & "quoted"'
+
+
+def test_the_funnel_counts_what_the_pages_were_made_of(whole):
+    page = wall_page(dataclasses.replace(whole, cards=cards_of(whole)))
+    assert ("18", "candidates") in page["funnel"] and ("6", "artworks") in page["funnel"]
+
+
+def test_a_policy_of_another_day_can_be_looked_at(whole):
+    older = {**whole.policy, "policy_id": "older"}
+    rows = [
+        {**row, "policy_id": "older", "is_default": row["artwork_id"] == "orbit-1"} for row in whole.assignments[:3]
+    ]
+    facts = dataclasses.replace(whole, policies=[whole.policy, older], assignments=[*whole.assignments, *rows])
+    found = next(row for row in cards_of(facts) if row["name"] == "The Long Orbit")
+    assert [found["pictures"][choice[0]][4] for choice in found["choices"][1]] == [2] * 4
 
 
 def test_after_a_scan_alone_the_wall_shows_the_best_frame(scanned):
-    page = wall_page(Catalogue(scanned))
-    assert [card["picture"].file for card in page["cards"]] == ["hash-evil-5.jpg", "hash-orbit-5.jpg"]
+    page = wall_page(dataclasses.replace(scanned, cards=cards_of(scanned)))
+    assert [row["picture"][0] for row in page["cards"]] == ["hash-evil-5.jpg", "hash-orbit-5.jpg"]
     assert page["headline"].state == "none"
 
 
@@ -140,7 +175,7 @@ def test_members_see_their_own_artwork_first_and_their_regions_default_beside_it
     page = members_page(Catalogue(whole))
     member = page["members"][0]
     assert member["key"] == "01234567"
-    first, second = member["tiles"]
+    (first,), (second,) = member["own"], member["others"]
     assert (
         first["override"] and first["picture"].file == "hash-orbit-1.jpg" and first["usual"].file == "hash-orbit-2.jpg"
     )
@@ -161,23 +196,62 @@ def test_small_cells_show_no_counts(whole):
     assert "gains" not in page["winners"]["rows"][0]["reason"]
 
 
-def test_what_a_region_favours_is_found_within_titles_only():
-    rng = np.random.default_rng(3)
-    titles = np.repeat(np.arange(50), 8)
-    features = rng.normal(size=(400, 3))
-    features[:, 1] += 10 * (titles % 2)  # varies between titles
-    means = 0.3 * features[:, 0] + 0.1 * rng.normal(size=400) + 5 * (titles % 2)
-    found = favours(features, titles, means)
-    assert found[0] > 0.9
-    assert abs(found[1]) < 0.2 and abs(found[2]) < 0.2
+def test_the_features_on_which_regions_differ_most_come_first(whole):
+    weights = [
+        {"level": level, "cell": cell, "feature": name, "weight": weight}
+        for level, cell, name, weight in [
+            ("region", "SE", "warmth", 0.2),
+            ("region", "JP", "warmth", -0.2),
+            ("region", "SE", "thirds", 0.01),
+            ("region", "JP", "thirds", 0.01),
+            ("global", "*", "thirds", 9.0),
+        ]
+    ]
+    found = policy_page(Catalogue(dataclasses.replace(whole, weights=weights)))["favours"]
+    assert found.heads == ("feature", "JP", "SE")
+    assert found.cells == [("warmth", "−0.200", "+0.200"), ("thirds", "+0.010", "+0.010")]
+    assert [(row["region"], row["weight"]) for row in found.rows[:2]] == [("JP", -0.2), ("SE", 0.2)]
 
 
-def test_cells_that_know_nothing_are_left_out():
-    features = np.array([[0.0], [1.0], [2.0], [50.0]])
-    assert favours(features, np.zeros(4), np.array([0.0, 1.0, 2.0, np.nan]))[0] == pytest.approx(1.0)
-    assert favours(np.ones((3, 1)), np.zeros(3), np.array([0.0, 1.0, 2.0]))[0] == 0
+def test_a_page_of_pictures_alike_has_no_spread():
+    scale = np.array([1.0, 2.0, 0.0])
+    assert spread(np.array([[1.0, 2.0, 3.0]] * 3), scale) == 0
+    # one apart in the first feature, two in the second (one of its units): sqrt((1 + 1 + 0) / 3)
+    assert spread(np.array([[0.0, 0.0, 0.0], [1.0, 2.0, 9.0]]), scale) == pytest.approx(math.sqrt(2 / 3))
+    assert spread(np.zeros((1, 3)), scale) == 0
 
 
-@pytest.mark.parametrize("build", [wall_page, members_page, policy_page, operations_page])
+def test_a_members_page_is_compared_with_the_default_page(whole):
+    member = members_page(Catalogue(whole))["members"][0]
+    # The default page shows orbit-2 and evil-1, a step apart; theirs shows orbit-1 and evil-1, which are alike.
+    assert member["variety"] == "their pictures differ from each other 100% less than the default page's"
+
+
+def test_experiments_say_verdict_split_days_and_segments(whole):
+    base = {
+        "experiment_id": "e", "name": "warm", "variant": "b", "metric": "minutes", "segment": "*", "day": -1,
+        "members": 900, "mean": 5.0, "control_mean": 4.0, "difference": 1.0, "lower": 0.5, "upper": 1.5,
+        "relative": 0.25, "relative_lower": 0.1, "relative_upper": 0.4, "sequential_lower": 0.2, "sequential_upper": 1.8,
+        "adjusted_p": 0.0001, "correction": "one comparison", "sample_ratio_p": 0.4, "verdict": "ship: b adds 25%",
+    }  # fmt: skip
+    rows = [
+        {**base, "kind": "primary"},
+        *({**base, "kind": "novelty", "day": day, "relative": None} for day in range(3)),
+        {**base, "kind": "segment", "segment": "region=SE", "verdict": "better"},
+        {**base, "kind": "guardrail", "metric": "abandonment", "relative": None, "relative_lower": None},
+    ]
+    (test,) = experiments_page(Catalogue(dataclasses.replace(whole, experiments=rows)))["experiments"]
+    assert test["verdicts"] == [("b", "ship: b adds 25%", "yes")] and test["sound"]
+    assert [row["day"] for row in test["trend"].rows] == [0, 1, 2]
+    assert test["segments"].cells[0][:4] == ("region SE", "b", "900", "+25.0%")
+    titles = [block["title"] for block in test["blocks"]]
+    assert titles == ["What decides", "Guardrails"]
+    assert test["blocks"][1]["lines"][0][5:7] == ("1", "0.5 to 1.5")
+    broken = [{**row, "sample_ratio_p": 1e-9} for row in rows]
+    assert not experiments_page(Catalogue(dataclasses.replace(whole, experiments=broken)))["experiments"][0]["sound"]
+
+
+@pytest.mark.parametrize("build", [members_page, policy_page, experiments_page, operations_page])
 def test_a_run_that_did_nothing_yet_has_pages_too(build):
     assert build(Catalogue(Facts()))
+    assert wall_page(Facts())

@@ -1,0 +1,183 @@
+"""Charts of pages and notebooks, by Vega-Lite: one function a kind of chart, the same for both.
+
+A notebook calls a function with rows and shows what it returns. A page carries only the rows: the specifications lie
+once in the site, with the colours left to the page's style, and the library beside them, so that no network is asked.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import altair as alt
+
+__all__ = [
+    "PLOTS",
+    "Plot",
+    "bars_plot",
+    "film_plot",
+    "intervals_plot",
+    "library",
+    "ratios_plot",
+    "specifications",
+    "trend_plot",
+    "weights_plot",
+]
+
+Rows = Sequence[Mapping[str, Any]]
+COLOURS = {
+    "ink": "#1d1a16",
+    "soft": "#6b655b",
+    "rule": "#ddd5c6",
+    "accent": "#ad3f22",
+    "good": "#2f6b4f",
+    "bad": "#a3442f",
+}
+"""On light paper; a page puts its own in their place."""
+PLACEHOLDERS = {name: f"var(--{name})" for name in COLOURS}
+SERIES = ("#ad3f22", "#2f6b4f", "#3a6ea5", "#8a6d1f", "#6b4f8a", "#4b4b4b")
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A chart of a page with what stands behind it: the rows it is drawn from and the same as a table of text."""
+
+    name: str
+    """One of PLOTS."""
+    caption: str
+    rows: Rows
+    heads: Sequence[str] = ()
+    cells: Sequence[Sequence[str]] = field(default_factory=tuple)
+
+
+def film_plot(rows: Rows | None, colours: Mapping[str, str] = COLOURS) -> alt.LayerChart:
+    """Signals of a film along its time: ``seconds``, ``brightness``, ``motion``, and at faces ``face`` (their height).
+
+    Rows carry what is known at their second; all three are on [0, 1].
+    """
+
+    def layer(signal: str, mark: str, about: str, **how: Any) -> alt.Chart:
+        chart = alt.Chart(_data(rows)).transform_filter(f"isValid(datum.{signal})")
+        return getattr(chart, f"mark_{mark}")(**how).encode(
+            x=alt.X("seconds:Q", axis=None, scale=alt.Scale(nice=False, zero=True)),
+            y=alt.Y(f"{signal}:Q", axis=None, scale=alt.Scale(domain=[0, 1], clamp=True)),
+            tooltip=[alt.Tooltip("seconds:Q", format=".1f"), alt.Tooltip(f"{signal}:Q", format=".2f", title=about)],
+        )
+
+    return _sized(
+        alt.layer(
+            layer("motion", "area", "motion", color=colours["rule"], interpolate="step"),
+            layer("brightness", "line", "brightness", color=colours["accent"], strokeWidth=1.5),
+            layer("face", "point", "tallest face", color=colours["ink"], filled=True, size=28),
+        ),
+        110,
+    )
+
+
+def intervals_plot(
+    rows: Rows | None, colours: Mapping[str, str] = COLOURS, reference: float = 0.0, form: str = "+.0%"
+) -> alt.LayerChart:
+    """Estimates on one axis, the first row on top: ``label``, ``value``, ``lower``, ``upper``, ``strong``."""
+    base = alt.Chart(_data(rows)).encode(
+        y=alt.Y("label:N", sort=None, title=None, axis=alt.Axis(labelLimit=260)),
+        color=alt.condition("datum.strong", alt.value(colours["accent"]), alt.value(colours["ink"])),
+        tooltip=["label:N", *(alt.Tooltip(f"{name}:Q", format=form) for name in ("value", "lower", "upper"))],
+    )
+    across = alt.X("lower:Q", title=None, axis=alt.Axis(format=form, tickCount=5))
+    return _sized(
+        alt.layer(
+            _reference(rows, colours).encode(x=alt.datum(reference, type="quantitative")),
+            base.mark_rule(strokeWidth=5, opacity=0.35).encode(x=across, x2="upper:Q"),
+            base.mark_point(filled=True, size=70, opacity=1).encode(x="value:Q"),
+        ),
+        alt.Step(26),
+    )
+
+
+def ratios_plot(rows: Rows | None, colours: Mapping[str, str] = COLOURS) -> alt.LayerChart:
+    """As ``intervals_plot``, of ratios whose best value is 1."""
+    return intervals_plot(rows, colours, reference=1.0, form=".2f")
+
+
+def weights_plot(rows: Rows | None, colours: Mapping[str, str] = COLOURS) -> alt.Chart:
+    """What each region favours: ``region``, ``feature``, ``weight``; red is more of the feature, blue is less."""
+    legend = alt.Legend(title=None, format="+.2f", orient="bottom")
+    chart = alt.Chart(_data(rows)).mark_rect()
+    return _sized(
+        chart.encode(
+            x=alt.X("region:N", sort=None, title=None, axis=alt.Axis(orient="top", labelAngle=0)),
+            y=alt.Y("feature:N", sort=None, title=None, axis=alt.Axis(labelLimit=220)),
+            color=alt.Color("weight:Q", scale=alt.Scale(scheme="redblue", domainMid=0, reverse=True), legend=legend),
+            tooltip=["region:N", "feature:N", alt.Tooltip("weight:Q", format="+.3f")],
+        ),
+        alt.Step(22),
+    )
+
+
+def trend_plot(rows: Rows | None, colours: Mapping[str, str] = COLOURS) -> alt.LayerChart:
+    """A difference over the days of a test: ``day``, ``variant``, ``value``, ``lower``, ``upper``."""
+    figures = [alt.Tooltip(f"{name}:Q", format="+.4g") for name in ("value", "lower", "upper")]
+    base = alt.Chart(_data(rows)).encode(
+        x=alt.X("day:Q", title="days since exposure", axis=alt.Axis(tickMinStep=1)),
+        color=alt.Color("variant:N", title=None, scale=alt.Scale(range=list(SERIES))),
+        tooltip=["variant:N", "day:Q", *figures],
+    )
+    return _sized(
+        alt.layer(
+            _reference(rows, colours).encode(y=alt.datum(0.0, type="quantitative")),
+            base.mark_area(opacity=0.18).encode(y=alt.Y("lower:Q", title=None), y2="upper:Q"),
+            base.mark_line(point=True).encode(y="value:Q"),
+        ),
+        240,
+    )
+
+
+def bars_plot(rows: Rows | None, colours: Mapping[str, str] = COLOURS) -> alt.Chart:
+    """Amounts in their given order: ``label``, ``value``."""
+    chart = alt.Chart(_data(rows)).mark_bar(color=colours["accent"], height=12)
+    return _sized(
+        chart.encode(
+            y=alt.Y("label:N", sort=None, title=None, axis=alt.Axis(labelLimit=260)),
+            x=alt.X("value:Q", title=None, axis=alt.Axis(tickCount=5)),
+            tooltip=["label:N", alt.Tooltip("value:Q", format=",.4~g")],
+        ),
+        alt.Step(24),
+    )
+
+
+PLOTS: dict[str, Callable[..., Any]] = {
+    "film": film_plot,
+    "intervals": intervals_plot,
+    "ratios": ratios_plot,
+    "weights": weights_plot,
+    "trend": trend_plot,
+    "bars": bars_plot,
+}
+
+
+@cache
+def specifications() -> dict[str, Any]:
+    """Every kind's Vega-Lite specification: its data is named "rows", its colours name the page's style."""
+    # The schema's address would tell an editor what this is; a page that asks no network names none.
+    found = {name: draw(None, PLACEHOLDERS).to_dict() for name, draw in PLOTS.items()}
+    return {name: {key: value for key, value in spec.items() if key != "$schema"} for name, spec in found.items()}
+
+
+@cache
+def library() -> str:
+    """Vega, Vega-Lite and Vega-Embed as one script that defines window.vegaEmbed."""
+    import vl_convert
+
+    return vl_convert.javascript_bundle()  # type: ignore[call-arg]  # its stub lacks the default
+
+
+def _data(rows: Rows | None) -> alt.Data:
+    return alt.Data(name="rows") if rows is None else alt.Data(values=[dict(row) for row in rows])
+
+
+def _reference(rows: Rows | None, colours: Mapping[str, str]) -> alt.Chart:
+    return alt.Chart(_data(rows)).mark_rule(color=colours["soft"], strokeDash=[2, 3])
+
+
+def _sized(chart: Any, height: Any) -> Any:
+    return chart.properties(width="container", height=height)

@@ -1,0 +1,36 @@
+"""Charts: every kind compiles, in pages and in notebooks, and the site's carry no colours of their own."""
+
+import json
+
+import pytest
+
+from keyart.report.plots import PLOTS, library, specifications
+
+ROWS = {
+    "film": [{"seconds": 0.5, "brightness": 0.4, "motion": 0.1}, {"seconds": 0.7, "face": 0.3}],
+    "intervals": [{"label": "a", "value": 0.1, "lower": 0.0, "upper": 0.2, "strong": True}],
+    "ratios": [{"label": "a", "value": 0.9, "lower": 0.5, "upper": 1.2, "strong": False}],
+    "weights": [{"region": "SE", "feature": "warmth", "weight": -0.2}],
+    "trend": [{"day": d, "variant": "b", "value": 1.0, "lower": 0.0, "upper": 2.0} for d in range(3)],
+    "bars": [{"label": "scan", "value": 12.0}],
+}
+
+
+@pytest.mark.parametrize("name", sorted(PLOTS))
+def test_a_chart_draws_its_rows(name):
+    vl_convert = pytest.importorskip("vl_convert")
+    picture = vl_convert.vegalite_to_svg({**PLOTS[name](ROWS[name]).to_dict(), "width": 300})
+    marks = [text for text in ("mark-area", "mark-line", "mark-rule", "mark-symbol", "mark-rect") if text in picture]
+    wanted = {"film": 3, "intervals": 2, "ratios": 2, "weights": 1, "trend": 3, "bars": 1}[name]
+    assert len(marks) >= wanted
+
+
+@pytest.mark.parametrize("name", sorted(PLOTS))
+def test_a_sites_specification_names_its_rows_and_leaves_colours_to_the_page(name):
+    text = json.dumps(specifications()[name])
+    assert '"name": "rows"' in text and "values" not in text
+    assert name in ("weights", "trend") or "var(--" in text
+
+
+def test_the_library_comes_with_the_package():
+    assert "vegaEmbed" in library()
