@@ -18,6 +18,7 @@ TEST = [
     "hypothesis>=6",
     "statsmodels>=0.14",  # what our tests and plans are held against
     "playwright>=1.60",
+    "axe-playwright-python>=0.1.4",  # carries axe-core
     "ruff>=0.14",
     "mypy>=1.18",
     "types-PyYAML",
@@ -47,6 +48,8 @@ setup(
         "mlflow>=3.5,<4",
         "PyYAML>=6",
         "jinja2>=3.1",
+        "altair>=6",
+        "vl-convert-python>=1.9",  # carries the charts' JavaScript for build-report
         "tqdm>=4.66",
         "fsspec[http]>=2025.2",
     ],

@@ -22,9 +22,12 @@ import pandas as pd
 from keyart.config import load, with_values
 from keyart.report import evidence
 from keyart.report.catalogue import EVERYWHERE, Catalogue, gain, interval_of
+from keyart.report.plots import PLOTS
+from keyart.report.policy_page import policy_page
 from keyart.report.sheet import contact_sheet
 from keyart.report.site import IMAGES
 from keyart.report.spark import gather, report_folder
+from keyart.report.title_page import title_page
 from keyart.session import open_session
 from keyart.tables import Tables
 from pyspark.sql import functions as F
@@ -59,6 +62,25 @@ def show_html(html):
         print(f"pictures: {sheet}")
     else:
         display(HTML(html))
+
+
+def show_plot(plot):
+    """A chart of the report: in the notebook where there is one, else into a file beside the report."""
+    if plot is None:
+        return
+    print(plot.caption)
+    chart = PLOTS[plot.name](plot.rows)
+    if "displayHTML" in globals():
+        displayHTML(chart.to_html())  # noqa: F821
+        return
+    try:
+        from IPython.display import display
+    except ImportError:
+        page = report_folder(settings).parent / f"plot_{plot.name}.html"
+        page.write_text(chart.to_html(inline=True))
+        print(f"chart: {page}")
+    else:
+        display(chart)
 
 
 # COMMAND ----------
@@ -130,6 +152,18 @@ if len(spread):
         where = "everywhere" if region == EVERYWHERE else region
         sheet.append((picture(artwork), f"{where}: artwork {catalogue.number[default.artwork_id]}"))
     show_html(contact_sheet(sheet))
+
+# COMMAND ----------
+
+# MAGIC %md
+# MAGIC What each region favours, feature by feature, and a film along its time: the report's charts, by the same functions.
+
+# COMMAND ----------
+
+show_plot(policy_page(catalogue)["favours"])
+for title in catalogue.titles[:1]:
+    for film in title_page(catalogue, title)["films"]:
+        show_plot(film["plot"])
 
 # COMMAND ----------
 

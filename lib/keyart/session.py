@@ -23,6 +23,8 @@ LOCAL = {
     "spark.databricks.delta.snapshotPartitions": "2",
     "spark.sql.sources.parallelPartitionDiscovery.parallelism": "2",
     "spark.sql.execution.arrow.pyspark.enabled": "true",
+    # Pictures lie in rows: 4,096 of them at a time, as is usual, would not fit a small heap.
+    "spark.sql.parquet.columnarReaderBatchSize": "512",
     "spark.sql.session.timeZone": "UTC",
     "spark.driver.host": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",

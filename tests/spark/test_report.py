@@ -244,7 +244,10 @@ def experiment() -> list[tuple]:
     figures = {"members": 900, "mean": 5.0, "control_mean": 4.6, "difference": 0.4, "lower": 0.1, "upper": 0.7}
     relative = {"relative": 0.087, "relative_lower": 0.02, "relative_upper": 0.15}
     verdict = {"verdict": "ship: b adds 8.7% to minutes"}
-    rows = [("primary", {**relative, **verdict}), ("segment", {**relative, "segment": "region=SE", "verdict": "better"})]
+    rows = [
+        ("primary", {**relative, **verdict}),
+        ("segment", {**relative, "segment": "region=SE", "verdict": "better"}),
+    ]
     rows += [("novelty", {"day": day}) for day in range(4)]
     return [row("experiment_results", **{**said, **figures, "kind": kind, **more}) for kind, more in rows]
 
@@ -255,6 +258,7 @@ def feedback() -> dict[str, list[tuple]]:
     models = {"response": {"name": "keyart-response", "version": "3"}}
     policy = {"policy_id": POLICY, "kind": "epsilon-greedy", "salt": "artwork-1", "data_versions": '{"decisions": 4}'}
     stats = [(t, i, region) for t in TITLES for i in range(ARTWORKS) for region in REGIONS]
+    honest = {"value": 0.9, "lower": 0.6, "upper": 1.2, "members": 900}
     figures = [("rows", 1_204_331.0, None), ("quarantine_share", 0.0112, 0.2), ("take_fraction", 0.0351, None)]
     reasons = ["no user_id"] * 20 + ["propensity outside (0, 1]"] * 11
     return {
@@ -266,10 +270,7 @@ def feedback() -> dict[str, list[tuple]]:
             for n, name in enumerate(("warmth", "sharpness", "face_area"))
         ],
         "policy_measures": [
-            row(
-                "policy_measures", policy_id=POLICY, behaviour="user", measure="calibration", segment=segment,
-                value=0.9, lower=0.6, upper=1.2, members=900,
-            )  # fmt: skip
+            row("policy_measures", policy_id=POLICY, behaviour="user", measure="calibration", segment=segment, **honest)
             for segment in ("*", "region=SE")
         ],
         "experiments": [row("experiments", experiment_id="x", name="warm pictures", variants=["a", "b"])],
@@ -447,6 +448,12 @@ def until(page, condition: str) -> None:
     raise AssertionError(f"never came true: {condition}")
 
 
+def draw_charts(page) -> None:
+    for figure in page.locator("figure[data-plot]").all():
+        figure.scroll_into_view_if_needed()
+    until(page, "[...document.querySelectorAll('figure[data-plot]')].every(one => one.dataset.drawn)")
+
+
 @pytest.mark.browser
 def test_switching_the_region_changes_the_pictures(page, site):
     page.goto((site / "index.html").as_uri())
@@ -481,9 +488,8 @@ def test_search_genre_and_mood_narrow_the_wall(page, site):
     page.select_option("#genre", "")
     page.select_option("#mood", "tense")
     until(page, "document.querySelector('#status').textContent.includes('of 4 titles')")
-    moods = {index: name for index, name in enumerate(("warm", "tense", "bright"))}
     shown = page.evaluate("[...document.querySelectorAll('.card .n')].map(one => Number(one.textContent))")
-    assert shown and {moods[(number - 1) % 3] for number in shown} == {"tense"}
+    assert shown and {(number - 1) % 3 for number in shown} == {1}, "every third picture is tense"
     page.fill("#search", "nothing like it")
     until(page, "!document.querySelector('#nothing').hidden")
 
@@ -512,6 +518,7 @@ def test_no_page_is_wider_than_the_screen_and_every_picture_loads(page, site, wi
     page.set_viewport_size({"width": width, "height": 800})
     for file in sorted(site.glob("*.html")):
         page.goto(file.as_uri())
+        draw_charts(page)
         assert page.evaluate("document.documentElement.scrollWidth") <= width, file.name
         page.evaluate("document.querySelectorAll('img').forEach(one => one.loading = 'eager')")
         until(page, "[...document.images].every(one => one.complete)")
@@ -544,14 +551,15 @@ def test_the_keyboard_reaches_search_a_title_and_a_members_picture(page, site):
         if page.evaluate("document.activeElement.closest('.card') !== null"):
             break
     page.keyboard.press("Enter")
-    until(page, "document.querySelector('h1')?.textContent === 'Nine Lives'")
+    page.wait_for_url("**/title-*")
+    assert page.locator("h1").inner_text() == "Nine Lives"
 
 
 @pytest.mark.browser
 def test_a_members_picture_gives_way_to_the_default_and_back(page, site):
     page.goto((site / "members.html").as_uri())
     pane = page.locator(".swipe").first
-    side = "(() => { const one = document.querySelector('.swipe'); return Math.round(one.scrollLeft / one.clientWidth) })()"
+    side = "(one => Math.round(one.scrollLeft / one.clientWidth))(document.querySelector('.swipe'))"
     assert page.evaluate(side) == 0
     page.get_by_role("button", name="the default").first.click()
     until(page, f"{side} === 1")
@@ -582,13 +590,22 @@ def test_charts_are_drawn_and_their_figures_can_be_downloaded(page, site, file, 
 @pytest.mark.browser
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_no_page_has_a_serious_accessibility_fault(page, site, scheme):
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright").AXE_SCRIPT
+    axe = pytest.importorskip("axe_playwright_python.base").AXE_SCRIPT
     page.emulate_media(color_scheme=scheme)
-    for file in ["index.html", "titles-1.html", "members.html", "policy.html", "experiments.html", "operations.html", page_of("long-orbit")]:
+    for file in [
+        "index.html",
+        "titles-1.html",
+        "members.html",
+        "policy.html",
+        "experiments.html",
+        "operations.html",
+        page_of("long-orbit"),
+    ]:
         page.goto((site / file).as_uri())
-        page.evaluate("document.querySelectorAll('figure[data-plot]').forEach(one => one.scrollIntoView())")
-        until(page, "[...document.querySelectorAll('figure[data-plot]')].every(one => one.dataset.drawn)")
+        draw_charts(page)
         page.evaluate(axe)
-        found = page.evaluate("axe.run().then(one => one.violations)")
-        serious = [(one["id"], one["nodes"][0]["html"][:200]) for one in found if one["impact"] in ("serious", "critical")]
+        found = page.evaluate("axe.run({preload: false}).then(one => one.violations)")
+        serious = [
+            (one["id"], one["nodes"][0]["html"][:200]) for one in found if one["impact"] in ("serious", "critical")
+        ]
         assert not serious, file

@@ -12,6 +12,7 @@ from keyart.report.facts import Picture
 __all__ = ["file_name", "jpeg_size", "known_picture", "thumbnail", "write_thumbnail"]
 
 QUALITY = 84
+REDUCED = {4: cv2.IMREAD_REDUCED_COLOR_4, 2: cv2.IMREAD_REDUCED_COLOR_2}
 NAME = re.compile(r"([0-9A-Za-z_-]{1,24})-(\d+)-(\d+)x(\d+)\.jpg")
 
 
@@ -31,11 +32,11 @@ def thumbnail(content: bytes, width: int) -> bytes | None:
     if not content:
         return None
     data = np.frombuffer(content, np.uint8)
-    # A JPEG decodes at half its size for half the time; IMREAD_COLOR applies the EXIF orientation, as browsers do.
+    # A JPEG decodes at a part of its size for a part of the time; EXIF's orientation is applied, as browsers do.
     across = _jpeg_across(content)
-    half = across is not None and across >= 2 * width
+    how = next((flag for factor, flag in REDUCED.items() if across >= factor * width), cv2.IMREAD_COLOR)
     try:
-        picture = cv2.imdecode(data, cv2.IMREAD_REDUCED_COLOR_2 if half else cv2.IMREAD_COLOR)
+        picture = cv2.imdecode(data, how)
     except cv2.error:  # more pixels than OpenCV agrees to open
         return None
     if picture is None:
@@ -48,14 +49,14 @@ def thumbnail(content: bytes, width: int) -> bytes | None:
     return small.tobytes() if encoded else None
 
 
-def _jpeg_across(content: bytes) -> int | None:
-    """A JPEG's width in pixels, of one that EXIF may turn its shorter side; None for another format."""
+def _jpeg_across(content: bytes) -> int:
+    """A JPEG's width in pixels, of one that EXIF may turn its shorter side; 0 for another format."""
     if content[:2] != b"\xff\xd8":
-        return None
+        return 0
     try:
         width, height = jpeg_size(content)
     except ValueError:
-        return None
+        return 0
     return min(width, height) if b"Exif" in content[:4096] else width
 
 

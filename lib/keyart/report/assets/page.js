@@ -31,20 +31,26 @@
     const spec = JSON.parse(text.replace(/var\((--[a-z]+)\)/g, (_, name) => colour(name)));
     const label = { labelColor: colour("--ink"), titleColor: colour("--soft"), labelFontSize: 12, titleFontSize: 12 };
     const font = getComputedStyle(document.body).fontFamily.replaceAll('"', "'");
-    spec.datasets = { rows: rowsOf(figure) };
-    spec.autosize = { type: "fit-x", contains: "padding" }; // heights of rows are steps
+    const rows = rowsOf(figure);
+    spec.datasets = { rows };
+    spec.autosize = { type: "fit-x", contains: "padding" };
+    // A step a line, as a number: beside a width that fits its container Vega-Lite warns of steps.
+    if (spec.height.step) spec.height = spec.height.step * new Set(rows.map((row) => row.label ?? row.feature)).size;
     spec.padding = figure.dataset.plot === "film" ? 0 : 5;
     spec.background = null;
     spec.config = {
       font,
-      aria: false, // the figure says what it is, and the table behind it holds the figures
       view: { stroke: null },
       axis: { ...label, gridColor: colour("--rule"), domainColor: colour("--rule"), tickColor: colour("--rule") },
       legend: label,
     };
     // ast: no text is ever turned into code, as the page's policy demands.
-    const how = { mode: "vega-lite", ast: true, actions: false, renderer: "svg", defaultStyle: false };
-    await window.vegaEmbed(figure.querySelector(".canvas"), spec, how);
+    // logLevel 1 (errors): a film without faces has a layer without rows, which is no fault.
+    const how = { mode: "vega-lite", ast: true, actions: false, renderer: "svg", defaultStyle: false, logLevel: 1 };
+    const canvas = figure.querySelector(".canvas");
+    await window.vegaEmbed(canvas, spec, how);
+    // The figure says what it is and the table behind it holds the figures; the drawing itself says nothing more.
+    canvas.querySelector("svg").setAttribute("aria-hidden", "true");
     figure.dataset.drawn = "yes";
   };
 
