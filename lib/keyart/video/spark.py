@@ -143,21 +143,22 @@ def _derive(
     stored = tables.read_or_empty("scan_segments").where(where).where("frames > 0")
     parts = stored.join(known, on=["scan_id", "video_id"], how="inner")
     sizes = [row for row in landed if row["frames"]]
-    boundaries = stored.transform(boundaries_of, sizes, ticks, tasks)
+    boundaries = stored.transform(boundaries_of, sizes, ticks, settings, tasks)
     digests = parts.transform(digested, boundaries, settings, tasks).persist(StorageLevel.MEMORY_AND_DISK)
     pictures = digests.transform(fetched, settings, tasks).persist(StorageLevel.MEMORY_AND_DISK)
     kept = pictures.where("content IS NOT NULL")
     # Writes to different tables wait for little but the log: side by side they take the time of the longest.
     with ThreadPoolExecutor(WRITERS) as beside:
-        frames = beside.submit(tables.replace, "frames", parts.drop("thumbs").transform(unpacked), where)
-        tables.replace("shots", digests.transform(_shots), where)
-        images = beside.submit(tables.merge, "images", kept.transform(_images), update=False)
-        candidates = beside.submit(tables.replace, "candidates", kept.transform(_candidates), where)
-        failures = [*failures, *(tuple(row) for row in pictures.transform(_unfetched).collect())]
+        writes = [beside.submit(tables.replace, "frames", parts.drop("thumbs").transform(unpacked), where)]
+        counts = _counts(digests, pictures)  # what the next writes take is then there, and none waits for another
+        writes.append(beside.submit(tables.replace, "shots", digests.transform(_shots), where))
+        writes.append(beside.submit(tables.merge, "images", kept.transform(_images), update=False))
+        writes.append(beside.submit(tables.replace, "candidates", kept.transform(_candidates), where))
+        failures = [*failures, *_unfetched(counts)]
         tables.replace("scan_failures", tables.spark.createDataFrame(failures, TABLES["scan_failures"].schema), where)
-        report.candidates += kept.count()
-        report.shots += sum(row["shots"] for row in digests.select(F.size("shots").alias("shots")).collect())
-        for write in (frames, images, candidates):
+        report.shots += sum(row["shots"] for row in counts)
+        report.candidates += sum(row["kept"] for row in counts)
+        for write in writes:
             write.result()
     pictures.unpersist()
     digests.unpersist()
@@ -241,18 +242,29 @@ def _failures(films: Sequence[Row], landed: Sequence[Row], unplanned: Sequence[R
     return [*whole, *ended]
 
 
-def _unfetched(pictures: DataFrame) -> DataFrame:
-    """Pictures that could not be fetched, one row of ``scan_failures`` a film."""
-    return (
-        pictures.where("reason IS NOT NULL")
-        .groupBy("scan_id", "video_id", "uri")
-        .agg(F.min("reason").alias("why"), F.count("*").alias("lost"))
-        .select(
-            "scan_id",
-            "video_id",
-            "uri",
-            F.lit(UNFETCHED).alias("segment"),
-            F.concat(F.lit("pictures could not be fetched: "), "why").alias("reason"),
-            F.col("lost").alias("frames_lost"),
-        )
+def _counts(digests: DataFrame, pictures: DataFrame) -> list[Row]:
+    """One row a film: its shots, the pictures kept and lost, and why."""
+    key = ("scan_id", "video_id", "uri")
+    fetched_of = pictures.select(
+        *key,
+        F.lit(0).alias("shots"),
+        F.col("content").isNotNull().cast("int").alias("kept"),
+        F.col("content").isNull().cast("int").alias("lost"),
+        "reason",
     )
+    shots_of = digests.select(
+        *key, F.size("shots").alias("shots"), F.lit(0).alias("kept"), F.lit(0).alias("lost"),
+        F.lit(None).cast("string").alias("reason"),
+    )  # fmt: skip
+    sums = [F.sum(name).alias(name) for name in ("shots", "kept", "lost")]
+    return shots_of.unionByName(fetched_of).groupBy(*key).agg(*sums, F.min("reason").alias("reason")).collect()
+
+
+def _unfetched(counts: Sequence[Row]) -> list[tuple]:
+    """Rows of ``scan_failures`` for pictures that could not be fetched, one a film."""
+    return [
+        (row["scan_id"], row["video_id"], row["uri"], UNFETCHED, f"pictures could not be fetched: {row['reason']}",
+         row["lost"])
+        for row in counts
+        if row["lost"]
+    ]  # fmt: skip

@@ -16,9 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keyart.errors import VideoError
-from keyart.video.decode import Segment, decode_segment, open_film, planes, rotation_of
+from keyart.video.decode import decode_segment, open_film, planes, rotation_of
+from keyart.video.exchange import Outcome, Part, Segment
 from keyart.video.plan import Plan, plan_film, plan_segments
-from keyart.video.segments import Outcome, Part, scan_parts
+from keyart.video.segments import scan_parts
 
 WHOLE = Segment(0, None, None, 1)
 FILMS = (

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from keyart.errors import VideoError
-from keyart.video.pictures import Pick, fetch_pictures
+from keyart.video.exchange import Pick
+from keyart.video.pictures import fetch_pictures
 from keyart.video.plan import plan_film
 from keyart.video.segments import scan_parts
 from keyart.video.sources import BLOCK, list_files, open_source
