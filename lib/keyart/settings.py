@@ -125,8 +125,9 @@ class ScanSettings:
     """Most frames kept of a film, shared out over its running time."""
     wave_films: Annotated[int, Range(1, 100_000)] = 64
     """Films that become visible together."""
-    wave_seconds: Annotated[float, Range(1, 86_400)] = 60.0
-    """Expected seconds of decoding whose segments land together; a scan that was killed goes on after the last."""
+    wave_seconds: Annotated[float, Range(0, 86_400)] = 60.0
+    """Expected seconds of decoding whose segments land together; a scan that was killed goes on after the last. 0 lands
+    as few at a time as keep all cores busy."""
     lost_share: Annotated[float, Range(0, 1)] = 0.5
     """The job's exit status is 1 where more than this share of the due frames was lost."""
     plan: bool = False

@@ -14,7 +14,8 @@ from keyart.errors import VideoError
 
 __all__ = ["SCHEME", "Source", "is_remote", "list_files", "local_path", "open_source"]
 
-SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+SCHEME = re.compile(r"[a-z][a-z0-9+.-]*(::[a-z][a-z0-9+.-]*)*://", re.IGNORECASE)
+"""Of a URL, or of several chained ones: simplecache::s3://bucket/film.mp4."""
 BLOCK = 1 << 20
 """Bytes of a block, and of a local read."""
 BLOCKS = 12
@@ -129,10 +130,14 @@ def _kind(error: Exception) -> str:
 
 
 def _options(uri: str) -> dict[str, Any]:
-    if not uri.lower().startswith(("http://", "https://")):
+    """What the file system is opened with; of chained URLs the last is the store's, and its options go by its name."""
+    *chain, last = uri.split("::")
+    store = last.partition("://")[0].lower()
+    if store not in ("http", "https"):
         return {}
     import aiohttp
 
     wait = aiohttp.ClientTimeout(total=None, sock_connect=WAIT_SECONDS, sock_read=WAIT_SECONDS)
     # A film is bytes: a compressed answer would have other ranges.
-    return {"client_kwargs": {"timeout": wait, "headers": {"Accept-Encoding": "identity"}, "trust_env": True}}
+    options = {"client_kwargs": {"timeout": wait, "headers": {"Accept-Encoding": "identity"}, "trust_env": True}}
+    return {store: options} if chain else options

@@ -7,10 +7,11 @@ writes the same rows in the same place. Frames never pass the driver: it sees fi
 import hashlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from pyspark import StorageLevel
+from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 from tqdm import tqdm
@@ -27,15 +28,20 @@ from keyart.video.tasks_spark import fetched, unpacked
 
 __all__ = ["ScanReport", "current", "due_films", "scan_films", "scan_id_of"]
 
-SCAN_VERSION = "2"
+SCAN_VERSION = "3"
 """Raised when signals, shots or candidates change: films are then scanned again."""
 UNFETCHED = -2
 """segment of a failure that tells of pictures: its key differs from the film's own."""
 LINES = 100
 """Losses named one by one; the rest is counted."""
 WRITERS = 3
-BATCH = "spark.sql.execution.arrow.maxBytesPerBatch"
-BATCH_BYTES = 16 << 20
+OPTIONS = {
+    "spark.sql.execution.arrow.maxBytesPerBatch": str(16 << 20),
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+}
+"""Of the session, while a scan runs. Rows of a megabyte reach Python a few at a time; and a scan is many plans over few
+rows, whose compiling would take longer than they do."""
 
 
 @dataclass
@@ -95,7 +101,7 @@ def scan_films(tables: Tables, settings: ScanSettings) -> ScanReport:
     frames = sum(map(_expected, due))
     report = ScanReport(films=len(due), unchanged=len(unchanged), expected=frames + sum(map(_expected, unchanged)))
     with (
-        _bounded_batches(tables.spark),
+        _options(tables.spark),
         tqdm(total=frames, unit="frame", unit_scale=True, desc="scan", disable=None, leave=False) as bar,
     ):
 
@@ -115,14 +121,22 @@ def _expected(video: Row) -> int:
 
 
 @contextmanager
-def _bounded_batches(spark: SparkSession) -> Iterator[None]:
-    """Rows of a megabyte reach Python a few at a time."""
-    before = spark.conf.get(BATCH)
-    spark.conf.set(BATCH, str(BATCH_BYTES))
+def _options(spark: SparkSession) -> Iterator[None]:
+    """OPTIONS for as long as this lasts, as far as the platform lets them be set."""
+    before = {}
+    for name, value in OPTIONS.items():
+        with suppress(PySparkException):  # where a platform reserves it
+            found = spark.conf.get(name, None)
+            spark.conf.set(name, value)
+            before[name] = found
     try:
         yield
     finally:
-        spark.conf.set(BATCH, str(before))
+        for name, found in before.items():
+            if found is None:
+                spark.conf.unset(name)
+            else:
+                spark.conf.set(name, found)
 
 
 def _derive(
