@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from keyart.video.shot_kernels import pair_matches
+from keyart.video.shot_kernels import neighbour_products, pair_matches
 from keyart.video.shot_views import FLOOR, Views
 
 __all__ = ["BLEND_FEATURES", "Windows", "blend_windows"]
@@ -159,17 +159,8 @@ def _gradient_energy(thumbs: np.ndarray) -> np.ndarray:
     return (across**2).mean(axis=(1, 2)) + (down**2).mean(axis=(1, 2))
 
 
-def _neighbour_products(thumbs: np.ndarray, reach: int, stretch: int = 128) -> tuple[np.ndarray, np.ndarray]:
+def _neighbour_products(thumbs: np.ndarray, reach: int) -> tuple[np.ndarray, np.ndarray]:
     """Mean products (n, reach) of every frame with itself and the next ones, 0 past the end; and means; about 128."""
-    n = len(thumbs)
     # Of single precision, about the middle grey: differences of products must not drown.
-    centred = thumbs.reshape(n, -1).astype(np.float32) - 128
-    products = np.zeros((n, reach))
-    for begin in range(0, n, stretch):
-        block = centred[begin : begin + stretch + reach]
-        here = min(stretch, n - begin)
-        table = block[:here] @ block.T / centred.shape[1]
-        for k in range(reach):
-            line = np.diagonal(table, k)
-            products[begin : begin + min(here, len(line)), k] = line[:here]
-    return products, centred.mean(axis=1, dtype=np.float64)
+    centred = thumbs.reshape(len(thumbs), -1).astype(np.float32) - 128
+    return neighbour_products(centred, reach), centred.mean(axis=1, dtype=np.float64)
