@@ -27,10 +27,11 @@ WAIT_SECONDS = 60
 class Source:
     """A film's bytes as a file: what a demuxer and a fingerprint need, with every failure an OSError of one line."""
 
-    def __init__(self, name: str, size: int, file: IO[bytes]) -> None:
+    def __init__(self, name: str, size: int, file: IO[bytes], store: object = None) -> None:
         self.name = name
         self.size = size
         self._file = file
+        self._store = store  # an archive closes its files when it is forgotten
 
     def read(self, count: int = -1) -> bytes:
         """Up to ``count`` bytes from here on; empty at the end."""
@@ -116,7 +117,7 @@ def _remote(uri: str) -> Source:
         file = system.open(path, "rb", block_size=BLOCK, size=size, **caching)
         if not file.seekable():
             raise VideoError("the server does not answer requests for byte ranges")
-        return Source(uri, int(size), file)
+        return Source(uri, int(size), file, system)
     except VideoError:
         raise
     except ImportError as error:
