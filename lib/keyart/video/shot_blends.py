@@ -17,6 +17,8 @@ HALF_WINDOWS = (3, 4, 5, 6, 7, 8, 10, 12, 14, 17)
 """Half lengths in frames (of at most about 30 a second) of the windows in which a blend is looked for."""
 LONG_HALF_WINDOWS = (10, 12, 14, 17)
 """The same in every other frame."""
+BLOCK = 256
+"""Frames whose thumbnails are widened to larger numbers together: memory, not speed."""
 FAR_LAGS = (12, 30)
 """Frames past the window's ends at which a scene is looked for that an explosion or a title hid."""
 
@@ -155,8 +157,12 @@ def _blend_fit(
 
 def _gradient_energy(thumbs: np.ndarray) -> np.ndarray:
     """Mean squared gradient of each thumbnail."""
-    across, down = (np.diff(thumbs.astype(np.int16), axis=axis).astype(np.float32) for axis in (2, 1))
-    return (across**2).mean(axis=(1, 2)) + (down**2).mean(axis=(1, 2))
+    energy = np.empty(len(thumbs), np.float32)
+    for begin in range(0, len(thumbs), BLOCK):
+        block = thumbs[begin : begin + BLOCK].astype(np.int16)
+        across, down = (np.diff(block, axis=axis).astype(np.float32) for axis in (2, 1))
+        energy[begin : begin + BLOCK] = (across**2).mean(axis=(1, 2)) + (down**2).mean(axis=(1, 2))
+    return energy
 
 
 def _neighbour_products(thumbs: np.ndarray, reach: int) -> tuple[np.ndarray, np.ndarray]:
