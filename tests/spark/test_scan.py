@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import av
@@ -18,7 +17,6 @@ from keyart.jobs.scan_videos import run as scan
 
 from keyart.config import load
 from keyart.errors import TableError
-from keyart.session import following
 from keyart.tables import Tables
 from keyart.video import landing_spark
 from keyart.video.spark import current
@@ -328,17 +326,3 @@ def test_the_plan_says_what_would_run_and_scans_nothing(spark, tables, folder, c
     assert "a: new, 160x90, 90 frames in about 4 segments, " in f"{one}\n{two}"
     assert summary.startswith("would scan 2 films (0 unchanged): 150 frames, about ")
     assert not tables.exists("frames")
-
-
-def test_progress_is_told_while_tasks_end(spark):
-    """What the scan's bar moves by."""
-
-    def slowly(batches):
-        time.sleep(0.6)
-        yield from batches
-
-    told = []
-    frame = spark.range(6).repartition(6).mapInArrow(slowly, "id long")
-    with following(spark, 6, told.append, seconds=0.1):
-        assert frame.count() == 6
-    assert told == sorted(set(told)) and 1 <= told[0] < 6 >= told[-1]
