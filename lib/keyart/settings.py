@@ -61,6 +61,14 @@ class SessionSettings:
     """Of Spark's own log."""
     options: dict[str, str] = field(default_factory=dict)
     """Any further spark.* option."""
+    shared_folder: str = ""
+    """Folder that all machines see (a volume, NFS): catalogue arrays lie there while a pass runs and workers map them
+    into memory. Empty: a local session uses the machine's temporary folder, a cluster sends the arrays with its tasks."""
+
+    def shared_folder_or_none(self) -> str | None:
+        """Where arrays are put, "" being the temporary folder; None where they have to travel."""
+        local = self.master.startswith("local") or self.remote.startswith("local")
+        return self.shared_folder if self.shared_folder or local else None
 
 
 @dataclass(frozen=True)

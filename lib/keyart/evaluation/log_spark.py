@@ -15,7 +15,18 @@ from keyart.evaluation.reward_model import cross_fitted_rates, response_rates
 from keyart.evaluation.targets import METRICS
 from keyart.feedback.windows import Windows
 
-__all__ = ["About", "about", "candidate_sets", "coded", "fitted_rates", "judged"]
+__all__ = [
+    "About",
+    "about",
+    "candidate_sets",
+    "coded",
+    "fitted_rates",
+    "judged",
+    "member_code",
+    "raw_about",
+    "raw_rates",
+    "raw_sets",
+]
 
 MOST_WEIGHT = 20.0
 """Of a decision in the rates, relative to an even draw."""
@@ -54,24 +65,28 @@ class About:
         return min(self.first_days.values())
 
 
-def about(decisions: DataFrame, windows: Windows) -> About:
-    """One aggregation over all decisions, of the catalogue's size."""
+def raw_about(decisions: DataFrame, windows: Windows) -> list[Any]:
+    """By title: first day, regions, matured decisions of the test days and those of OUTSIDE; one aggregation."""
     inside = _matured(windows.t1, windows.end)
     shares = [F.count_if(inside & F.expr(why)).alias(name) for name, why in OUTSIDE.items()]
-    rows = (
+    return (
         decisions.groupBy("title_id")
         .agg(
-            F.min("epoch").alias("first"),
+            F.min("epoch").cast("string").alias("first"),
             F.collect_set("region").alias("regions"),
             F.count_if(inside).alias("n"),
             *shares,
         )
         .collect()
     )
+
+
+def about(rows: Sequence[Any]) -> About:
+    """From ``raw_about``."""
     n = sum(row["n"] for row in rows)
     outside = {f"outside_{name}": sum(row[name] for row in rows) / n if n else None for name in OUTSIDE}
     regions = sorted({region for row in rows for region in row["regions"]})
-    return About({row["title_id"]: row["first"] for row in rows}, tuple(regions), outside)
+    return About({row["title_id"]: date.fromisoformat(row["first"]) for row in rows}, tuple(regions), outside)
 
 
 def _set_hash() -> Column:
@@ -145,21 +160,26 @@ def fitted_rates(
     return np.stack(fitted, axis=3)
 
 
+def member_code(seed: int) -> Column:
+    """A member as 64 bits: what blocks, folds and bootstrap know of them. Two of 10^8 members have the same with a chance
+    of 0.03%, and would count as one."""
+    return F.xxhash64(F.lit(f"bootstrap {seed}"), "user_key")
+
+
 def coded(decisions: DataFrame, folds: int, seed: int, held_out: int) -> DataFrame:
-    """What the pass needs of a decision: numbers, and the candidate set as its hash."""
+    """What blocks need of a decision: numbers, and the candidate set as its hash."""
     best = F.array_position("candidate_propensities", F.array_max("candidate_propensities")) - 1
     return decisions.select(
-        "user_key",
-        F.xxhash64(F.lit(f"bootstrap {seed}"), "user_key").alias("code"),
-        fold_of(folds, seed).alias("fold"),
+        member_code(seed).alias("code"),
+        fold_of(folds, seed).cast("byte").alias("fold"),
         (F.col("user_bucket") < held_out).alias("held"),
         "epoch",
         "region",
         "device",
         "kids",
         _set_hash().alias("set"),
-        (F.array_position("candidate_set", F.col("artwork_id")) - 1).cast("int").alias("slot"),
-        best.cast("int").alias("best"),
+        (F.array_position("candidate_set", F.col("artwork_id")) - 1).cast("short").alias("slot"),
+        best.cast("short").alias("best"),
         "propensity",
         F.col("reward").cast("double").alias("reward"),
         F.col("take").cast("double").alias("take"),
