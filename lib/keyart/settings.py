@@ -253,9 +253,9 @@ class EvaluateSettings:
     """Whether what a member saw on a day is also judged as a whole."""
     smallest_ess: Annotated[float, Range(1, 1e9)] = 200.0
     """Below this effective sample size nothing is claimed."""
-    smallest_takes: Annotated[float, Range(0, 1e9)] = 20.0
-    """Takes that the effective sample would hold at the log's rate; with fewer, nothing is said: 95% intervals of rare
-    outcomes would hold the truth in less than 93 of 100 logs."""
+    smallest_takes: Annotated[float, Range(0, 1e9)] = 15.0
+    """Takes of alike weight that would make an estimate as skewed as the log's weights do (at the rate of takes of the
+    days before the test); with fewer, nothing is said: 95% intervals would hold the truth in less than 93 of 100 logs."""
     claim_level: Annotated[float, Range(0.5, 0.9999)] = 0.99
     """A lift is claimed where its interval at this level lies above 0."""
     largest_no_overlap: Annotated[float, Range(0, 1)] = 0.1

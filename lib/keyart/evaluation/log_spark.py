@@ -43,12 +43,13 @@ FALLBACK = f"NOT ({SINGLE}) AND NOT array_contains(candidate_set, artwork_id)"
 PINNED = f"NOT ({SINGLE}) AND array_contains(candidate_set, artwork_id) AND propensity >= 1"
 OUTSIDE = {"single": SINGLE, "pinned": PINNED, "fallback": FALLBACK}
 """Why nothing was drawn, as SQL conditions of which at most one holds."""
+DRAWN = f"NOT ({' OR '.join(f'({why})' for why in OUTSIDE.values())})"
 
 
 def judged(decisions: DataFrame, first: date, end: date) -> DataFrame:
     """Matured decisions of [first, end) that were drawn: more than one artwork, none pinned, what was served among the
     candidates."""
-    return decisions.where(_matured(first, end)).where(f"NOT ({' OR '.join(f'({why})' for why in OUTSIDE.values())})")
+    return decisions.where(_matured(first, end)).where(DRAWN)
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ class About:
     first_days: dict[str, date]  # of each title's first decision
     regions: tuple[str, ...]
     outside: dict[str, float | None]  # shares of the matured decisions of the test days, by why nothing was drawn
+    earlier_rate: float | None = None  # takes a drawn decision between t0 and t1
 
     @property
     def start(self) -> date:
@@ -66,8 +68,10 @@ class About:
 
 
 def raw_about(decisions: DataFrame, windows: Windows) -> list[Any]:
-    """By title: first day, regions, matured decisions of the test days and those of OUTSIDE; one aggregation."""
+    """By title: first day, regions, matured decisions of the test days and those of OUTSIDE, drawn decisions of the days
+    before and their takes; one aggregation."""
     inside = _matured(windows.t1, windows.end)
+    earlier = _matured(windows.t0, windows.t1) & F.expr(DRAWN)
     shares = [F.count_if(inside & F.expr(why)).alias(name) for name, why in OUTSIDE.items()]
     return (
         decisions.groupBy("title_id")
@@ -75,6 +79,8 @@ def raw_about(decisions: DataFrame, windows: Windows) -> list[Any]:
             F.min("epoch").cast("string").alias("first"),
             F.collect_set("region").alias("regions"),
             F.count_if(inside).alias("n"),
+            F.count_if(earlier).alias("earlier"),
+            F.sum(F.when(earlier, F.col("take")).otherwise(0)).cast("double").alias("earlier_takes"),
             *shares,
         )
         .collect()
@@ -86,13 +92,16 @@ def about(rows: Sequence[Any]) -> About:
     n = sum(row["n"] for row in rows)
     outside = {f"outside_{name}": sum(row[name] for row in rows) / n if n else None for name in OUTSIDE}
     regions = sorted({region for row in rows for region in row["regions"]})
-    return About({row["title_id"]: date.fromisoformat(row["first"]) for row in rows}, tuple(regions), outside)
+    earlier, takes = (sum(row[name] for row in rows) for name in ("earlier", "earlier_takes"))
+    first_days = {row["title_id"]: date.fromisoformat(row["first"]) for row in rows}
+    return About(first_days, tuple(regions), outside, takes / earlier if takes else None)
 
 
 def _set_hash() -> Column:
     """Of title, candidates and which of them could be shown: as many as the catalogue had, not one a decision."""
-    can = F.transform("candidate_propensities", lambda p: p > 0)
-    return F.xxhash64("title_id", "candidate_set", can)
+    some = F.xxhash64("title_id", "candidate_set", F.transform("candidate_propensities", lambda p: p > 0))
+    # Nearly all: a lambda an element is what takes time here.
+    return F.when(F.array_min("candidate_propensities") > 0, F.xxhash64("title_id", "candidate_set")).otherwise(some)
 
 
 def raw_sets(decisions: DataFrame) -> list[Any]:

@@ -131,7 +131,7 @@ def _add(
     personal = np.empty(policies, dtype=np.int32)
     total = np.empty(metrics)
     p, w = np.empty(targets), np.empty(targets)
-    now = np.zeros(1 + metrics + 3 + 6 * metrics)
+    now = np.zeros(1 + metrics + 4 + 6 * metrics)
     for i in range(len(cell)):
         r, t, first = region[i], title[i], offsets[i]
         k = offsets[i + 1] - first
@@ -181,7 +181,8 @@ def _add(
         now[1 + metrics] = one
         now[2 + metrics] = one * one
         now[3 + metrics] = even
-        y = 4 + metrics
+        now[4 + metrics] = one * one * one
+        y = 5 + metrics
         for m in range(metrics):
             value = reward[i, m]
             now[1 + m] = value
@@ -205,7 +206,8 @@ def _add(
             sums[0, x] += w[x]
             sums[1, x] += w[x] * w[x]
             sums[2, x] += p[x]
-        y = 3
+            sums[3, x] += w[x] * w[x] * w[x]
+        y = 4
         for m in range(metrics):
             value = reward[i, m]
             miss = value - q[first + s, m]

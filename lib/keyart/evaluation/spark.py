@@ -92,7 +92,7 @@ def evidence_from(blocks: DataFrame, examination: Examination, folder: str | Non
 def rows_of(tables: Tables, plan: Evaluation, found: Found, settings: Settings) -> list[dict[str, Any]]:
     """Rows of the table evaluations from the evidence, policy by policy."""
     versions = {table: tables.version(table) for table in ("decisions", "region_assignments", "user_assignments")}
-    smallest, rows = settings.privacy.smallest_cell, []
+    smallest, rate, rows = settings.privacy.smallest_cell, plan.about.earlier_rate, []
     for place, policy in enumerate(plan.policies):
         refusal = None
         if policy.taste_as_of > plan.windows.t1:
@@ -108,7 +108,8 @@ def rows_of(tables: Tables, plan: Evaluation, found: Found, settings: Settings) 
         }
         for name in sorted(name for at, name in found if at == place):
             evidence = found[place, name]
-            rows += [{**always, **row} for row in findings(name, evidence, settings.evaluate, smallest, refusal)]
+            found_rows = findings(name, evidence, settings.evaluate, smallest, refusal, rate)
+            rows += [{**always, **row} for row in found_rows]
     return rows
 
 
