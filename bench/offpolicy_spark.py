@@ -2,11 +2,11 @@
 
     python bench/offpolicy_spark.py [--millions 10] [--policies 10] [--times 1] [--folder DIR]
 
-First the log (text keys, arrays of text) is read, hashed, shuffled by member and written as blocks; then each pass reads
-the blocks alone. What a pass takes is said whole, from reading to sums on the driver, the reward model's predictions
-included. ``--times 10`` reads each file of blocks ten times under another name, so that a pass judges ten times as many
-decisions as the log has: a log of 100 million takes minutes to make and tells a pass nothing new. A local session of 2
-cores, parquet.
+First the log (text keys, arrays of text) is read, hashed, shuffled by member and written as blocks; then each pass
+reads the blocks alone. What a pass takes is said whole, from reading to sums on the driver, the reward model's
+predictions included. ``--times 10`` reads each file of blocks ten times under another name, so that a pass judges ten
+times as many decisions as the log has: a log of 100 million takes minutes to make and tells a pass nothing new. A local
+session of 2 cores, parquet.
 """
 
 import argparse
@@ -58,7 +58,7 @@ DECISIONS = f"""
 OVERRIDES = f"""
     SELECT sha2(cast(member AS string), 256) AS user_key, format_string('policy-%d', policy) AS policy_id,
            transform(titles, t -> format_string('title-%05d', t)) AS title_ids,
-           transform(titles, t -> format_string('artwork-%05d-%d', t, (t * 31 + member + policy) % {EACH})) AS artwork_ids,
+           transform(titles, t -> format_string('artwork-%05d-%d', t, (t + member + policy) % {EACH})) AS artwork_ids,
            transform(titles, t -> 0.1F) AS gains
     FROM (
         SELECT m.id AS member, p.id AS policy,

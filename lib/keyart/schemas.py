@@ -490,7 +490,11 @@ EXPERIMENT_RESULTS = _fields(
 
 POLICY_MEASURES = _fields(
     ("policy_id", TEXT, ""),
-    ("behaviour", TEXT, "logged, uniform, region, user: what is judged; limits: what a limit of assign-artwork cost"),
+    (
+        "behaviour",
+        TEXT,
+        "logged, uniform, region, user: what is judged; limits and gate: what limits cost",
+    ),
     ("measure", TEXT, "look_entropy, abandonment, gini, ...; its meaning is in keyart.evaluation"),
     ("segment", TEXT, "*, dimension=value, or of a gap the dimension"),
     ("value", DOUBLE, ""),

@@ -83,9 +83,7 @@ def from_block(block: Arrays) -> tuple[Rows, Members]:
         propensity=block["chances"][block["chance"]],
         outcome=outcome,
     )
-    own = Overrides(
-        np.concatenate([[0], np.cumsum(wide("own"))]),
-        *(block[f"own_{name}"].astype(np.int32) for name in ("title", "policy", "artwork")),
-        block["own_gain"].astype(np.float64),
-    )
+    title, policy, artwork = (block[f"own_{name}"].astype(np.int32) for name in ("title", "policy", "artwork"))
+    offsets = np.concatenate([[0], np.cumsum(wide("own"))])
+    own = Overrides(offsets, title, policy, artwork, block["own_gain"].astype(np.float64))
     return rows, Members(codes.copy(), wide("fold"), standard, wide("segment"), wide("history"), own)

@@ -72,7 +72,8 @@ class Book:
         self, quick: Quick, part: slice, sets: np.ndarray, title: np.ndarray, region: np.ndarray, kids: np.ndarray,
         candidates: np.ndarray, q: np.ndarray, own: Overrides, tables: Stacked,
     ) -> np.ndarray:  # fmt: skip
-        """Add the decisions of a part that two numbers and a place can tell; places (in the log) of those that are left.
+        """Add the decisions of a part that two numbers and a place can tell; places (in the log) of those that are
+        left.
 
         Pages are not looked at: ValueError where they should be.
         """

@@ -84,7 +84,9 @@ def plan_evaluation(tables: Tables, tracking: Tracking, settings: Settings) -> E
     return Evaluation(
         policies,
         windows,
-        _examination(tables, policies, response, known, found["sets"], found["rates"], lengths, given, settings.regions),
+        _examination(
+            tables, policies, response, known, found["sets"], found["rates"], lengths, given, settings.regions
+        ),
         known,
         taste,
         held_out,

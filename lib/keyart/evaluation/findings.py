@@ -187,11 +187,11 @@ def thin_overlap(
 ) -> str | None:
     """Why the weights carry no estimate of this target, or None; ``largest`` is the largest weight.
 
-    Few takes with large weights make any estimate of a rare outcome: the layout's last metric is the take. How many takes
-    there will be is told by ``rate``, takes a decision known before these decisions were made. A limit on the takes that
-    came would keep the logs in which there happened to be many, and their estimates would be too high. Without ``rate``
-    nothing better than the log's own is known: estimates of logs just above the limit are then too high by about an
-    eighth of their standard deviation. Where the limits come from is told in docs/decisions/0006.
+    Few takes with large weights make any estimate of a rare outcome: the layout's last metric is the take. How many
+    takes there will be is told by ``rate``, takes a decision known before these decisions were made. A limit on the
+    takes that came would keep the logs in which there happened to be many, and their estimates would be too high.
+    Without ``rate`` nothing better than the log's own is known: estimates of logs just above the limit are then too
+    high by about an eighth of their standard deviation. Where the limits come from is told in docs/decisions/0006.
     """
     size = effective_size(moments, layout, target)
     if size < settings.smallest_ess:
@@ -217,9 +217,7 @@ def _takes(moments: Moments, layout: Layout, rate: float | None) -> float:
     return rate * float(layout.unit("n") @ moments.sums)
 
 
-def _page_verdict(
-    evidence: Evidence, targets: tuple[str, str], settings: EvaluateSettings, rate: float | None
-) -> str:
+def _page_verdict(evidence: Evidence, targets: tuple[str, str], settings: EvaluateSettings, rate: float | None) -> str:
     moments, layout = evidence.moments, evidence.layout
     for target in targets:
         size = effective_size(moments, layout, target, pages=True)

@@ -68,8 +68,8 @@ class About:
 
 
 def raw_about(decisions: DataFrame, windows: Windows) -> list[Any]:
-    """By title: first day, regions, matured decisions of the test days and those of OUTSIDE, drawn decisions of the days
-    before and their takes; one aggregation."""
+    """By title: first day, regions, matured decisions of the test days and those of OUTSIDE, drawn decisions of the
+    days before and their takes; one aggregation."""
     inside = _matured(windows.t1, windows.end)
     earlier = _matured(windows.t0, windows.t1) & F.expr(DRAWN)
     shares = [F.count_if(inside & F.expr(why)).alias(name) for name, why in OUTSIDE.items()]
@@ -170,8 +170,8 @@ def fitted_rates(
 
 
 def member_code(seed: int) -> Column:
-    """A member as 64 bits: what blocks, folds and bootstrap know of them. Two of 10^8 members have the same with a chance
-    of 0.03%, and would count as one."""
+    """A member as 64 bits: what blocks, folds and bootstrap know of them. Two of 10^8 members have the same with a
+    chance of 0.03%, and would count as one."""
     return F.xxhash64(F.lit(f"bootstrap {seed}"), "user_key")
 
 

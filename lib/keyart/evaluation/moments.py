@@ -20,10 +20,10 @@ class Layout:
     """Which column of a row holds what, for some targets (behaviours) and metrics.
 
     Columns are (kind, target, metric). Of a decision: n 1; r outcome; w weight; w2 its square; w3 its cube; p target
-    probability of what was served; wr w x outcome; cr the same with w clipped; q expected prediction under the target; wd w x (outcome
-    - prediction of what was served); sd the same where w is at most the switch; pr p x outcome. With ``extras`` also of
-    a page (``slates``): pages 1; pw product of weights; pw2 its square; pwr pw x the page's outcome; pir the
-    pseudo-inverse weight x outcome; and of the plan (``precision``): size, ragree, rdiffer, w2r2.
+    probability of what was served; wr w x outcome; cr the same with w clipped; q expected prediction under the target;
+    wd w x (outcome - prediction of what was served); sd the same where w is at most the switch; pr p x outcome. With
+    ``extras`` also of a page (``slates``): pages 1; pw product of weights; pw2 its square; pwr pw x the page's outcome;
+    pir the pseudo-inverse weight x outcome; and of the plan (``precision``): size, ragree, rdiffer, w2r2.
     """
 
     targets: tuple[str, ...]

@@ -1,11 +1,11 @@
 """The compiled pass for what most decisions are: every policy has one best artwork and draws the others alike.
 
-A target's probabilities over k candidates are then two numbers and a place: ``hit`` for its best, ``rest`` for any other
-(a greedy target has 1 and 0, an even draw 1 / k twice, epsilon-greedy what its epsilon says). Nothing of the size
+A target's probabilities over k candidates are then two numbers and a place: ``hit`` for its best, ``rest`` for any
+other (a greedy target has 1 and 0, an even draw 1 / k twice, epsilon-greedy what its epsilon says). Nothing of the size
 candidates x targets is written: the expected prediction is rest x the candidates' sum + (hit - rest) x the best's, and
-all targets of a decision are worked out side by side. What does not fit (a policy that weighs scores, a candidate that a
-policy lacks or the log could not show, an override outside of the candidates) is left to ``targets`` and ``sums``, whose
-figures these are.
+all targets of a decision are worked out side by side. What does not fit (a policy that weighs scores, a candidate that
+a policy lacks or the log could not show, an override outside of the candidates) is left to ``targets`` and ``sums``,
+whose figures these are.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,9 @@ __all__ = ["Quick", "room"]
 class Quick:
     """What the pass needs of policies and candidate sets besides their own tables; made once an evaluation."""
 
-    fits: np.ndarray  # (S, R) whether all targets of decisions with this set in this region have two numbers and a place
+    fits: (
+        np.ndarray
+    )  # (S, R) whether all targets of decisions with this set in this region have two numbers and a place
     hit: np.ndarray  # (K + 1, T) by number of candidates and target: kind by kind, and of a kind policy by policy
     rest: np.ndarray
     levels: np.ndarray  # (kinds,) which of BEHAVIOURS the targets are, G of each
@@ -77,8 +79,11 @@ class Quick:
         )  # fmt: skip
         return left
 
-    def share_out(self, frame: Frame, into: np.ndarray, largest: np.ndarray, sums: np.ndarray, most: np.ndarray) -> None:
-        """Bring sums (cells, kinds of sum, T) and largest weights to their places in ``sums`` and ``most`` (cells, T)."""
+    def share_out(
+        self, frame: Frame, into: np.ndarray, largest: np.ndarray, sums: np.ndarray, most: np.ndarray
+    ) -> None:
+        """Bring sums (cells, kinds of sum, T) and largest weights to their places in ``sums`` and ``most`` (cells,
+        T)."""
         for t, column in enumerate(self.order):
             start = frame.columns[column]
             sums[:, start : start + frame.width] += into[:, :, t]

@@ -1,7 +1,7 @@
 """evaluate-policy: one pass over blocks of each member's test decisions, for all policies at once, down to a few sums.
 
-Catalogue-sized tables reach the workers once a machine, members' blocks are read where they lie, and nothing the size of
-the members reaches the driver.
+Catalogue-sized tables reach the workers once a machine, members' blocks are read where they lie, and nothing the size
+of the members reaches the driver.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ from keyart.evaluation.targets import METRICS
 from keyart.learning.blocks import pack, unpack
 from keyart.learning.blocks_spark import read_blocks
 from keyart.schemas import TABLES
-from keyart.settings import EvaluateSettings, Settings
+from keyart.settings import Settings
 from keyart.sharing import shared
 from keyart.tables import Tables
 from keyart.tracking import Tracking

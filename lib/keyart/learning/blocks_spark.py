@@ -38,9 +38,7 @@ def blocks_of(rows: DataFrame, order: list[str], build: Callable[[pa.Table], Arr
         blocks.unpersist()
 
 
-def whole_members(
-    batches: Iterator[pa.RecordBatch], rows: int = ROWS, key: str = "user_key"
-) -> Iterator[pa.Table]:
+def whole_members(batches: Iterator[pa.RecordBatch], rows: int = ROWS, key: str = "user_key") -> Iterator[pa.Table]:
     """Tables of about ``rows`` rows that never part a member's; batches come sorted by ``key``."""
     held: list[pa.RecordBatch] = []
     count = 0

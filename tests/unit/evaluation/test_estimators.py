@@ -265,7 +265,8 @@ def test_real_bandit_log(shared):
 
 
 def test_takes_of_alike_weight():
-    """Of constant weights k in a share 1/k of the decisions: the takes that agree; skewness is that of the closed form."""
+    """Of constant weights k in a share 1/k of the decisions: the takes that agree; skewness is that of the closed
+    form."""
     layout = Layout(("new",), ("take",))
     w = np.repeat([0.0, 4.0], [300, 100])
     none = {("new", "take"): np.zeros(400)}
@@ -273,7 +274,9 @@ def test_takes_of_alike_weight():
     assert effective_takes(Moments.of(rows), layout, "new", 0.05) == pytest.approx(0.05 * 100)
     rng = np.random.default_rng(3)
     w = rng.gamma(1.0, 1.0, 4000)
-    rows = layout.rows({"new": w}, {"take": np.zeros(4000)}, {"take": np.zeros(4000)}, {("new", "take"): np.zeros(4000)})
+    rows = layout.rows(
+        {"new": w}, {"take": np.zeros(4000)}, {"take": np.zeros(4000)}, {("new", "take"): np.zeros(4000)}
+    )
     # Sums of w x Poisson(rate) have third cumulant rate sum w^3 and variance rate sum w^2.
     skewness = 0.05 * (w**3).sum() / (0.05 * (w**2).sum()) ** 1.5
     found = effective_takes(Moments.of(rows), layout, "new", 0.05)
@@ -283,8 +286,8 @@ def test_takes_of_alike_weight():
 
 @pytest.mark.parametrize(("takes", "least"), [(15, 0.93), (40, 0.94)])
 def test_few_takes_cost_coverage_as_hall_says(takes, least):
-    """Exact coverage of the normal interval of a Poisson count, averaged over means around ``takes``: the discreteness of
-    one mean is not what weighted sums have. The expansion is 0.95 - 0.23 / takes."""
+    """Exact coverage of the normal interval of a Poisson count, averaged over means around ``takes``: the discreteness
+    of one mean is not what weighted sums have. The expansion is 0.95 - 0.23 / takes."""
     means = np.linspace(0.8 * takes, 1.2 * takes, 401)
     count = np.arange(1, 6 * takes)
     inside = np.abs(count[None, :] - means[:, None]) <= 1.959964 * np.sqrt(count)

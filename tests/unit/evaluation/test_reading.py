@@ -9,8 +9,8 @@ import pytest
 
 from keyart.errors import ModelError
 from keyart.evaluation import reading
-from keyart.evaluation.estimators import ESTIMATORS
 from keyart.evaluation.blocks import from_block
+from keyart.evaluation.estimators import ESTIMATORS
 from keyart.evaluation.examination import CandidateSets, Examination, Prepared, judge_rows
 from keyart.evaluation.reading import blocks_of
 from keyart.evaluation.replay import ALL, WHOLE, Limits, add_all
@@ -191,7 +191,11 @@ def test_two_numbers_and_a_place_say_what_all_candidates_say(slices):
 def test_what_does_not_fit_goes_the_long_way():
     """A title with an artwork that the log could not show, beside one where all fits."""
     sets = CandidateSets(
-        np.array([11, 22]), np.array([0, 1]), np.array([0, 2, 5]), np.arange(5), np.array([True, True, True, True, False])
+        np.array([11, 22]),
+        np.array([0, 1]),
+        np.array([0, 2, 5]),
+        np.arange(5),
+        np.array([True, True, True, True, False]),
     )
     plan = examination(limits=QUICK, sets=sets)
     prepared = Prepared.of(plan)

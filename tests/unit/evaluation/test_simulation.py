@@ -129,7 +129,8 @@ def test_bias_is_the_closed_form(name, runs):
 def allowed(world: World, runs: int) -> list[bool]:
     """Which logs are not refused, the rate of takes being known from earlier days."""
     return [
-        thin_overlap(m, LAYOUT, "new", largest, SETTINGS, world.log_rate) is None for m, largest in simulated(world, runs)
+        thin_overlap(m, LAYOUT, "new", largest, SETTINGS, world.log_rate) is None
+        for m, largest in simulated(world, runs)
     ]
 
 
@@ -179,7 +180,9 @@ def test_refusals_do_not_keep_the_lucky_logs(runs, name):
     found, kept = values(NEAR, runs, name), np.array(allowed(NEAR, runs))
     assert 0.5 * runs < kept.sum() < 0.98 * runs
     error = found.std(ddof=1) / np.sqrt(kept.sum())
-    assert abs(found[kept].mean() - NEAR.truth()) < 3 * error + (0 if name in ("ips", "dr") else 0.1 * found.std(ddof=1))
+    assert abs(found[kept].mean() - NEAR.truth()) < 3 * error + (
+        0 if name in ("ips", "dr") else 0.1 * found.std(ddof=1)
+    )
 
 
 @pytest.mark.soak
