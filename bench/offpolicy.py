@@ -21,7 +21,16 @@ from concurrent.futures import ProcessPoolExecutor  # noqa: E402
 import numpy as np  # noqa: E402
 
 from keyart.evaluation.estimators import ESTIMATORS  # noqa: E402
-from keyart.evaluation.examination import SLICES, CandidateSets, Examination, Members, Rows, judge_rows, whole  # noqa: E402
+from keyart.evaluation.examination import (  # noqa: E402
+    SLICES,
+    CandidateSets,
+    Examination,
+    Members,
+    Prepared,
+    Rows,
+    judge_rows,
+    whole,
+)
 from keyart.evaluation.replay import ALL, Limits, add_all  # noqa: E402
 from keyart.evaluation.reward_model import RewardModel  # noqa: E402
 from keyart.evaluation.targets import Overrides, PolicyTables, Targets  # noqa: E402
@@ -131,7 +140,7 @@ def work(task: tuple[int, int, int, tuple[str, ...], tuple[str, ...], bool]) -> 
     """Judge some blocks, one after the other."""
     worker, blocks, policies, behaviours, slices, pages = task
     plan = examination(policies, behaviours, slices, pages)
-    tables = plan.targets.stacked()
+    tables = Prepared.of(plan)
     made = [block(plan, worker * 1_000_000 + k) for k in range(min(blocks, DISTINCT))]
     judge_rows(plan, *made[0], tables)  # compiled before the clock starts
     done = Worked(0, 0.0, 0.0, 0.0, {})

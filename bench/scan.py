@@ -1,6 +1,6 @@
 """How fast a scan is against bare decoding, how it scales, and what memory it takes.
 
-    python bench/scan.py [speed] [scaling] [memory] [exactness] [katna]
+    python bench/scan.py [speed] [scaling] [memory] [exactness] [scenedetect] [katna]
 
 Ratios are of runs side by side: ffmpeg's before and after ours.
 """
@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 from films import FILM, MEDIA, copies, enlarged, looped
@@ -100,6 +101,32 @@ def exactness(spark) -> None:
     counts = {path.name: [whole[path.name][0], counted(path)] for path in films}
     equal = all(ours == theirs for ours, theirs in counts.values())
     record("scan_exactness", {"same_as_whole": same, "frames_and_ffprobes": counts, "counts_equal": equal})
+
+
+def scenedetect(spark) -> None:
+    """PySceneDetect's AdaptiveDetector against the whole scan, on one film of ten minutes and on one of an hour."""
+    if not find_spec("scenedetect"):
+        print("bench scenedetect: install PySceneDetect (pip install --no-deps scenedetect==0.7.2) beside keyart")
+        return
+    from scenedetect import AdaptiveDetector, SceneManager, open_video
+
+    figures = {}
+    for name, times in (("ten", 1), ("sixty", 6)):
+        film = looped(BUILD / name / f"{name}.mp4", times)
+        frames, seconds = scan(spark, [film], "scenedetect")
+        begin = time.perf_counter()
+        manager = SceneManager()
+        manager.auto_downscale = True
+        manager.add_detector(AdaptiveDetector())
+        manager.detect_scenes(open_video(str(film)))
+        theirs = time.perf_counter() - begin
+        figures[f"{name} minutes"] = {
+            "frames": frames,
+            "scan_seconds": round(seconds, 2),
+            "adaptive_detector_seconds": round(theirs, 2),
+            "adaptive_detector_to_scan": round(theirs / seconds, 2),
+        }
+    record("scenedetect", figures)
 
 
 def katna(spark) -> None:
@@ -257,7 +284,14 @@ if __name__ == "__main__":
     shutil.rmtree(MADE, ignore_errors=True)
     scan(session, [looped(BUILD / "warm" / "warm.mp4", 1, short())], "warm")  # the JIT's time is no scan's
     shutil.copytree(BUILD / "tables-warm", MADE)
-    benches = {"speed": speed, "scaling": scaling, "memory": memory, "exactness": exactness, "katna": katna}
+    benches = {
+        "speed": speed,
+        "scaling": scaling,
+        "memory": memory,
+        "exactness": exactness,
+        "scenedetect": scenedetect,
+        "katna": katna,
+    }
     for bench in sys.argv[1:] or benches:
         benches[bench](session)
     session.stop()

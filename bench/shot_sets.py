@@ -10,7 +10,8 @@ import numpy as np
 from shot_films import KINDS, compose, write_film
 from shot_material import LABELS, MEDIA, clips
 
-from keyart.video.decode import Segment, open_film
+from keyart.video.decode import open_film
+from keyart.video.exchange import Segment
 from keyart.video.segments import scan_segment
 
 __all__ = ["Labelled", "composed", "real", "score", "tally"]

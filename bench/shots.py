@@ -19,7 +19,7 @@ import numpy as np
 from results import ROOT, record
 from shot_sets import Labelled, composed, real, score, tally
 
-from keyart.video.decode import Segment
+from keyart.video.exchange import Segment
 from keyart.video.segments import scan_segment
 from keyart.video.shots import find_boundaries
 

@@ -17,7 +17,7 @@ def run(spark: SparkSession, settings: Settings) -> int:
     """Judge the policies' behaviours by the test decisions and write what is known."""
     tables = Tables(spark, settings.tables)
     plan = plan_evaluation(tables, Tracking(settings.tracking, settings.tables), settings)
-    found = evidence_of(tables, plan, settings.evaluate)
+    found = evidence_of(tables, plan, settings)
     rows = rows_of(tables, plan, found, settings)
     write_evaluations(tables, rows)
     print(summary(rows))

@@ -460,6 +460,13 @@ EXPERIMENTS = _fields(
     ("to_day?", DAY, "exclusive"),
 )
 
+EVALUATION_BLOCKS = _fields(
+    ("source", TEXT, "hash of all that the blocks were made from"),
+    ("kind", TEXT, "block: members with their decisions; else what was found in the log: about, sets, rates"),
+    ("block", TEXT, "its first member's code"),
+    ("payload", BYTES, "named arrays (keyart.learning.blocks), or JSON"),
+)
+
 EXPERIMENT_RESULTS = _fields(
     ("experiment_id", TEXT, ""),
     ("kind", TEXT, "control, primary, secondary, guardrail, segment, incrementality, novelty, trend, quantile, ..."),
@@ -491,7 +498,11 @@ EXPERIMENT_RESULTS = _fields(
 
 POLICY_MEASURES = _fields(
     ("policy_id", TEXT, ""),
-    ("behaviour", TEXT, "logged, uniform, region, user: what is judged; limits: what a limit of assign-artwork cost"),
+    (
+        "behaviour",
+        TEXT,
+        "logged, uniform, region, user: what is judged; limits and gate: what limits cost",
+    ),
     ("measure", TEXT, "look_entropy, abandonment, gini, ...; its meaning is in keyart.evaluation"),
     ("segment", TEXT, "*, dimension=value, or of a gap the dimension"),
     ("value", DOUBLE, ""),
@@ -558,6 +569,9 @@ TABLES: dict[str, TableSpec] = {
         "what is known about a policy",
         EVALUATIONS,
         ("evaluation_id", "target", "baseline", "estimator", "metric", "slice"),
+    ),
+    "evaluation_blocks": TableSpec(
+        "members' test decisions, coded, of the last evaluation", EVALUATION_BLOCKS, ("source", "kind", "block")
     ),
     "experiments": TableSpec("one test", EXPERIMENTS, ("experiment_id",)),
     "experiment_results": TableSpec(

@@ -1,15 +1,22 @@
-"""The only place that builds a SparkSession: local, on a cluster, over Spark Connect, or Databricks' own."""
+"""The only place that builds a SparkSession: local, on a cluster, over Spark Connect, or Databricks' own.
+
+And the only one that asks a session how far it is, which goes by other ways with Spark Connect than without.
+"""
 
 import os
 import sys
-from collections.abc import Mapping
+import threading
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
 
 from pyspark.sql import SparkSession
 
 from keyart.java import check_java
 from keyart.settings import SessionSettings
 
-__all__ = ["is_running", "open_session"]
+__all__ = ["following", "is_running", "open_session"]
 
 DELTA = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
@@ -79,6 +86,55 @@ def open_session(settings: SessionSettings) -> SparkSession:
 def is_running() -> bool:
     """Whether someone else started a session and so is the one to stop it."""
     return SparkSession.getActiveSession() is not None or bool(os.environ.get("DATABRICKS_RUNTIME_VERSION"))
+
+
+@contextmanager
+def following(spark: SparkSession, tasks: int, told: Callable[[int], None], seconds: float = 0.5) -> Iterator[None]:
+    """While the body runs one action: ``told`` hears how many tasks of its pass of ``tasks`` tasks are done.
+
+    It is called from another thread, with counts that grow; every so many ``seconds`` where Spark has to be asked.
+    """
+    best = 0
+
+    def count(stages: Iterable[tuple[int, int]]) -> None:
+        nonlocal best
+        done = max((completed for size, completed in stages if size == tasks), default=0)
+        if done > best:
+            best = done
+            told(done)
+
+    if type(spark).__module__.startswith("pyspark.sql.connect"):
+
+        def hear(stages: Iterable, **_: object) -> None:
+            count((stage.num_tasks, stage.num_completed_tasks) for stage in stages)
+
+        connect: Any = spark
+        connect.registerProgressHandler(hear)
+        try:
+            yield
+        finally:
+            connect.removeProgressHandler(hear)
+        return
+    context: Any = spark.sparkContext
+    group, over = f"keyart-{uuid.uuid4().hex}", threading.Event()
+    context.setJobGroup(group, "keyart")
+    asking = threading.Thread(target=lambda: _ask(context.statusTracker(), group, over, seconds, count), daemon=True)
+    asking.start()
+    try:
+        yield
+    finally:
+        over.set()
+        asking.join()
+        context.setLocalProperty("spark.jobGroup.id", None)
+        context.setLocalProperty("spark.job.description", None)
+
+
+def _ask(tracker, group: str, over: threading.Event, seconds: float, count: Callable) -> None:
+    """Ask for the stages of a group's jobs until it is over."""
+    while not over.wait(seconds):
+        jobs = [tracker.getJobInfo(job) for job in tracker.getJobIdsForGroup(group)]
+        stages = [tracker.getStageInfo(stage) for job in jobs if job for stage in job.stageIds]
+        count((stage.numTasks, stage.numCompletedTasks) for stage in stages if stage)
 
 
 def _configured(builder: SparkSession.Builder, options: Mapping[str, str]) -> SparkSession.Builder:

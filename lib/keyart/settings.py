@@ -61,6 +61,15 @@ class SessionSettings:
     """Of Spark's own log."""
     options: dict[str, str] = field(default_factory=dict)
     """Any further spark.* option."""
+    shared_folder: str = ""
+    """Folder that all machines see (a volume, NFS): catalogue arrays lie there while a pass runs and workers map them
+    into memory. Empty: a local session uses the machine's temporary folder, a cluster sends the arrays with its
+    tasks."""
+
+    def shared_folder_or_none(self) -> str | None:
+        """Where arrays are put, "" being the temporary folder; None where they have to travel."""
+        local = self.master.startswith("local") or self.remote.startswith("local")
+        return self.shared_folder if self.shared_folder or local else None
 
 
 @dataclass(frozen=True)
@@ -125,8 +134,9 @@ class ScanSettings:
     """Most frames kept of a film, shared out over its running time."""
     wave_films: Annotated[int, Range(1, 100_000)] = 64
     """Films that become visible together."""
-    wave_seconds: Annotated[float, Range(1, 86_400)] = 60.0
-    """Expected seconds of decoding whose segments land together; a scan that was killed goes on after the last."""
+    wave_seconds: Annotated[float, Range(0, 86_400)] = 60.0
+    """Expected seconds of decoding whose segments land together; a scan that was killed goes on after the last. 0 lands
+    as few at a time as keep all cores busy."""
     lost_share: Annotated[float, Range(0, 1)] = 0.5
     """The job's exit status is 1 where more than this share of the due frames was lost."""
     plan: bool = False
@@ -245,9 +255,10 @@ class EvaluateSettings:
     """Whether what a member saw on a day is also judged as a whole."""
     smallest_ess: Annotated[float, Range(1, 1e9)] = 200.0
     """Below this effective sample size nothing is claimed."""
-    smallest_takes: Annotated[float, Range(0, 1e9)] = 20.0
-    """Takes that the effective sample would hold at the log's rate; with fewer, nothing is said: 95% intervals of rare
-    outcomes would hold the truth in less than 93 of 100 logs."""
+    smallest_takes: Annotated[float, Range(0, 1e9)] = 15.0
+    """Takes of alike weight that would make an estimate as skewed as the log's weights do (at the rate of takes of the
+    days before the test); with fewer, nothing is said: 95% intervals would hold the truth in less than 93 of 100
+    logs."""
     claim_level: Annotated[float, Range(0.5, 0.9999)] = 0.99
     """A lift is claimed where its interval at this level lies above 0."""
     largest_no_overlap: Annotated[float, Range(0, 1)] = 0.1
@@ -354,9 +365,9 @@ class ResponsibilitySettings:
     shown at the 99% level. 100: no limit."""
     limits: dict[str, str] = field(default_factory=dict)
     """Measure of measure-policy: lowest and highest value allowed, as low..high, either may be empty. A policy outside
-    is named in the table policy_measures and in the cards."""
+    is not served (the newest one within its limits is, unless a policy is named), and the cards say so."""
     enforce: bool = False
-    """Whether measure-policy fails where a measure lies outside its limit, so that a pipeline stops there."""
+    """Whether measure-policy also fails where a measure lies outside its limit, so that a pipeline stops there."""
     niche_share: Annotated[float, Range(0.05, 0.95)] = 0.5
     """The titles with fewest takes that are called niche, as a share of all titles."""
 

@@ -33,6 +33,7 @@ class Tables:
         self.spark = spark
         # SQL knows delta.`path` by absolute paths and URLs only.
         self.root = (root if ":" in root else str(Path(root).absolute())).rstrip("/")
+        self._there: set[str] = set()
 
     def name(self, table: str) -> str:
         """How SQL calls the table: delta.`ROOT/table`, or catalog.schema.table."""
@@ -42,8 +43,10 @@ class Tables:
         return f"delta.`{self.root}/{table}`"
 
     def exists(self, table: str) -> bool:
-        """Whether the table was ever written."""
-        return self.version(table) is not None
+        """Whether the table was ever written; what was seen once is not asked for again."""
+        if table not in self._there and self.version(table) is not None:
+            self._there.add(table)
+        return table in self._there
 
     def version(self, table: str) -> int | None:
         """The newest Delta version, or None where there is no table."""

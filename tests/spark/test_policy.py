@@ -11,14 +11,14 @@ from pyspark.sql import functions as F
 
 from keyart import seeding
 from keyart.config import load
-from keyart.errors import ModelError, TableError
+from keyart.errors import LimitError, ModelError, TableError
 from keyart.evaluation.examination import SLICES
 from keyart.evaluation.spark import evaluate
 from keyart.learning.members import member_vectors
 from keyart.learning.predict import user_scores
 from keyart.policy.limits_spark import limits_for
 from keyart.policy.resolve import ArtworkResolver
-from keyart.policy.spark import choices, newest_policy, resolver
+from keyart.policy.spark import choices, newest_policy, resolver, serving_policy
 from keyart.schemas import TABLES
 from keyart.tables import Tables
 from keyart.tracking import ModelArrays, Tracking
@@ -452,6 +452,9 @@ def test_a_limit_is_obeyed_and_its_cost_is_said(assigned, capsys):
     costs = {
         row["measure"]: row["value"] for row in tables.read("policy_measures").where("policy_id = 'limited'").collect()
     }
+    # All of it was the looks' limit, and it is a share of the whole reward, of which gains are the smaller part.
+    assert 0 < costs["value_lost"] == costs["value_lost_by_most_same_look"] < costs["gain_lost"]
+    assert costs["value_lost_by_most_abandonment"] == 0
     assert 0.02 < costs["gain_lost"] == pytest.approx(1 - gain["limited"] / gain[first.policy_id], rel=1e-4)
     shown = choices(tables, tables.read("taste").where(F.col("as_of") == F.lit(T1)), "limited").toPandas()
     looks = {user: own.map(LOOK).value_counts() for user, own in shown.groupby("user_key")["user_artwork"]}
@@ -459,6 +462,43 @@ def test_a_limit_is_obeyed_and_its_cost_is_said(assigned, capsys):
     assert all(n <= max(0.4 * 3, defaults[u].get(look, 0)) for u, count in looks.items() for look, n in count.items())
     for name in ("region_assignments", "user_assignments", "policies", "policy_measures"):
         tables.delete(name, "policy_id = 'limited'")
+
+
+def test_a_policy_outside_its_limits_is_not_served(assigned, capsys):
+    tables, settings, _, _ = assigned
+    first, _ = newest_policy(tables)
+    settings = replace(settings, time=replace(settings.time, t0=T0, t1=T1, end=END))
+    bold = replace(settings, assign=replace(settings.assign, policy_id="bold", minimum_gain=9.0))
+    assert run("assign_artwork", tables, bold) == 0
+    every = replace(
+        settings, evaluate=replace(settings.evaluate, policy_id="all", slices=(), pages=False, replicates=0)
+    )
+    assert run("evaluate_policy", tables, every) == 0
+    limits = replace(settings.responsibility, policy_id="bold", limits={"gini": "..0.01"})
+    strict = replace(settings, responsibility=limits)
+    assert run("measure_policy", tables, strict) == 0
+    said = capsys.readouterr().out
+    assert "outside its limit: gini is" in said
+    assert f"policy bold is not served; {first.policy_id} is: by DR members miss" in said
+    assert newest_policy(tables)[0].policy_id == "bold"
+    assert serving_policy(tables).policy_id == first.policy_id
+    assert serving_policy(tables, "bold").policy_id == "bold"
+    lift = {
+        row["policy_id"]: row["lift"]
+        for row in tables.read("evaluations").where("estimator = 'dr' AND metric = 'reward' AND slice = '*'").collect()
+        if (row["target"], row["baseline"]) == ("served", "uniform")
+    }
+    gate = tables.read("policy_measures").where("behaviour = 'gate'").collect()
+    assert [row["measure"] for row in gate] == ["value_refused"]
+    assert gate[0]["value"] == pytest.approx((1 + lift["bold"]) / (1 + lift[first.policy_id]) - 1)
+    with pytest.raises(LimitError, match="outside 1 of its limits"):
+        run("measure_policy", tables, replace(strict, responsibility=replace(limits, enforce=True)))
+    # Without the limit it is served.
+    loose = replace(strict, responsibility=replace(limits, limits={}))
+    assert run("measure_policy", tables, loose) == 0
+    assert serving_policy(tables).policy_id == "bold"
+    for name in ("region_assignments", "user_assignments", "policies", "policy_measures", "evaluations"):
+        tables.delete(name, "policy_id = 'bold'")
 
 
 def test_artworks_that_mislead_are_withheld(assigned, spark):

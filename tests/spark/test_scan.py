@@ -3,6 +3,8 @@
 import hashlib
 import os
 import signal
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from keyart.video import landing_spark
 from keyart.video.spark import current
 
 pytestmark = pytest.mark.spark
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def write_film(path: Path, seeds: list[int], each: int = 30, options: dict[str, str] | None = None) -> None:
@@ -188,6 +191,57 @@ def test_a_scan_that_was_killed_goes_on_after_the_segments_that_landed(spark, ta
         (video,) = tables.read("videos").where(f"title_id = '{name}'").collect()
         own = sorted(row["pts"] for row in rows if row["video_id"] == video["video_id"])
         assert own == plain_pts(folder / f"{name}.mp4")
+
+
+def test_a_scan_whose_driver_is_killed_goes_on_at_its_segments(spark, tables, folder, web, tmp_path, capsys):
+    """SIGKILL of the keyart process once its first wave has landed and the second is under way."""
+    server = web(folder)
+    manifest = tmp_path / "films.csv"
+    manifest.write_text("title_id,name,uri\n" + "".join(f"{n},{n},{server.url}/{n}.mp4\n" for n in ("a", "b")))
+
+    def prepared(root: str) -> tuple[Tables, list[str]]:
+        options = [f"tables={root}", f"catalog.manifest={manifest}", "scan.segment_seconds=0.5", "scan.wave_seconds=0"]
+        assert ingest(spark, load(None, options)) == 0
+        return Tables(spark, root), options
+
+    def rescanned(options: list[str]) -> tuple[str, int]:
+        """What the scan says, and how many times a film was read; a small film is read whole at each opening."""
+        server.asked.clear()
+        capsys.readouterr()
+        assert scan(spark, load(None, options)) == 0
+        return capsys.readouterr().out, len(server.asked)
+
+    clean, options = prepared(f"{tables.root}-clean")
+    _, all_reads = rescanned(options)
+    killed, options = prepared(tables.root)
+    over, under_way = threading.Event(), threading.Event()
+    log = Path(killed.root) / "scan_segments" / "_delta_log"
+
+    def hang(port: int, begin: int) -> None:
+        if len(list(log.glob("0*.json"))) > 1:  # the table was made, and a wave appended
+            under_way.set()
+            over.wait(120)
+
+    server.trouble.update({"a.mp4": hang, "b.mp4": hang})
+    program = Path(sys.executable).parent / "keyart"
+    base = ["--config", str(ROOT / "conf" / "local.yaml"), "--set", "session.shuffle_partitions=2"]
+    command = [str(program), "scan-videos", *base, *(f"--set={option}" for option in options)]
+    scanning = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        assert under_way.wait(120), "the scan did not come to its second wave"
+        scanning.send_signal(signal.SIGKILL)
+        assert scanning.wait(30) == -signal.SIGKILL
+    finally:
+        over.set()
+        scanning.kill()
+    server.trouble.clear()
+    landed = killed.read("scan_segments")
+    segments, frames = landed.where("ended").count(), landed.groupBy().sum("frames").first()[0]
+    assert 0 < frames < 150 and killed.read("videos").where("current_scan_id IS NOT NULL").count() == 0
+    said, reads = rescanned(options)
+    assert f"150 frames, {frames} of them before an earlier run ended" in said
+    assert reads == all_reads - segments
+    assert all_rows(killed) == all_rows(clean)
 
 
 def test_films_that_kill_or_hang_their_decoder_cost_only_themselves(spark, tables, folder, web, tmp_path, capsys):

@@ -30,6 +30,7 @@ __all__ = [
     "dm",
     "dr",
     "effective_size",
+    "effective_takes",
     "importance_weights",
     "interval",
     "ips",
@@ -185,6 +186,17 @@ def effective_size(moments: Moments, layout: Layout, target: str, pages: bool = 
     first, second = ("pw", "pw2") if pages else ("w", "w2")
     squares = float(layout.unit(second, target) @ moments.sums)
     return float(layout.unit(first, target) @ moments.sums) ** 2 / squares if squares > 0 else 0.0
+
+
+def effective_takes(moments: Moments, layout: Layout, target: str, rate: float) -> float:
+    """Takes of alike weight that would make an estimate as skewed as these weights do: rate (sum w^2)^3 / (sum w^3)^2.
+
+    Of takes that come at ``rate`` whatever the weight, weighted sums have skewness sum w^3 / (rate^1/2 (sum w^2)^3/2),
+    and m takes of weight 1 have 1 / m^1/2. By Hall's expansion (1992, section 2.3) a 95% interval of m takes covers
+    about 0.25 / m less. It is at most rate x effective size, and 0 where nothing matched.
+    """
+    squares, cubes = (float(layout.unit(kind, target) @ moments.sums) for kind in ("w2", "w3"))
+    return rate * squares**3 / cubes**2 if cubes > 0 else 0.0
 
 
 def standard_error(functional: Functional, moments: Moments) -> float:

@@ -4,12 +4,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numba import njit
 
-from keyart.evaluation.replay import Found, Limits, LoggedDecisions, Part, judge
+from keyart.evaluation.book import Book
+from keyart.evaluation.quick import Quick
+from keyart.evaluation.replay import Found, Limits, LoggedDecisions
 from keyart.evaluation.reward_model import RewardModel
 from keyart.evaluation.targets import Overrides, Stacked, Targets
 
-__all__ = ["HISTORY", "SLICES", "CandidateSets", "Examination", "Members", "Rows", "judge_rows", "whole"]
+__all__ = ["HISTORY", "SLICES", "CandidateSets", "Examination", "Members", "Prepared", "Rows", "judge_rows", "whole"]
 
 CACHE = 300_000
 """Target probabilities written at a time: they should stay in the processor's cache until they are summed."""
@@ -31,10 +34,10 @@ class CandidateSets:
 
     def spread(self, sets: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Offsets, candidates and support of decisions with these sets (positions), laid end to end."""
-        size = np.diff(self.offsets)[sets]
-        offsets = np.concatenate([[0], np.cumsum(size)])
-        at = np.arange(offsets[-1]) + np.repeat(self.offsets[sets] - offsets[:-1], size)
-        return offsets, self.artworks[at], self.support[at]
+        offsets = np.concatenate([[0], np.cumsum(np.diff(self.offsets)[sets])])
+        candidates, support = np.empty(offsets[-1], dtype=np.int32), np.empty(offsets[-1], dtype=np.bool_)
+        _spread(sets, self.offsets, self.artworks, self.support, candidates, support)
+        return offsets, candidates, support
 
 
 @dataclass(frozen=True)
@@ -86,8 +89,24 @@ class Rows:
     outcome: np.ndarray  # (n, metrics)
 
 
-def judge_rows(plan: Examination, rows: Rows, members: Members, tables: Stacked) -> Found:
-    """Evidence by policy and slice; ``tables`` are the targets' own, stacked once a worker."""
+@dataclass(frozen=True)
+class Prepared:
+    """Tables that are made from an examination once, not for every block."""
+
+    stacked: Stacked
+    quick: Quick | None  # none where pages are looked at
+
+    @classmethod
+    def of(cls, plan: Examination) -> "Prepared":
+        """For all blocks."""
+        stacked, sets = plan.targets.stacked(), plan.sets
+        if plan.limits.extras:
+            return cls(stacked, None)
+        return cls(stacked, Quick.of(plan.targets, stacked, sets.title, sets.offsets, sets.artworks, sets.support))
+
+
+def judge_rows(plan: Examination, rows: Rows, members: Members, prepared: Prepared) -> Found:
+    """Evidence by policy and slice; every member has a decision."""
     offsets, candidates, support = plan.sets.spread(rows.sets)
     title = plan.sets.title[rows.sets]
     changes = (np.diff(rows.member, prepend=-1) != 0) | (np.diff(rows.day, prepend=rows.day[0]) != 0)
@@ -102,21 +121,6 @@ def judge_rows(plan: Examination, rows: Rows, members: Members, tables: Stacked)
         offsets=offsets,
         support=support,
     )
-    targets, most = len(plan.targets.frame.group), len(candidates) / len(title)
-
-    def parts() -> Iterator[Part]:
-        room = np.empty((0, targets), dtype=np.float32)
-        for part in whole(rows.member, max(1, int(CACHE / targets / most))):
-            member, region, own_title = rows.member[part], rows.region[part], title[part]
-            ends, can = log.cut(part)
-            here = candidates[offsets[part.start] : offsets[part.stop]]
-            q = plan.model.predict(members.fold[member], region, members.standard, member, ends, here)
-            room = room if len(room) >= len(here) else np.empty((2 * len(here), targets), dtype=np.float32)
-            pi = room[: len(here)]
-            kids = rows.kids[part]
-            plan.targets.fill(pi, tables, own_title, region, kids, member, ends, here, can, members.overrides)
-            yield part, pi, q
-
     slices: dict[str, tuple[np.ndarray, Sequence[str]]] = {
         "region": (rows.region, plan.regions),
         "device": (rows.device, rows.devices),
@@ -124,7 +128,47 @@ def judge_rows(plan: Examination, rows: Rows, members: Members, tables: Stacked)
         "title age": (_age(plan, title, rows.day), AGES),
         "history": (members.history[rows.member], HISTORY),
     }
-    return judge(log, parts(), plan.targets, {name: slices[name] for name in plan.slices}, plan.limits)
+    book = Book.open(log, plan.targets, {name: slices[name] for name in plan.slices}, plan.limits)
+    targets, most = len(plan.targets.frame.group), len(candidates) / len(title)
+    room = np.empty((0, targets), dtype=np.float32)
+    for part in whole(rows.member, max(1, int(CACHE / targets / most))):
+        here = candidates[offsets[part.start] : offsets[part.stop]]
+        q = _predicted(plan, rows, members, part, log.cut(part)[0], here)
+        left: slice | np.ndarray = part
+        if prepared.quick is not None:
+            left = book.add_quick(
+                prepared.quick, part, rows.sets, title, rows.region, rows.kids, here, q, members.overrides,
+                prepared.stacked,
+            )  # fmt: skip
+            if not len(left):
+                continue
+            here = plan.sets.spread(rows.sets[left])[1]
+            q = _predicted(plan, rows, members, left, log.cut(left)[0], here)
+        room = room if len(room) >= len(here) else np.empty((2 * len(here), targets), dtype=np.float32)
+        ends, can = log.cut(left)
+        plan.targets.fill(
+            room[: len(here)], prepared.stacked, title[left], rows.region[left], rows.kids[left], rows.member[left],
+            ends, here, can, members.overrides,
+        )  # fmt: skip
+        book.add(left, room[: len(here)], q)
+    return book.evidence(prepared.quick)
+
+
+def _predicted(
+    plan: Examination, rows: Rows, members: Members, at: slice | np.ndarray, offsets: np.ndarray, candidates: np.ndarray
+) -> np.ndarray:
+    member = rows.member[at]
+    return plan.model.predict(members.fold[member], rows.region[at], members.standard, member, offsets, candidates)
+
+
+@njit(cache=True, nogil=True)
+def _spread(sets, starts, artworks, support, candidates, can):
+    place = 0
+    for s in sets:
+        for j in range(starts[s], starts[s + 1]):
+            candidates[place] = artworks[j]
+            can[place] = support[j]
+            place += 1
 
 
 def whole(member: np.ndarray, size: int) -> Iterator[slice]:

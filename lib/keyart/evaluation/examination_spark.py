@@ -12,8 +12,18 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from keyart.errors import ConfigError, ModelError
+from keyart.evaluation.blocks_spark import remembered, source_of
 from keyart.evaluation.examination import SLICES, Examination
-from keyart.evaluation.log_spark import About, about, candidate_sets, fitted_rates, judged, raw_rates, raw_sets
+from keyart.evaluation.log_spark import (
+    About,
+    about,
+    candidate_sets,
+    fitted_rates,
+    judged,
+    raw_about,
+    raw_rates,
+    raw_sets,
+)
 from keyart.evaluation.replay import Limits
 from keyart.evaluation.reward_model import RewardModel
 from keyart.evaluation.targets import BEHAVIOURS, PolicyTables, Targets, policy_tables
@@ -46,6 +56,9 @@ class Evaluation:
     taste: DataFrame  # rows with vectors that the response model understands
     held_out: int
     reward_model: str
+    source: str  # of the blocks
+    has_blocks: bool
+    found: Mapping[str, list[Any]]  # in the log, to be kept with the blocks
 
 
 def plan_evaluation(tables: Tables, tracking: Tracking, settings: Settings) -> Evaluation:
@@ -60,31 +73,44 @@ def plan_evaluation(tables: Tables, tracking: Tracking, settings: Settings) -> E
                 "policy %s was made by an older response model; %s predicts here", policy.policy_id, response.version
             )
     decisions = tables.read("decisions")
-    windows = windows_of(decisions, settings.time)
-    known = about(decisions, windows)
+    windows, held_out = windows_of(decisions, settings.time), holdout_buckets(settings.time)
+    names = [policy.policy_id for policy in policies]
+    about_blocks = (names, windows, held_out, given.folds, given.seed, response.name, response.version)
+    source = source_of(tables, *about_blocks)
+    before = remembered(tables, source)
+    found: Mapping[str, list[Any]] = before or _searched(decisions, windows, given)
+    taste, lengths = _taste(tables, response, windows)
+    known = about(found["about"])
+    return Evaluation(
+        policies,
+        windows,
+        _examination(
+            tables, policies, response, known, found["sets"], found["rates"], lengths, given, settings.regions
+        ),
+        known,
+        taste,
+        held_out,
+        _said(response, given),
+        source,
+        before is not None,
+        found,
+    )
+
+
+def _searched(decisions: DataFrame, windows: Windows, settings: EvaluateSettings) -> dict[str, list[Any]]:
+    """What the log says before members are looked at: three aggregations, of the catalogue's size."""
     sets = raw_sets(judged(decisions, windows.t1, windows.end))
     if not sets:
         raise ModelError(
             f"no matured decision with a choice lies in [{windows.t1}, {windows.end}); ingest later logs or set time.t1"
         )
-    crossed = given.folds >= 2
-    rates = raw_rates(
-        judged(decisions, windows.t0, windows.end if crossed else windows.t1), folds_of(given), given.seed
-    )
+    end = windows.end if settings.folds >= 2 else windows.t1
+    rates = raw_rates(judged(decisions, windows.t0, end), folds_of(settings), settings.seed)
     if not rates:
         raise ModelError(
             f"no matured decision lies in [{windows.t0}, {windows.t1}): nothing says what titles are worth"
         )
-    taste, lengths = _taste(tables, response, windows)
-    return Evaluation(
-        policies,
-        windows,
-        _examination(tables, policies, response, known, sets, rates, lengths, given, settings.regions),
-        known,
-        taste,
-        holdout_buckets(settings.time),
-        _said(response, given),
-    )
+    return {"about": raw_about(decisions, windows), "sets": sets, "rates": rates}
 
 
 def _named(tables: Tables, settings: EvaluateSettings) -> list[str]:

@@ -14,6 +14,7 @@ from keyart.evaluation.estimators import (
     Moments,
     difference,
     effective_size,
+    effective_takes,
     interval,
     lift,
     mean_weight,
@@ -50,9 +51,15 @@ Estimator = Callable[..., Functional]
 
 
 def findings(
-    name: str, evidence: Evidence, settings: EvaluateSettings, smallest_cell: int, refusal: str | None = None
+    name: str,
+    evidence: Evidence,
+    settings: EvaluateSettings,
+    smallest_cell: int,
+    refusal: str | None = None,
+    rate: float | None = None,
 ) -> Iterator[dict[str, Any]]:
-    """One row a comparison, estimator and metric of a slice; ``refusal`` refuses all of them.
+    """One row a comparison, estimator and metric of a slice; ``refusal`` refuses all of them. ``rate`` as in
+    ``thin_overlap``.
 
     Where the evidence holds pages, also the page's outcome by the page estimators, as metrics ``page reward`` and
     ``page take``. The direct method claims nothing: its interval knows only the members, not the model's error. For it,
@@ -60,12 +67,12 @@ def findings(
     """
     known = set(evidence.layout.targets)
     for pair in (pair for pair in COMPARISONS if known.issuperset(pair)):
-        verdict = refusal or _verdict(evidence, pair, settings, smallest_cell)
+        verdict = refusal or _verdict(evidence, pair, settings, smallest_cell, rate)
         for estimator in REPORTED:
             for metric in LAYOUT.metrics:
                 yield _row(name, evidence, pair, estimator, metric, metric, ESTIMATORS[estimator], verdict, settings)
         if evidence.layout.extras:
-            verdict = verdict if verdict != "ok" else _page_verdict(evidence, pair, settings)
+            verdict = verdict if verdict != "ok" else _page_verdict(evidence, pair, settings, rate)
             for estimator, function in PAGE_ESTIMATORS.items():
                 for metric in LAYOUT.metrics:
                     yield _row(name, evidence, pair, estimator, metric, f"page {metric}", function, verdict, settings)
@@ -148,7 +155,9 @@ def _figures(
     return figures
 
 
-def _verdict(evidence: Evidence, targets: tuple[str, str], settings: EvaluateSettings, smallest_cell: int) -> str:
+def _verdict(
+    evidence: Evidence, targets: tuple[str, str], settings: EvaluateSettings, smallest_cell: int, rate: float | None
+) -> str:
     """ "ok", or the first reason why nothing can be said."""
     moments, layout = evidence.moments, evidence.layout
     if not evidence.seen:
@@ -162,19 +171,29 @@ def _verdict(evidence: Evidence, targets: tuple[str, str], settings: EvaluateSet
     if moments.members < smallest_cell:
         return f"too few members: {moments.members} of {smallest_cell} needed"
     for target in targets:
-        if refused := thin_overlap(
-            moments, layout, target, float(evidence.largest[layout.targets.index(target)]), settings
-        ):
+        largest = float(evidence.largest[layout.targets.index(target)])
+        if refused := thin_overlap(moments, layout, target, largest, settings, rate):
             return refused
     return "ok"
 
 
 def thin_overlap(
-    moments: Moments, layout: Layout, target: str, largest: float, settings: EvaluateSettings
+    moments: Moments,
+    layout: Layout,
+    target: str,
+    largest: float,
+    settings: EvaluateSettings,
+    rate: float | None = None,
 ) -> str | None:
     """Why the weights carry no estimate of this target, or None; ``largest`` is the largest weight.
 
-    Few takes with large weights make any estimate of a rare outcome: the layout's last metric is the take.
+    Few takes with large weights make any estimate of a rare outcome: the layout's last metric is the take. How many
+    takes there will be is told by ``rate``, takes a decision known before these decisions were made. A limit on the
+    takes that came would keep the logs in which there happened to be many, and their estimates would be too high.
+    Without
+    ``rate`` nothing better than the log's own is known: estimates of logs just above the limit are then too high by
+    about a quarter of their standard deviation. With it doubly robust estimates show no such bias; plain IPS, which
+    follows the weights that were drawn, keeps an eighth. Where the limits come from: docs/decisions/0006.
     """
     size = effective_size(moments, layout, target)
     if size < settings.smallest_ess:
@@ -182,19 +201,25 @@ def thin_overlap(
     weight = mean_weight(moments, layout, target)
     if abs(weight.value - 1) > SUSPECT * standard_error(weight, moments) + 1e-9:
         return f"weights for {target} average {weight.value:.3f}, not 1: the logged propensities are not those served"
-    # By the log's own rate, not by what the target's decisions brought: a limit on that would keep the lucky logs.
-    takes = float(layout.unit("r", layout.metrics[-1]) @ moments.sums)
+    takes = _takes(moments, layout, rate)
     share = largest / (takes + largest)
     if share > settings.largest_weight_share:
         limit = f"(at most {settings.largest_weight_share:.0%} allowed)"
         return f"one take of weight {largest:.1f} would be {share:.0%} of all that is known of {target} {limit}"
-    known = size * takes / float(layout.unit("n") @ moments.sums)
+    known = effective_takes(moments, layout, target, takes / float(layout.unit("n") @ moments.sums))
     if known < settings.smallest_takes:
         return f"too few takes that agree with {target}: about {known:.0f} of {settings.smallest_takes:.0f} needed"
     return None
 
 
-def _page_verdict(evidence: Evidence, targets: tuple[str, str], settings: EvaluateSettings) -> str:
+def _takes(moments: Moments, layout: Layout, rate: float | None) -> float:
+    """Takes that the decisions should bring; the layout's last metric is the take."""
+    if rate is None:
+        return float(layout.unit("r", layout.metrics[-1]) @ moments.sums)
+    return rate * float(layout.unit("n") @ moments.sums)
+
+
+def _page_verdict(evidence: Evidence, targets: tuple[str, str], settings: EvaluateSettings, rate: float | None) -> str:
     moments, layout = evidence.moments, evidence.layout
     for target in targets:
         size = effective_size(moments, layout, target, pages=True)
@@ -202,7 +227,7 @@ def _page_verdict(evidence: Evidence, targets: tuple[str, str], settings: Evalua
             needed = f"effective {size:.0f} of {settings.smallest_ess:.0f} needed"
             return f"too few pages that agree with {target}: {needed}"
         largest = float(evidence.largest_page[layout.targets.index(target)])
-        takes = float(layout.unit("r", layout.metrics[-1]) @ moments.sums)
+        takes = _takes(moments, layout, rate)
         share = largest / (takes + largest)
         if share > settings.largest_weight_share:
             return f"one take on the page of weight {largest:.1f} would be {share:.0%} of all that is known of {target}"

@@ -15,7 +15,18 @@ from keyart.evaluation.reward_model import cross_fitted_rates, response_rates
 from keyart.evaluation.targets import METRICS
 from keyart.feedback.windows import Windows
 
-__all__ = ["About", "about", "candidate_sets", "coded", "fitted_rates", "judged"]
+__all__ = [
+    "About",
+    "about",
+    "candidate_sets",
+    "coded",
+    "fitted_rates",
+    "judged",
+    "member_code",
+    "raw_about",
+    "raw_rates",
+    "raw_sets",
+]
 
 MOST_WEIGHT = 20.0
 """Of a decision in the rates, relative to an even draw."""
@@ -32,12 +43,13 @@ FALLBACK = f"NOT ({SINGLE}) AND NOT array_contains(candidate_set, artwork_id)"
 PINNED = f"NOT ({SINGLE}) AND array_contains(candidate_set, artwork_id) AND propensity >= 1"
 OUTSIDE = {"single": SINGLE, "pinned": PINNED, "fallback": FALLBACK}
 """Why nothing was drawn, as SQL conditions of which at most one holds."""
+DRAWN = f"NOT ({' OR '.join(f'({why})' for why in OUTSIDE.values())})"
 
 
 def judged(decisions: DataFrame, first: date, end: date) -> DataFrame:
     """Matured decisions of [first, end) that were drawn: more than one artwork, none pinned, what was served among the
     candidates."""
-    return decisions.where(_matured(first, end)).where(f"NOT ({' OR '.join(f'({why})' for why in OUTSIDE.values())})")
+    return decisions.where(_matured(first, end)).where(DRAWN)
 
 
 @dataclass(frozen=True)
@@ -47,6 +59,7 @@ class About:
     first_days: dict[str, date]  # of each title's first decision
     regions: tuple[str, ...]
     outside: dict[str, float | None]  # shares of the matured decisions of the test days, by why nothing was drawn
+    earlier_rate: float | None = None  # takes a drawn decision between t0 and t1
 
     @property
     def start(self) -> date:
@@ -54,30 +67,41 @@ class About:
         return min(self.first_days.values())
 
 
-def about(decisions: DataFrame, windows: Windows) -> About:
-    """One aggregation over all decisions, of the catalogue's size."""
+def raw_about(decisions: DataFrame, windows: Windows) -> list[Any]:
+    """By title: first day, regions, matured decisions of the test days and those of OUTSIDE, drawn decisions of the
+    days before and their takes; one aggregation."""
     inside = _matured(windows.t1, windows.end)
+    earlier = _matured(windows.t0, windows.t1) & F.expr(DRAWN)
     shares = [F.count_if(inside & F.expr(why)).alias(name) for name, why in OUTSIDE.items()]
-    rows = (
+    return (
         decisions.groupBy("title_id")
         .agg(
-            F.min("epoch").alias("first"),
+            F.min("epoch").cast("string").alias("first"),
             F.collect_set("region").alias("regions"),
             F.count_if(inside).alias("n"),
+            F.count_if(earlier).alias("earlier"),
+            F.sum(F.when(earlier, F.col("take")).otherwise(0)).cast("double").alias("earlier_takes"),
             *shares,
         )
         .collect()
     )
+
+
+def about(rows: Sequence[Any]) -> About:
+    """From ``raw_about``."""
     n = sum(row["n"] for row in rows)
     outside = {f"outside_{name}": sum(row[name] for row in rows) / n if n else None for name in OUTSIDE}
     regions = sorted({region for row in rows for region in row["regions"]})
-    return About({row["title_id"]: row["first"] for row in rows}, tuple(regions), outside)
+    earlier, takes = (sum(row[name] for row in rows) for name in ("earlier", "earlier_takes"))
+    first_days = {row["title_id"]: date.fromisoformat(row["first"]) for row in rows}
+    return About(first_days, tuple(regions), outside, takes / earlier if takes else None)
 
 
 def _set_hash() -> Column:
     """Of title, candidates and which of them could be shown: as many as the catalogue had, not one a decision."""
-    can = F.transform("candidate_propensities", lambda p: p > 0)
-    return F.xxhash64("title_id", "candidate_set", can)
+    some = F.xxhash64("title_id", "candidate_set", F.transform("candidate_propensities", lambda p: p > 0))
+    # Nearly all: a lambda an element is what takes time here.
+    return F.when(F.array_min("candidate_propensities") > 0, F.xxhash64("title_id", "candidate_set")).otherwise(some)
 
 
 def raw_sets(decisions: DataFrame) -> list[Any]:
@@ -145,21 +169,26 @@ def fitted_rates(
     return np.stack(fitted, axis=3)
 
 
+def member_code(seed: int) -> Column:
+    """A member as 64 bits: what blocks, folds and bootstrap know of them. Two of 10^8 members have the same with a
+    chance of 0.03%, and would count as one."""
+    return F.xxhash64(F.lit(f"bootstrap {seed}"), "user_key")
+
+
 def coded(decisions: DataFrame, folds: int, seed: int, held_out: int) -> DataFrame:
-    """What the pass needs of a decision: numbers, and the candidate set as its hash."""
+    """What blocks need of a decision: numbers, and the candidate set as its hash."""
     best = F.array_position("candidate_propensities", F.array_max("candidate_propensities")) - 1
     return decisions.select(
-        "user_key",
-        F.xxhash64(F.lit(f"bootstrap {seed}"), "user_key").alias("code"),
-        fold_of(folds, seed).alias("fold"),
+        member_code(seed).alias("code"),
+        fold_of(folds, seed).cast("byte").alias("fold"),
         (F.col("user_bucket") < held_out).alias("held"),
         "epoch",
         "region",
         "device",
         "kids",
         _set_hash().alias("set"),
-        (F.array_position("candidate_set", F.col("artwork_id")) - 1).cast("int").alias("slot"),
-        best.cast("int").alias("best"),
+        (F.array_position("candidate_set", F.col("artwork_id")) - 1).cast("short").alias("slot"),
+        best.cast("short").alias("best"),
         "propensity",
         F.col("reward").cast("double").alias("reward"),
         F.col("take").cast("double").alias("take"),

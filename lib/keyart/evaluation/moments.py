@@ -8,7 +8,7 @@ import numpy as np
 
 __all__ = ["BY_METRIC", "BY_TARGET", "Layout", "Moments", "member_sums"]
 
-BY_TARGET = ("w", "w2", "p")
+BY_TARGET = ("w", "w2", "p", "w3")
 BY_METRIC = ("wr", "cr", "q", "wd", "sd", "pr")
 PAGE_BY_TARGET = ("pw", "pw2")
 PAGE_BY_METRIC = ("pwr", "pir")
@@ -19,11 +19,11 @@ PLAN_BY_METRIC = ("ragree", "rdiffer", "w2r2")
 class Layout:
     """Which column of a row holds what, for some targets (behaviours) and metrics.
 
-    Columns are (kind, target, metric). Of a decision: n 1; r outcome; w weight; w2 its square; p target probability of
-    what was served; wr w x outcome; cr the same with w clipped; q expected prediction under the target; wd w x (outcome
-    - prediction of what was served); sd the same where w is at most the switch; pr p x outcome. With ``extras`` also of
-    a page (``slates``): pages 1; pw product of weights; pw2 its square; pwr pw x the page's outcome; pir the
-    pseudo-inverse weight x outcome; and of the plan (``precision``): size, ragree, rdiffer, w2r2.
+    Columns are (kind, target, metric). Of a decision: n 1; r outcome; w weight; w2 its square; w3 its cube; p target
+    probability of what was served; wr w x outcome; cr the same with w clipped; q expected prediction under the target;
+    wd w x (outcome - prediction of what was served); sd the same where w is at most the switch; pr p x outcome. With
+    ``extras`` also of a page (``slates``): pages 1; pw product of weights; pw2 its square; pwr pw x the page's outcome;
+    pir the pseudo-inverse weight x outcome; and of the plan (``precision``): size, ragree, rdiffer, w2r2.
     """
 
     targets: tuple[str, ...]
@@ -75,6 +75,7 @@ class Layout:
         for t in self.targets:
             w = np.asarray(weights[t], dtype=np.float64)
             columns["w", t], columns["w2", t], columns["p", t] = w, w**2, w * propensity
+            columns["w3", t] = w**3
             for m in self.metrics:
                 columns["wr", t, m] = w * rewards[m]
                 columns["cr", t, m] = np.minimum(w, clip) * rewards[m]

@@ -1,37 +1,40 @@
-"""Arrow tables of whole members as the compact arrays that an examination wants."""
+"""Arrow tables of whole members as the compact blocks that an examination reads."""
+
+from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from keyart.errors import ModelError
-from keyart.evaluation.examination import Examination, Members, Rows, judge_rows, whole
-from keyart.evaluation.replay import Found, add_all
+from keyart.evaluation.blocks import to_block
+from keyart.evaluation.examination import Examination, Members, Rows, whole
 from keyart.evaluation.targets import METRICS, Overrides
+from keyart.learning.blocks import Arrays
 from keyart.learning.members import member_vectors, standardised
 from keyart.policy.columns import codes, owners, per_text, vectors
 
-__all__ = ["examine"]
+__all__ = ["blocks_of"]
 
 PART = 65_536
-"""Decisions whose members' sums are held at a time."""
+"""Decisions of a block, about; their members' sums are held at a time."""
 
 Entries = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
-def examine(plan: Examination, table: pa.Table) -> Found:
-    """Evidence by policy and slice from the rows of whole members, sorted by user_key and day: decisions (with a
+def blocks_of(plan: Examination, table: pa.Table) -> Iterator[Arrays]:
+    """Blocks of whole members, of about PART decisions, from their rows sorted by ``code`` and day: decisions (with a
     ``set``), a member's vectors (with ``history``) and their overrides under each policy (with ``policy_id``).
 
     ModelError where a decision has a candidate set that was not there when the evaluation was planned.
     """
     decisions = table.filter(table.column("set").is_valid()).combine_chunks()
     if not decisions.num_rows:
-        return {}
-    keys = _one(decisions, "user_key").dictionary_encode()
-    member = np.asarray(keys.indices).astype(np.int64)
-    members = _members(plan, table, decisions, keys.dictionary, member)
-    tables, found = plan.targets.stacked(), {}  # type: ignore[var-annotated]
+        return
+    code = _numbers(decisions, "code")
+    changes = np.append(True, code[1:] != code[:-1])
+    starts, member = np.flatnonzero(changes), np.cumsum(changes) - 1
+    members = _members(plan, table, decisions, code[starts], starts)
     for part in whole(member, PART):
         first, last = int(member[part.start]), int(member[part.stop - 1]) + 1
         here = Members(
@@ -42,9 +45,7 @@ def examine(plan: Examination, table: pa.Table) -> Found:
             members.history[first:last],
             members.overrides.part(first, last),
         )
-        rows = _rows(plan, decisions.slice(part.start, part.stop - part.start), member[part] - first)
-        add_all(found, judge_rows(plan, rows, here, tables))
-    return found
+        yield to_block(_rows(plan, decisions.slice(part.start, part.stop - part.start), member[part] - first), here)
 
 
 def _rows(plan: Examination, table: pa.Table, member: np.ndarray) -> Rows:
@@ -68,8 +69,7 @@ def _rows(plan: Examination, table: pa.Table, member: np.ndarray) -> Rows:
     )
 
 
-def _members(plan: Examination, table: pa.Table, decisions: pa.Table, keys: pa.Array, member: np.ndarray) -> Members:
-    starts = np.flatnonzero(np.diff(member, prepend=-1))
+def _members(plan: Examination, table: pa.Table, decisions: pa.Table, keys: np.ndarray, starts: np.ndarray) -> Members:
     with_vectors = table.filter(table.column("history").is_valid())
     place = _places(with_vectors, keys)
     known, at = place >= 0, place[place >= 0]
@@ -89,7 +89,7 @@ def _members(plan: Examination, table: pa.Table, decisions: pa.Table, keys: pa.A
     own = table.filter(table.column("policy_id").is_valid())
     chosen = [own.filter(pc.equal(own.column("policy_id"), policy.policy_id)) for policy in plan.targets.policies]
     return Members(
-        _numbers(decisions, "code")[starts].view(np.uint64),
+        keys.view(np.uint64),
         _numbers(decisions, "fold")[starts],
         standard,
         segment,
@@ -98,7 +98,7 @@ def _members(plan: Examination, table: pa.Table, decisions: pa.Table, keys: pa.A
     )
 
 
-def _entries(plan: Examination, rows: pa.Table, keys: pa.Array) -> Entries:
+def _entries(plan: Examination, rows: pa.Table, keys: np.ndarray) -> Entries:
     """A policy's overrides as member, title, artwork, gain; what nobody knows any more is left out."""
     titles = _one(rows, "title_ids")
     member = _places(rows, keys)[owners(titles)]
@@ -109,8 +109,11 @@ def _entries(plan: Examination, rows: pa.Table, keys: pa.Array) -> Entries:
     return member[kept], title[kept], artwork[kept], gain[kept]
 
 
-def _places(rows: pa.Table, keys: pa.Array) -> np.ndarray:
-    return np.asarray(pc.fill_null(pc.index_in(_one(rows, "user_key"), keys), -1)).astype(np.int64)
+def _places(rows: pa.Table, keys: np.ndarray) -> np.ndarray:
+    """Of each row's member among the codes, which ascend; -1 for members without a decision."""
+    wanted = _numbers(rows, "code")
+    place = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+    return np.where(keys[place] == wanted, place, -1)
 
 
 def _one(table: pa.Table, name: str) -> pa.Array:

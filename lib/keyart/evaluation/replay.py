@@ -1,18 +1,16 @@
-"""Logged decisions against what each behaviour would have shown, down to moments over members, slice by slice."""
+"""What a log says of a policy: decisions as arrays in, evidence (moments over members) that adds up out."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 
-from keyart.evaluation.bootstrap import counts, replicates
 from keyart.evaluation.moments import Layout, Moments
-from keyart.evaluation.slates import add_pages
-from keyart.evaluation.sums import Frame, add_up, overlap
+from keyart.evaluation.sums import Frame
 from keyart.evaluation.targets import BEHAVIOURS, METRICS
 
-__all__ = ["ALL", "LAYOUT", "WHOLE", "Evidence", "Limits", "LoggedDecisions", "add_all", "judge"]
+__all__ = ["ALL", "LAYOUT", "WHOLE", "Columns", "Evidence", "Found", "Limits", "LoggedDecisions", "add_all"]
 
 LAYOUT = Layout(BEHAVIOURS, METRICS)
 """Of a slice."""
@@ -36,10 +34,14 @@ class LoggedDecisions:
     offsets: np.ndarray
     support: np.ndarray  # (pairs,) whether the log could show the candidate
 
-    def cut(self, part: slice) -> tuple[np.ndarray, np.ndarray]:
-        """Offsets, from 0, and support of some decisions."""
-        offsets = self.offsets[part.start : part.stop + 1]
-        return offsets - offsets[0], self.support[offsets[0] : offsets[-1]]
+    def cut(self, rows: slice | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Offsets, from 0, and support of some decisions: a piece of them, or places."""
+        if isinstance(rows, slice):
+            offsets = self.offsets[rows.start : rows.stop + 1]
+            return offsets - offsets[0], self.support[offsets[0] : offsets[-1]]
+        size = np.diff(self.offsets)[rows]
+        offsets = np.concatenate([[0], np.cumsum(size)])
+        return offsets, self.support[np.arange(offsets[-1]) + np.repeat(self.offsets[rows] - offsets[:-1], size)]
 
 
 @dataclass(frozen=True)
@@ -132,90 +134,3 @@ def add_all(total: Found, part: Mapping[tuple[int, str], Evidence]) -> Found:
     for key, evidence in part.items():
         total[key] = total[key] + evidence if key in total else evidence
     return total
-
-
-Part = tuple[slice, np.ndarray, np.ndarray]
-"""Decisions of whole members, their target probabilities (pairs, targets) and predictions (pairs, metrics)."""
-
-
-def judge(
-    log: LoggedDecisions,
-    parts: Iterable[Part],
-    targets: Columns,
-    slices: Mapping[str, tuple[np.ndarray, Sequence[str]]],
-    limits: Limits,
-) -> Found:
-    """Evidence by policy and slice; target probabilities are changed: scaled to what the log could show.
-
-    ``slices`` are codes (n,) and their values by dimension. A behaviour of which too little probability lies where the
-    log could show (``Limits.overlap``) cannot be judged from a decision; it is then left out for all behaviours of the
-    policy, so that these stay comparable, and counted.
-    """
-    frame, order = targets.frame, targets.order()
-    cell, first = _cells(log.member, [codes for codes, _ in slices.values()])
-    seen = np.bincount(cell, minlength=len(first)).astype(np.float64)
-    sums, largest = np.zeros((len(first), int(frame.starts[-1]))), np.zeros((len(first), len(frame.group)))
-    common = frame.common(len(first))
-    plain = Layout(targets.behaviours, METRICS)
-    whole = Layout(targets.behaviours, METRICS, limits.extras)
-    extras = np.zeros((len(order), len(log.codes), len(whole.names) - len(plain.names)))
-    pages = np.zeros(order.shape)
-    for part, pi, q in parts:
-        offsets, support = log.cut(part)
-        judged = overlap(offsets, support, pi, frame.group, len(order), limits.overlap)
-        slot, propensity, outcome = log.slot[part], log.propensity[part], log.outcome[part]
-        add_up(
-            cell[part], offsets, slot, propensity, outcome, q, pi, judged,
-            frame.group, frame.starts, frame.columns, limits.clip, limits.switch, sums, common, largest,
-        )  # fmt: skip
-        for g in range(len(order)) if limits.extras else ():
-            add_pages(
-                log.member[part], log.page[part], offsets, slot, log.best[part], propensity, outcome, pi,
-                judged[:, g], order[g], extras[g], pages[g],
-            )  # fmt: skip
-    frame.share_out(common, sums)
-    by_member = _regrouped(sums, log.member[first]) if slices else sums
-    drawn, found = counts(log.codes, limits.replicates), {}
-    columns = [slice(frame.starts[g], frame.starts[g + 1]) for g in range(len(order))]
-    for g, own in enumerate(columns):
-        rows = np.hstack([by_member[:, own], extras[g]])
-        weights = largest[:, order[g]].max(axis=0, initial=0.0)
-        found[g, ALL] = _evidence(whole, rows, weights, pages[g], replicates(drawn, rows), seen.sum())
-    for dimension, (codes, values) in slices.items():
-        key = log.member[first] * len(values) + codes[first]
-        by_group = np.argsort(key, kind="stable")
-        regrouped = _regrouped(sums[by_group], key[by_group])
-        value = key[by_group][np.flatnonzero(np.diff(key[by_group], prepend=-1))] % len(values)
-        for v in np.unique(value).tolist():
-            here = codes[first] == v
-            for g, own in enumerate(columns):
-                weights = largest[here][:, order[g]].max(axis=0, initial=0.0)
-                nothing = np.zeros(order.shape[1]), np.zeros((0, len(plain.names)))
-                rows = regrouped[value == v, own]
-                found[g, f"{dimension}={values[v]}"] = _evidence(plain, rows, weights, *nothing, seen[here].sum())
-    return found
-
-
-def _evidence(
-    layout: Layout, rows: np.ndarray, weights: np.ndarray, pages: np.ndarray, drawn: np.ndarray, seen: float
-) -> Evidence:
-    """Members none of whose decisions are judged have sums of 0 and do not count."""
-    moments = Moments(int((rows[:, 0] > 0).sum()), rows.sum(axis=0), rows.T @ rows)
-    return Evidence(layout, moments, weights, pages, drawn, float(seen), float(seen - moments.sums[0]))
-
-
-def _cells(member: np.ndarray, codes: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Each row's cell, the combination of member and slices, (n,), and the first row of each cell, by member."""
-    if not codes:
-        return member, np.flatnonzero(np.diff(member, prepend=-1))
-    key = member.astype(np.int64)
-    for code in codes:
-        key = key * (int(code.max(initial=0)) + 1) + code
-    _, first, cell = np.unique(key, return_index=True, return_inverse=True)
-    return cell, first
-
-
-def _regrouped(sums: np.ndarray, member: np.ndarray) -> np.ndarray:
-    """Sums of cells (cells, J) added up by member or other group, cells being ordered by it."""
-    starts = np.flatnonzero(np.diff(member, prepend=-1))
-    return np.add.reduceat(sums, starts, axis=0) if len(sums) else sums

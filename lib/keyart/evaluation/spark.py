@@ -1,7 +1,7 @@
-"""evaluate-policy: one pass over each member's test decisions, for all policies at once, down to a few sums.
+"""evaluate-policy: one pass over blocks of each member's test decisions, for all policies at once, down to a few sums.
 
-Decisions travel as numbers, members' vectors and overrides as one row each; workers turn whole members into moments,
-and nothing the size of the members reaches the driver.
+Catalogue-sized tables reach the workers once a machine, members' blocks are read where they lie, and nothing the size
+of the members reaches the driver.
 """
 
 import hashlib
@@ -11,81 +11,88 @@ from dataclasses import asdict
 from typing import Any
 
 import pyarrow as pa
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from keyart.evaluation.blocks import from_block
+from keyart.evaluation.blocks_spark import as_blocks, keep, kept
+from keyart.evaluation.examination import Examination, Prepared, judge_rows
 from keyart.evaluation.examination_spark import Evaluation, folds_of, plan_evaluation
 from keyart.evaluation.findings import findings, plans
-from keyart.evaluation.log_spark import coded, judged
+from keyart.evaluation.log_spark import judged
 from keyart.evaluation.moments import Layout
-from keyart.evaluation.reading import examine
 from keyart.evaluation.replay import ALL, Evidence, Found, add_all
 from keyart.evaluation.targets import METRICS
 from keyart.learning.blocks import pack, unpack
-from keyart.learning.blocks_spark import whole_members
+from keyart.learning.blocks_spark import read_blocks
 from keyart.schemas import TABLES
-from keyart.settings import EvaluateSettings, Settings
+from keyart.settings import Settings
+from keyart.sharing import shared
 from keyart.tables import Tables
 from keyart.tracking import Tracking
 
-__all__ = ["evaluate", "evidence_of", "plan_lines", "rows_of", "write_evaluations"]
+__all__ = ["evaluate", "evidence_from", "evidence_of", "plan_lines", "rows_of", "write_evaluations"]
 
 EVIDENCE = "policy int, slice string, block string, payload binary"
-ROWS = 500_000
-"""Rows that a worker holds at a time, about."""
 
 
 def evaluate(tables: Tables, tracking: Tracking, settings: Settings) -> list[dict[str, Any]]:
     """Rows of evaluations; ModelError where the test window has no decision to judge by."""
     plan = plan_evaluation(tables, tracking, settings)
-    return rows_of(tables, plan, evidence_of(tables, plan, settings.evaluate), settings)
+    return rows_of(tables, plan, evidence_of(tables, plan, settings), settings)
 
 
-def evidence_of(tables: Tables, plan: Evaluation, settings: EvaluateSettings) -> Found:
-    """Evidence by policy and slice ("*", dimension=value) of the test window; slices without decisions are absent."""
-    window = judged(tables.read("decisions"), plan.windows.t1, plan.windows.end)
-    decisions = coded(window, folds_of(settings), settings.seed, plan.held_out)
-    names = [policy.policy_id for policy in plan.policies]
-    own = tables.read("user_assignments").where(F.col("policy_id").isin(names))
-    rows = (
-        decisions.unionByName(
-            plan.taste.select("user_key", "factors", "genre_mix", "history"), allowMissingColumns=True
-        )
-        .unionByName(own.select("user_key", "policy_id", "title_ids", "artwork_ids", "gains"), allowMissingColumns=True)
-        .repartition("user_key")
-        .sortWithinPartitions("user_key", "epoch", "set", "slot", "policy_id")
-    )
-    examination = plan.examination
+def evidence_of(tables: Tables, plan: Evaluation, settings: Settings) -> Found:
+    """Evidence by policy and slice ("*", dimension=value) of the test window; slices without decisions are absent.
+
+    Blocks that are not there yet are made and kept.
+    """
+    folder, given = settings.session.shared_folder_or_none(), settings.evaluate
+    if not plan.has_blocks:
+        window = judged(tables.read("decisions"), plan.windows.t1, plan.windows.end)
+        names = [policy.policy_id for policy in plan.policies]
+        own = tables.read("user_assignments").where(F.col("policy_id").isin(names))
+        with shared(plan.examination, folder) as handle:
+            blocks = as_blocks(window, plan.taste, own, handle, folds_of(given), given.seed, plan.held_out)
+            keep(tables, plan.source, blocks, plan.found)
+    return evidence_from(kept(tables, plan.source), plan.examination, folder)
+
+
+def evidence_from(blocks: DataFrame, examination: Examination, folder: str | None) -> Found:
+    """One pass over blocks (block, payload); ``folder`` as ``sharing.shared`` wants it."""
     layout = Layout(examination.targets.behaviours, METRICS)
+    with shared((examination, Prepared.of(examination)), folder) as handle:
 
-    def worked(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        found: Found = {}
-        first = ""
-        for table in whole_members(batches, ROWS):
-            first = first or table.column("user_key")[0].as_py()
-            add_all(found, examine(examination, table))
-        yield from _as_rows(found, first)
+        def worked(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+            plan, prepared = handle.value()
+            found: Found = {}
+            first = ""
+            for name, block in read_blocks(batches):
+                first = first or name
+                add_all(found, judge_rows(plan, *from_block(block), prepared))
+            yield from _as_rows(found, first)
 
-    def summed(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        found: Found = {}
-        for batch in batches:
-            for row in batch.to_pylist():
-                add_all(found, {(row["policy"], row["slice"]): Evidence.of(layout, unpack(row["payload"]))})
-        yield from _as_rows(found, "")
+        def summed(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+            found: Found = {}
+            for batch in batches:
+                for row in batch.to_pylist():
+                    add_all(found, {(row["policy"], row["slice"]): Evidence.of(layout, unpack(row["payload"]))})
+            yield from _as_rows(found, "")
 
-    sums = (
-        rows.mapInArrow(worked, EVIDENCE)
-        .repartition("policy", "slice")
-        .sortWithinPartitions("policy", "slice", "block")
-        .mapInArrow(summed, EVIDENCE)
-        .collect()
-    )
+        sums = (
+            blocks.mapInArrow(worked, EVIDENCE)
+            .repartition("policy", "slice")
+            .sortWithinPartitions("policy", "slice", "block")
+            .mapInArrow(summed, EVIDENCE)
+            .collect()
+        )
     return {(row["policy"], row["slice"]): Evidence.of(layout, unpack(bytes(row["payload"]))) for row in sums}
 
 
 def rows_of(tables: Tables, plan: Evaluation, found: Found, settings: Settings) -> list[dict[str, Any]]:
     """Rows of the table evaluations from the evidence, policy by policy."""
     versions = {table: tables.version(table) for table in ("decisions", "region_assignments", "user_assignments")}
-    smallest, rows = settings.privacy.smallest_cell, []
+    smallest, rate, rows = settings.privacy.smallest_cell, plan.about.earlier_rate, []
     for place, policy in enumerate(plan.policies):
         refusal = None
         if policy.taste_as_of > plan.windows.t1:
@@ -101,7 +108,8 @@ def rows_of(tables: Tables, plan: Evaluation, found: Found, settings: Settings) 
         }
         for name in sorted(name for at, name in found if at == place):
             evidence = found[place, name]
-            rows += [{**always, **row} for row in findings(name, evidence, settings.evaluate, smallest, refusal)]
+            found_rows = findings(name, evidence, settings.evaluate, smallest, refusal, rate)
+            rows += [{**always, **row} for row in found_rows]
     return rows
 
 

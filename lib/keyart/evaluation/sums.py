@@ -99,7 +99,7 @@ def add_up(
     n, targets, metrics, groups = len(cell), pi.shape[1], reward.shape[1], judged.shape[1]
     expected = np.zeros((metrics, targets), dtype=pi.dtype)
     head = 1 + metrics
-    now = np.zeros(head + 3 + 6 * metrics)
+    now = np.zeros(head + 4 + 6 * metrics)
     begin = 1 if group[0] < 0 else 0
     now[0] = 1.0
     for i in range(n):
@@ -132,9 +132,10 @@ def add_up(
             into[at] += w
             into[at + 1] += w * w
             into[at + 2] += p
+            into[at + 3] += w * w * w
             low = min(w, clip)
             kept = w if w <= switch else 0.0
-            at += 3
+            at += 4
             for m in range(metrics):
                 r = reward[i, m]
                 miss = r - q[s, m]

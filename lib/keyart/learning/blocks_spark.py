@@ -10,7 +10,7 @@ from pyspark.sql import DataFrame
 from keyart.errors import ModelError
 from keyart.learning.blocks import Arrays, add, pack, unpack
 
-__all__ = ["blocks_of", "each_block", "sum_over"]
+__all__ = ["blocks_of", "each_block", "read_blocks", "sum_over", "whole_members"]
 
 SCHEMA = "block string, payload binary"
 ROWS = 1_000_000
@@ -38,8 +38,8 @@ def blocks_of(rows: DataFrame, order: list[str], build: Callable[[pa.Table], Arr
         blocks.unpersist()
 
 
-def whole_members(batches: Iterator[pa.RecordBatch], rows: int = ROWS) -> Iterator[pa.Table]:
-    """Tables of about ``rows`` rows that never part a member's; batches come sorted by user_key."""
+def whole_members(batches: Iterator[pa.RecordBatch], rows: int = ROWS, key: str = "user_key") -> Iterator[pa.Table]:
+    """Tables of about ``rows`` rows that never part a member's; batches come sorted by ``key``."""
     held: list[pa.RecordBatch] = []
     count = 0
     for batch in batches:
@@ -49,7 +49,7 @@ def whole_members(batches: Iterator[pa.RecordBatch], rows: int = ROWS) -> Iterat
         count += batch.num_rows
         if count >= rows:
             table = pa.Table.from_batches(held)
-            keys = table.column("user_key")
+            keys = table.column(key)
             cut = pc.index(keys, keys[-1]).as_py()
             if cut:
                 yield table.slice(0, cut).combine_chunks()

@@ -21,7 +21,7 @@ from keyart.policy.assignment import Overrides, Slate, best_of_title, build_slat
 from keyart.policy.columns import per_text, vectors
 from keyart.policy.exploration import EpsilonGreedy
 from keyart.policy.levels import Levels
-from keyart.policy.limiting import COSTS, Limits, cost_of, cost_rows, within_limits
+from keyart.policy.limiting import COSTS, Limits, cost_of, cost_rows, within_limits, worth_of
 from keyart.policy.limits import is_available
 from keyart.policy.limits_spark import limits_for, with_looks
 from keyart.policy.reasons import level_reasons, member_reasons
@@ -57,6 +57,7 @@ class Assignment:
     member_names: tuple[str, ...]
     models: str  # JSON for the policies table
     limits: Limits
+    free: Slate  # with the artworks that limits withhold, to say what these cost
 
 
 def plan_assignment(tables: Tables, tracking: Tracking, settings: Settings) -> Assignment:
@@ -70,8 +71,9 @@ def plan_assignment(tables: Tables, tracking: Tracking, settings: Settings) -> A
         tuple(row) for row in tables.read("artworks").where("active").select("artwork_id", "title_id", "rank").collect()
     ]
     limits = limits_for(tables, settings, artworks)
+    free = build_slate(artworks, about["artwork_ids"], response.model.arrays)
     artworks = [row for row in artworks if row[0] not in limits.withheld]
-    slate = build_slate(artworks, about["artwork_ids"], response.model.arrays)
+    slate = build_slate(artworks, about["artwork_ids"], response.model.arrays) if limits.withheld else free
     limits = with_looks(tables, limits, slate.artwork_ids)
     levels = Levels.of(about["cells"], settings.regions)
     version, as_of = str(about["taste_version"]), _newest_taste(tables, str(about["taste_version"]))
@@ -100,6 +102,7 @@ def plan_assignment(tables: Tables, tracking: Tracking, settings: Settings) -> A
         tuple(about["member_names"]),
         models,
         limits,
+        free,
     )
 
 
@@ -164,16 +167,25 @@ def user_assignments(members: DataFrame, plan: Assignment) -> DataFrame:
 
 
 def limit_costs(tables: Tables, members: DataFrame, plan: Assignment) -> list[dict[str, Any]]:
-    """What the limits took of the expected gain, as rows of policy_measures: a pass more, where limits are set."""
-    defaults = best_of_title(np.asarray(plan.slate.arrays["cell_mean"]), plan.slate)
+    """What each limit took of the expected reward, as rows of policy_measures: a pass more, where limits are set."""
+    defaults, free_defaults = (
+        best_of_title(np.asarray(slate.arrays["cell_mean"]), slate) for slate in (plan.slate, plan.free)
+    )
 
     def work(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        step = max(1, CELLS // len(plan.slate.artwork_ids))
+        step = max(1, CELLS // len(plan.free.artwork_ids))
         for batch in batches:
             for start in range(0, batch.num_rows, step):
                 part = batch.slice(start, step)
-                sums = cost_of(part.num_rows, *_found(plan, defaults, part)[1:])
-                yield pa.RecordBatch.from_pylist([sums])
+                members, cells = _members(plan, part)
+                before, after, scores = _found(plan, plan.slate, defaults, members, cells)
+                freely, _, all_scores = _found(plan, plan.free, free_defaults, members, cells)
+                worth = (
+                    worth_of(all_scores, free_defaults[cells], freely),
+                    worth_of(scores, defaults[cells], before),
+                    worth_of(scores, defaults[cells], after),
+                )
+                yield pa.RecordBatch.from_pylist([cost_of(part.num_rows, before, after, *worth)])
 
     rows = (
         members.where(~F.col("kids"))
@@ -256,20 +268,28 @@ def _level_rows(plan: Assignment, cell: int) -> pa.RecordBatch:
     return pa.RecordBatch.from_pydict({key: pa.array(values) for key, values in columns.items()})
 
 
-def _found(plan: Assignment, defaults: np.ndarray, batch: pa.RecordBatch) -> tuple[np.ndarray, Overrides, Overrides]:
-    """Members' vectors, and their overrides before and after the limits."""
+def _members(plan: Assignment, batch: pa.RecordBatch) -> tuple[np.ndarray, np.ndarray]:
+    """Members' vectors and the model's cell of each."""
     region, regions = per_text(batch.column("region"))
     cells = np.array([plan.levels.chain(name)[0] for name in regions], dtype=np.int64)[region]
     factors, mix = _matrix(batch, "factors"), _matrix(batch, "genre_mix")
-    members = member_vectors(factors, mix, np.asarray(batch.column("history")))
-    scores = user_scores(plan.slate.arrays, members, cells)
-    found = overrides(scores, defaults[cells], plan.slate, plan.policy.minimum_gain)
-    return members, found, within_limits(found, defaults[cells], plan.limits)
+    return member_vectors(factors, mix, np.asarray(batch.column("history"))), cells
+
+
+def _found(
+    plan: Assignment, slate: Slate, defaults: np.ndarray, members: np.ndarray, cells: np.ndarray
+) -> tuple[Overrides, Overrides, np.ndarray]:
+    """Members' overrides before and after the limit on looks (which knows the looks of the policy's own slate), and
+    their scores."""
+    scores = user_scores(slate.arrays, members, cells)
+    found = overrides(scores, defaults[cells], slate, plan.policy.minimum_gain)
+    return found, within_limits(found, defaults[cells], plan.limits) if slate is plan.slate else found, scores
 
 
 def _member_rows(plan: Assignment, defaults: np.ndarray, batch: pa.RecordBatch) -> pa.RecordBatch:
     slate = plan.slate
-    members, _, found = _found(plan, defaults, batch)
+    members, cells = _members(plan, batch)
+    _, found, _ = _found(plan, slate, defaults, members, cells)
     reasons = member_reasons(slate.arrays, members, found, plan.feature_names, plan.member_names)
     rows, counts = np.unique(found.member, return_counts=True)
     offsets = pa.array(np.concatenate([[0], np.cumsum(counts)]), pa.int32())

@@ -15,7 +15,15 @@ from keyart.policy.resolve import ArtworkResolver, Override
 from keyart.policy.specification import Policy
 from keyart.tables import Tables
 
-__all__ = ["choices", "greedy_choices", "newest_policy", "override_lookup", "resolver"]
+__all__ = [
+    "choices",
+    "greedy_choices",
+    "newest_policy",
+    "override_lookup",
+    "refused_policies",
+    "resolver",
+    "serving_policy",
+]
 
 
 def newest_policy(tables: Tables, policy_id: str = "") -> tuple[Policy, Mapping[str, Any]]:
@@ -31,9 +39,40 @@ def newest_policy(tables: Tables, policy_id: str = "") -> tuple[Policy, Mapping[
     return Policy.parse(row["policy_id"], row["spec"], row["salt"]), row.asDict()
 
 
+def refused_policies(tables: Tables) -> set[str]:
+    """Policies of which measure-policy found something outside the configured limits."""
+    outside = (
+        tables.read_or_empty("policy_measures")
+        .where("NOT within")
+        .where("behaviour = 'user' OR measure = 'representation'")
+    )
+    return {row[0] for row in outside.select("policy_id").distinct().collect()}
+
+
+def serving_policy(tables: Tables, policy_id: str = "") -> Policy:
+    """What may be served: the named policy, else the newest that is within its limits.
+
+    ModelError where there is none, or none that limits allow.
+    """
+    if policy_id:
+        return newest_policy(tables, policy_id)[0]
+    refused = refused_policies(tables)
+    rows = tables.read_or_empty("policies").where(~F.col("policy_id").isin(*refused)) if refused else None
+    if rows is None:
+        return newest_policy(tables)[0]
+    row = rows.orderBy(F.desc("created_at"), "policy_id").first()
+    if row is None:
+        raise ModelError(
+            f"every policy is outside its limits ({', '.join(sorted(refused))}): mend responsibility.limits or what "
+            "they speak of, or name a policy that is to be served all the same"
+        )
+    return Policy.parse(row["policy_id"], row["spec"], row["salt"])
+
+
 def resolver(tables: Tables, policy_id: str = "") -> ArtworkResolver:
-    """A resolver for a policy (the newest) as things are now: withdrawn artworks, rights, members' overrides."""
-    policy, _ = newest_policy(tables, policy_id)
+    """A resolver for a policy (the newest within its limits) as things are now: withdrawn artworks, rights, members'
+    overrides."""
+    policy = serving_policy(tables, policy_id)
     rows = tables.read("region_assignments").where(F.col("policy_id") == policy.policy_id).collect()
     gone = {row[0] for row in tables.read("artworks").where(~F.col("active")).select("artwork_id").collect()}
     titles = {
@@ -74,7 +113,7 @@ def choices(tables: Tables, members: DataFrame, policy_id: str = "") -> DataFram
     Columns user_key, title_id, global_artwork, region_artwork, user_artwork; a title that may not be shown in the
     member's region has its parent's or the world's default there.
     """
-    policy, _ = newest_policy(tables, policy_id)
+    policy = serving_policy(tables, policy_id)
     greedy = greedy_choices(tables, policy)
     own = tables.read("user_assignments").where(F.col("policy_id") == policy.policy_id)
     schema = "user_key string, title_id string, global_artwork string, region_artwork string, user_artwork string"

@@ -65,7 +65,7 @@ def policy_card(facts: Facts) -> str:
     policy, spec = facts.policy, _json(facts.policy["spec"])
     limits = [str(limit) for limit in spec.get("limits", ())]
     limits += [f"{row['measure']} {row['limit']}: {_kept(row)}" for row in _own(facts) if row["limit"]]
-    costs = [row for row in facts.measures if row["behaviour"] == "limits"]
+    costs = [row for row in facts.measures if row["behaviour"] in ("limits", "gate")]
     return _page(
         f"Policy {policy['policy_id']}",
         [

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from keyart.video.shots import Boundary
-from keyart.video.signals import SIGNALS
+from keyart.video.exchange import SIGNALS, Boundary
 
 __all__ = ["Shot", "choose_candidates", "film_bars", "frame_quality", "lay_out_shots"]
 

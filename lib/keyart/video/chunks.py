@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from keyart.video.shots import Boundary, find_boundaries
+from keyart.video.exchange import Boundary
 
 __all__ = ["CHUNK", "MARGIN", "chunk_borders", "chunk_boundaries", "joined"]
 
@@ -32,6 +32,8 @@ def chunk_boundaries(thumbs: np.ndarray, first: int, begin: int, end: int, rate:
 
     ``rate`` is frames per second.
     """
+    from keyart.video.shots import find_boundaries  # what is compiled stays out of workers, which only lay chunks out
+
     found = (Boundary(first + boundary.frame, boundary.kind) for boundary in find_boundaries(thumbs, rate))
     return [boundary for boundary in found if begin <= boundary.frame < end]
 

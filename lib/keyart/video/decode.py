@@ -21,10 +21,11 @@ from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from keyart.errors import VideoError
+from keyart.video.exchange import Segment
 from keyart.video.sources import BLOCK, one_line, open_source
 
 __all__ = [
-    "Frame", "Loss", "Segment", "decode_segment", "demux", "frame_rate", "open_film", "planes", "rotation_of",
+    "Frame", "Loss", "decode_segment", "demux", "frame_rate", "open_film", "planes", "rotation_of",
     "seek_keyframe",
 ]  # fmt: skip
 
@@ -32,29 +33,6 @@ PLANAR = re.compile(r"yuvj?4(20|22|44|40|11)p(?P<bits>10|12)?(le)?")
 """Pixel formats whose planes are read as they lie; anything else is converted to yuv420p first."""
 
 av.logging.set_level(av.logging.ERROR)  # the decoder's own words are the reason of a loss; see _complaint
-
-
-@dataclass(frozen=True)
-class Segment:
-    """A stretch of a film that one task decodes: the frames from its keyframe up to, not including, the next one's.
-
-    The first has no beginning and the last no end, so that what a container hides before its first keyframe or behind
-    its last is counted too.
-    """
-
-    index: int
-    start_pts: int | None
-    """pts of the keyframe decoding starts at; None for the film's beginning."""
-    end_pts: int | None
-    """pts of the next segment's keyframe; None for the film's end."""
-    packets: int
-    """Frames that the plan expects: how many are lost where none comes out; 0 where it does not know."""
-    repair: bool = False
-    """pts are missing or doubled: they are made to ascend, which needs the film from its beginning."""
-
-    def owns(self, pts: int) -> bool:
-        """Whether the frame's row belongs to this segment."""
-        return (self.start_pts is None or pts >= self.start_pts) and (self.end_pts is None or pts < self.end_pts)
 
 
 @dataclass

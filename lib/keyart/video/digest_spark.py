@@ -13,11 +13,11 @@ from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
 from keyart.settings import ScanSettings
-from keyart.video.chunks import MARGIN, chunk_borders, chunk_boundaries, joined
+from keyart.video.child import own_child
+from keyart.video.chunks import MARGIN, chunk_borders, joined
+from keyart.video.exchange import THUMB, Boundary
 from keyart.video.films import digest_film
 from keyart.video.rows_spark import FILM, arrow_lists, batch, lists, names, rows, unpacked_part
-from keyart.video.shots import Boundary
-from keyart.video.signals import THUMB
 
 __all__ = ["boundaries_of", "chunk_pieces", "digested"]
 
@@ -42,13 +42,20 @@ LISTS = {"shots": SHOT, "picks": PICK, "found": FOUND}
 DIGESTS = ", ".join([HEAD, *(f"{name} {lists(flat)}" for name, flat in LISTS.items())])
 
 
-def boundaries_of(parts: DataFrame, landed: Sequence[Row], ticks: Mapping[str, float], tasks: int) -> DataFrame:
+def boundaries_of(
+    parts: DataFrame, landed: Sequence[Row], ticks: Mapping[str, float], settings: ScanSettings, tasks: int
+) -> DataFrame:
     """Shot boundaries, one row each, from parts with their thumbnails.
 
     ``landed`` are the sizes of all parts (scan_id, video_id, segment, part, frames, first_pts, last_pts), ``ticks``
     seconds per pts by video_id. Each chunk's row of a part carries only the thumbnails that the chunk looks at.
     """
     pieces = parts.sparkSession.createDataFrame(chunk_pieces(landed, ticks), PIECES)
+    timeout = settings.timeout_seconds
+
+    def find(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        return _chunks(batches, timeout)
+
     cut = F.expr(f"substring(thumbs, int(skip * {PIXELS}) + 1, int(taken * {PIXELS}))").alias("thumbs")
     return (
         parts.select(*KEY, "segment", "part", "thumbs")
@@ -56,7 +63,7 @@ def boundaries_of(parts: DataFrame, landed: Sequence[Row], ticks: Mapping[str, f
         .select(*KEY, "begin", "end", "low", "rate", cut)
         .repartition(tasks, "video_id", "begin")
         .sortWithinPartitions(*KEY, "begin", "low")
-        .mapInArrow(_chunks, BOUNDARIES)
+        .mapInArrow(find, BOUNDARIES)
     )
 
 
@@ -79,12 +86,13 @@ def chunk_pieces(landed: Sequence[Row], ticks: Mapping[str, float]) -> list[tupl
     return pieces
 
 
-def _chunks(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def _chunks(batches: Iterator[pa.RecordBatch], timeout: float) -> Iterator[pa.RecordBatch]:
     for key, pieces in groupby(rows(batches), key=lambda row: (*(row[name] for name in KEY), row["begin"])):
         found = list(pieces)
         thumbs = np.concatenate([np.frombuffer(row["thumbs"], np.uint8) for row in found])
         thumbs = thumbs.reshape(-1, THUMB[1], THUMB[0])
-        chunk = chunk_boundaries(thumbs, found[0]["low"], found[0]["begin"], found[0]["end"], found[0]["rate"])
+        place = (found[0][name] for name in ("low", "begin", "end", "rate"))
+        chunk = own_child().call("keyart.video.chunks:chunk_boundaries", thumbs, *place, timeout=timeout)
         head = dict(zip(KEY, key, strict=False))
         if chunk:
             yield batch(BOUNDARIES, [head | {"frame": boundary.frame, "kind": boundary.kind} for boundary in chunk])

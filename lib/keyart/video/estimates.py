@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from keyart.errors import VideoError
-from keyart.video.decode import Segment
+from keyart.video.exchange import Segment
 from keyart.video.segments import scan_parts
 
 __all__ = ["Speed", "expected_frames", "measured_speed", "seconds_of"]

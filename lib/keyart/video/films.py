@@ -6,9 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from keyart.video.candidates import choose_candidates, film_bars, frame_quality, lay_out_shots
-from keyart.video.pictures import Pick
-from keyart.video.shots import Boundary
-from keyart.video.signals import SIGNALS
+from keyart.video.exchange import SIGNALS, Boundary, Pick
 
 __all__ = ["FoundCandidate", "FoundShot", "digest_film"]
 

@@ -26,7 +26,7 @@ SCALE = MOTION + 3
 RAW = SCALE + 1
 """Length of a raw row."""
 
-ROWS = 90
+ROWS = 60
 """Texture is summed on about so many rows of the plane, evenly spread: more change the sums by less than noise does."""
 BINS = 36
 """Hue is told from sectors of 10 degrees; the best three neighbours are the dominant hue."""

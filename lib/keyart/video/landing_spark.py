@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from pyspark.sql import Row
 
+from keyart.session import following
 from keyart.settings import ScanSettings
 from keyart.tables import Tables
 from keyart.video.estimates import seconds_of
@@ -37,8 +38,8 @@ def land_films(
     Returned are the sizes of all parts that landed and how their segments ended (``SIZES`` of ``scan_segments``), and
     rows of what could not be planned, with the reason.
 
-    ``landed`` is told the expected frames of each wave, and of what an earlier run had landed. Films whose frames
-    contradict their plan are decoded again whole, with repaired pts.
+    ``landed`` is told expected frames: of what an earlier run had landed, and of each wave as its tasks end. Films
+    whose frames contradict their plan are decoded again whole, with repaired pts.
     """
     known = {row["video_id"]: row for row in films}
     rows, failures = _plan(tables, settings, films, scans)
@@ -112,9 +113,23 @@ def _decode(
     tasks = tasks_of(tables)
     for wave in _waves(due, known, settings.wave_seconds, tasks):
         frame = tables.spark.createDataFrame([tuple(row) for row in wave], SEGMENTS)
-        spread = frame.repartition(min(len(wave), max(tasks, len(wave) // SEGMENTS_A_TASK)))
-        tables.append("scan_segments", spread.transform(decoded, settings))
-        landed(sum(row["packets"] for row in wave), False)
+        pieces = min(len(wave), max(tasks, len(wave) // SEGMENTS_A_TASK))
+        telling = _Telling(sum(row["packets"] for row in wave), pieces, landed)
+        with following(tables.spark, pieces, telling.done):
+            tables.append("scan_segments", frame.repartition(pieces).transform(decoded, settings))
+        telling.done(pieces)
+
+
+class _Telling:
+    """Tells a wave's frames as its tasks are done; segments are alike, so each task is taken for its even share."""
+
+    def __init__(self, frames: int, tasks: int, landed: Callable[[int, bool], None]) -> None:
+        self._frames, self._tasks, self._landed, self._told = frames, tasks, landed, 0
+
+    def done(self, tasks: int) -> None:
+        now = self._frames * tasks // self._tasks
+        self._landed(now - self._told, False)
+        self._told = now
 
 
 def _waves(due: Sequence[Row], known: dict[str, Row], seconds: float, tasks: int) -> Iterator[Sequence[Row]]:

@@ -5,7 +5,6 @@ That is: in sRGB (high dynamic range brought down), deinterlaced, with square pi
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from itertools import groupby
 
@@ -15,32 +14,11 @@ import numpy as np
 from av.filter import Graph
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
-from keyart.video.decode import Segment, decode_segment, open_film
+from keyart.video.decode import decode_segment, open_film
+from keyart.video.exchange import Pick, Picture, Segment
 from keyart.video.tone import is_wide, tone_mapped
 
-__all__ = ["Pick", "Picture", "deinterlaced", "encode_frame", "fetch_pictures"]
-
-
-@dataclass(frozen=True)
-class Pick:
-    """A frame to fetch."""
-
-    pts: int
-    key_pts: int | None
-    """pts of the keyframe from which it can be decoded; None: from the film's beginning."""
-    bar_top: float
-    """Share of the height to cut off at top and bottom."""
-    bar_left: float
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A fetched frame, encoded."""
-
-    pts: int
-    content: bytes
-    width: int
-    height: int
+__all__ = ["deinterlaced", "encode_frame", "fetch_pictures"]
 
 
 def fetch_pictures(

@@ -15,7 +15,8 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from keyart.errors import VideoError
-from keyart.video.decode import Loss, Segment, demux, frame_rate, open_film, seek_keyframe
+from keyart.video.decode import Loss, demux, frame_rate, open_film, seek_keyframe
+from keyart.video.exchange import Segment
 
 __all__ = ["Plan", "plan_film", "plan_segments"]
 

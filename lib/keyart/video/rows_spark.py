@@ -5,8 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pyarrow as pa
 
-from keyart.video.segments import Part
-from keyart.video.signals import SIGNALS, THUMB
+from keyart.video.exchange import SIGNALS, THUMB, Part
 
 __all__ = ["FILM", "arrow_lists", "batch", "lists", "names", "packed", "rows", "unpacked_part"]
 

@@ -4,8 +4,7 @@ from collections.abc import Generator
 
 from keyart.errors import VideoError
 from keyart.video.child import Child, ChildDied
-from keyart.video.decode import Segment
-from keyart.video.segments import PART, Outcome, Part
+from keyart.video.exchange import PART, Outcome, Part, Segment
 
 __all__ = ["scan_supervised"]
 

@@ -1,48 +1,17 @@
 """Scan one segment of a film: every frame's signals and thumbnail, in one pass of decoding, part by part."""
 
 from collections.abc import Callable, Collection, Generator
-from dataclasses import dataclass, fields
+from dataclasses import fields
 
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from keyart.errors import VideoError
-from keyart.video.decode import Frame, Loss, Segment, decode_segment, open_film, planes
-from keyart.video.signals import MOTION, RAW, THUMB, SignalReader, finish
+from keyart.video.decode import Frame, Loss, decode_segment, open_film, planes
+from keyart.video.exchange import PART, THUMB, Outcome, Part, Segment
+from keyart.video.signals import MOTION, RAW, SignalReader, finish
 
-__all__ = ["PART", "Outcome", "Part", "scan_parts", "scan_segment"]
-
-PART = 1024
-"""Frames that leave the decoder together: memory does not grow with a segment's length."""
-
-
-@dataclass(frozen=True)
-class Part:
-    """What some frames of a segment showed; arrays have one row a frame, in presentation order."""
-
-    pts: np.ndarray
-    keyframe: np.ndarray
-    damaged: np.ndarray
-    signals: np.ndarray
-    """(n, 16) float64 in the order of ``signals.SIGNALS``."""
-    thumbs: np.ndarray
-    """(n, 27, 48) uint8 luma."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How the scan of a segment ended."""
-
-    seen: int
-    """Frames that should have come out."""
-    lost: int
-    """Frames that should have come out and did not."""
-    damaged: int
-    """Frames that came out with errors."""
-    irregular: bool
-    """The frames contradict the plan: the film has to be read whole."""
-    reason: str
-    """Why frames were lost or damaged; empty where none was."""
+__all__ = ["scan_parts", "scan_segment"]
 
 
 def scan_parts(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from keyart.video.shot_kernels import pair_matches
+from keyart.video.shot_kernels import neighbour_products, pair_matches
 from keyart.video.shot_views import FLOOR, Views
 
 __all__ = ["BLEND_FEATURES", "Windows", "blend_windows"]
@@ -17,6 +17,8 @@ HALF_WINDOWS = (3, 4, 5, 6, 7, 8, 10, 12, 14, 17)
 """Half lengths in frames (of at most about 30 a second) of the windows in which a blend is looked for."""
 LONG_HALF_WINDOWS = (10, 12, 14, 17)
 """The same in every other frame."""
+BLOCK = 256
+"""Frames whose thumbnails are widened to larger numbers together: memory, not speed."""
 FAR_LAGS = (12, 30)
 """Frames past the window's ends at which a scene is looked for that an explosion or a title hid."""
 
@@ -155,21 +157,16 @@ def _blend_fit(
 
 def _gradient_energy(thumbs: np.ndarray) -> np.ndarray:
     """Mean squared gradient of each thumbnail."""
-    across, down = (np.diff(thumbs.astype(np.int16), axis=axis).astype(np.float32) for axis in (2, 1))
-    return (across**2).mean(axis=(1, 2)) + (down**2).mean(axis=(1, 2))
+    energy = np.empty(len(thumbs), np.float32)
+    for begin in range(0, len(thumbs), BLOCK):
+        block = thumbs[begin : begin + BLOCK].astype(np.int16)
+        across, down = (np.diff(block, axis=axis).astype(np.float32) for axis in (2, 1))
+        energy[begin : begin + BLOCK] = (across**2).mean(axis=(1, 2)) + (down**2).mean(axis=(1, 2))
+    return energy
 
 
-def _neighbour_products(thumbs: np.ndarray, reach: int, stretch: int = 128) -> tuple[np.ndarray, np.ndarray]:
+def _neighbour_products(thumbs: np.ndarray, reach: int) -> tuple[np.ndarray, np.ndarray]:
     """Mean products (n, reach) of every frame with itself and the next ones, 0 past the end; and means; about 128."""
-    n = len(thumbs)
     # Of single precision, about the middle grey: differences of products must not drown.
-    centred = thumbs.reshape(n, -1).astype(np.float32) - 128
-    products = np.zeros((n, reach))
-    for begin in range(0, n, stretch):
-        block = centred[begin : begin + stretch + reach]
-        here = min(stretch, n - begin)
-        table = block[:here] @ block.T / centred.shape[1]
-        for k in range(reach):
-            line = np.diagonal(table, k)
-            products[begin : begin + min(here, len(line)), k] = line[:here]
-    return products, centred.mean(axis=1, dtype=np.float64)
+    centred = thumbs.reshape(len(thumbs), -1).astype(np.float32) - 128
+    return neighbour_products(centred, reach), centred.mean(axis=1, dtype=np.float64)

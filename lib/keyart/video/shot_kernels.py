@@ -5,7 +5,7 @@
 import numpy as np
 from numba import njit
 
-__all__ = ["NEAR", "adjacent_matches", "cut_matches", "match", "pair_matches"]
+__all__ = ["NEAR", "adjacent_matches", "cut_matches", "match", "neighbour_products", "pair_matches"]
 
 BLOCK = (6, 4)
 """Width and height of the blocks matched, on planes of 24 x 12."""
@@ -105,4 +105,20 @@ def pair_matches(planes, first, last):
     out = np.zeros((len(first), 3))
     for row in range(len(first)):
         match(planes[first[row]], planes[last[row]], out[row])
+    return out
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def neighbour_products(frames, reach):
+    """Mean products (n, reach) of the rows of ``frames`` (n, pixels) float32 with themselves and those after."""
+    n, size = frames.shape
+    out = np.zeros((n, reach))
+    for first in range(n):
+        one = frames[first]
+        for lag in range(min(reach, n - first)):
+            other = frames[first + lag]
+            total = np.float32(0)
+            for k in range(size):
+                total += one[k] * other[k]
+            out[first, lag] = total / size
     return out

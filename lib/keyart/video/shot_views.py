@@ -67,7 +67,9 @@ def look(thumbs: np.ndarray, window: tuple[slice, slice]) -> Views:
     for k, thumb in enumerate(thumbs):
         luma[k] = cv2.resize(thumb, GRID, interpolation=cv2.INTER_AREA)
         detail[k] = cv2.resize(_local_contrast(thumb), GRID, interpolation=cv2.INTER_AREA)
-    spread = thumbs.reshape(len(thumbs), -1).std(axis=1, dtype=np.float32)
+    flat = thumbs.reshape(len(thumbs), -1)
+    parts = [flat[k : k + 256].std(axis=1, dtype=np.float32) for k in range(0, len(flat), 256)]
+    spread = np.concatenate(parts) if parts else np.zeros(0, np.float32)
     span = np.ptp(thumbs.reshape(len(thumbs), -1), axis=1).astype(np.float32)
     return Views(thumbs, luma, detail, spread, span, adjacent_matches(luma))
 

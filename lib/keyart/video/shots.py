@@ -7,17 +7,16 @@ pictures (a linear blend leaves little residual) and lose detail. Both are weigh
 uniform.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 
+from keyart.video.exchange import Boundary
 from keyart.video.shot_blends import blend_windows
 from keyart.video.shot_cuts import CUT_FEATURES, cut_candidates
 from keyart.video.shot_kernels import NEAR, pair_matches
 from keyart.video.shot_views import Views, content, look
 from keyart.video.shot_weights import BLEND, CUT
 
-__all__ = ["Boundary", "find_boundaries"]
+__all__ = ["find_boundaries"]
 
 STRETCH = 4096
 """Frames looked at together; what is held beside the thumbnails does not grow with the film."""
@@ -41,14 +40,6 @@ SAME_SCENE, SAME_SHARE = 6.0, 0.3
 scene."""
 STILL_ALIKE = 0.4
 """Correlation of a picture that fades with what is left of it, motion allowed for."""
-
-
-@dataclass(frozen=True, order=True)
-class Boundary:
-    """Where a shot begins (index of its first frame) and how: cut, dissolve or fade."""
-
-    frame: int
-    kind: str
 
 
 def find_boundaries(thumbs: np.ndarray, rate: float = 25.0) -> list[Boundary]:

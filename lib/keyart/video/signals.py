@@ -10,6 +10,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
+from keyart.video.exchange import THUMB
 from keyart.video.frame_kernels import (
     BARS,
     CHROMA,
@@ -24,16 +25,7 @@ from keyart.video.frame_kernels import (
     measure,
 )
 
-__all__ = ["MOTION", "RAW", "SIGNALS", "THUMB", "SignalReader", "finish", "warm_up"]
-
-SIGNALS = (
-    "luma_mean", "luma_spread", "shadows", "highlights", "contrast", "colourfulness", "hue", "warmth", "sharpness",
-    "motion_blur", "noise", "bar_top", "bar_left", "difference", "camera_motion", "subject_motion",
-)  # fmt: skip
-"""Columns of ``finish``, in the order of the frames table."""
-
-THUMB = (48, 27)
-"""Width and height of the luma thumbnails on which shots are found."""
+__all__ = ["MOTION", "RAW", "SignalReader", "finish", "warm_up"]
 
 LONGEST = 160
 """Longer side of the plane that brightness and motion are measured on."""

@@ -14,7 +14,8 @@ from keyart.errors import VideoError
 
 __all__ = ["SCHEME", "Source", "is_remote", "list_files", "local_path", "open_source"]
 
-SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+SCHEME = re.compile(r"[a-z][a-z0-9+.-]*(::[a-z][a-z0-9+.-]*)*://", re.IGNORECASE)
+"""Of a URL, or of several chained ones: simplecache::s3://bucket/film.mp4."""
 BLOCK = 1 << 20
 """Bytes of a block, and of a local read."""
 BLOCKS = 12
@@ -26,10 +27,11 @@ WAIT_SECONDS = 60
 class Source:
     """A film's bytes as a file: what a demuxer and a fingerprint need, with every failure an OSError of one line."""
 
-    def __init__(self, name: str, size: int, file: IO[bytes]) -> None:
+    def __init__(self, name: str, size: int, file: IO[bytes], store: object = None) -> None:
         self.name = name
         self.size = size
         self._file = file
+        self._store = store  # an archive closes its files when it is forgotten
 
     def read(self, count: int = -1) -> bytes:
         """Up to ``count`` bytes from here on; empty at the end."""
@@ -115,7 +117,7 @@ def _remote(uri: str) -> Source:
         file = system.open(path, "rb", block_size=BLOCK, size=size, **caching)
         if not file.seekable():
             raise VideoError("the server does not answer requests for byte ranges")
-        return Source(uri, int(size), file)
+        return Source(uri, int(size), file, system)
     except VideoError:
         raise
     except ImportError as error:
@@ -129,10 +131,14 @@ def _kind(error: Exception) -> str:
 
 
 def _options(uri: str) -> dict[str, Any]:
-    if not uri.lower().startswith(("http://", "https://")):
+    """What the file system is opened with; of chained URLs the last is the store's, and its options go by its name."""
+    *chain, last = uri.split("::")
+    store = last.partition("://")[0].lower()
+    if store not in ("http", "https"):
         return {}
     import aiohttp
 
     wait = aiohttp.ClientTimeout(total=None, sock_connect=WAIT_SECONDS, sock_read=WAIT_SECONDS)
     # A film is bytes: a compressed answer would have other ranges.
-    return {"client_kwargs": {"timeout": wait, "headers": {"Accept-Encoding": "identity"}, "trust_env": True}}
+    options = {"client_kwargs": {"timeout": wait, "headers": {"Accept-Encoding": "identity"}, "trust_env": True}}
+    return {store: options} if chain else options

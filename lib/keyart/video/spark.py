@@ -7,10 +7,11 @@ writes the same rows in the same place. Frames never pass the driver: it sees fi
 import hashlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from pyspark import StorageLevel
+from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 from tqdm import tqdm
@@ -27,15 +28,20 @@ from keyart.video.tasks_spark import fetched, unpacked
 
 __all__ = ["ScanReport", "current", "due_films", "scan_films", "scan_id_of"]
 
-SCAN_VERSION = "2"
+SCAN_VERSION = "3"
 """Raised when signals, shots or candidates change: films are then scanned again."""
 UNFETCHED = -2
 """segment of a failure that tells of pictures: its key differs from the film's own."""
 LINES = 100
 """Losses named one by one; the rest is counted."""
 WRITERS = 3
-BATCH = "spark.sql.execution.arrow.maxBytesPerBatch"
-BATCH_BYTES = 16 << 20
+OPTIONS = {
+    "spark.sql.execution.arrow.maxBytesPerBatch": str(16 << 20),
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+}
+"""Of the session, while a scan runs. Rows of a megabyte reach Python a few at a time; and a scan is many plans over few
+rows, whose compiling would take longer than they do."""
 
 
 @dataclass
@@ -95,7 +101,7 @@ def scan_films(tables: Tables, settings: ScanSettings) -> ScanReport:
     frames = sum(map(_expected, due))
     report = ScanReport(films=len(due), unchanged=len(unchanged), expected=frames + sum(map(_expected, unchanged)))
     with (
-        _bounded_batches(tables.spark),
+        _options(tables.spark),
         tqdm(total=frames, unit="frame", unit_scale=True, desc="scan", disable=None, leave=False) as bar,
     ):
 
@@ -115,14 +121,22 @@ def _expected(video: Row) -> int:
 
 
 @contextmanager
-def _bounded_batches(spark: SparkSession) -> Iterator[None]:
-    """Rows of a megabyte reach Python a few at a time."""
-    before = spark.conf.get(BATCH)
-    spark.conf.set(BATCH, str(BATCH_BYTES))
+def _options(spark: SparkSession) -> Iterator[None]:
+    """OPTIONS for as long as this lasts, as far as the platform lets them be set."""
+    before = {}
+    for name, value in OPTIONS.items():
+        with suppress(PySparkException):  # where a platform reserves it
+            found = spark.conf.get(name, None)
+            spark.conf.set(name, value)
+            before[name] = found
     try:
         yield
     finally:
-        spark.conf.set(BATCH, str(before))
+        for name, found in before.items():
+            if found is None:
+                spark.conf.unset(name)
+            else:
+                spark.conf.set(name, found)
 
 
 def _derive(
@@ -143,21 +157,22 @@ def _derive(
     stored = tables.read_or_empty("scan_segments").where(where).where("frames > 0")
     parts = stored.join(known, on=["scan_id", "video_id"], how="inner")
     sizes = [row for row in landed if row["frames"]]
-    boundaries = stored.transform(boundaries_of, sizes, ticks, tasks)
+    boundaries = stored.transform(boundaries_of, sizes, ticks, settings, tasks)
     digests = parts.transform(digested, boundaries, settings, tasks).persist(StorageLevel.MEMORY_AND_DISK)
     pictures = digests.transform(fetched, settings, tasks).persist(StorageLevel.MEMORY_AND_DISK)
     kept = pictures.where("content IS NOT NULL")
     # Writes to different tables wait for little but the log: side by side they take the time of the longest.
     with ThreadPoolExecutor(WRITERS) as beside:
-        frames = beside.submit(tables.replace, "frames", parts.drop("thumbs").transform(unpacked), where)
-        tables.replace("shots", digests.transform(_shots), where)
-        images = beside.submit(tables.merge, "images", kept.transform(_images), update=False)
-        candidates = beside.submit(tables.replace, "candidates", kept.transform(_candidates), where)
-        failures = [*failures, *(tuple(row) for row in pictures.transform(_unfetched).collect())]
+        writes = [beside.submit(tables.replace, "frames", parts.drop("thumbs").transform(unpacked), where)]
+        counts = _counts(digests, pictures)  # what the next writes take is then there, and none waits for another
+        writes.append(beside.submit(tables.replace, "shots", digests.transform(_shots), where))
+        writes.append(beside.submit(tables.merge, "images", kept.transform(_images), update=False))
+        writes.append(beside.submit(tables.replace, "candidates", kept.transform(_candidates), where))
+        failures = [*failures, *_unfetched(counts)]
         tables.replace("scan_failures", tables.spark.createDataFrame(failures, TABLES["scan_failures"].schema), where)
-        report.candidates += kept.count()
-        report.shots += sum(row["shots"] for row in digests.select(F.size("shots").alias("shots")).collect())
-        for write in (frames, images, candidates):
+        report.shots += sum(row["shots"] for row in counts)
+        report.candidates += sum(row["kept"] for row in counts)
+        for write in writes:
             write.result()
     pictures.unpersist()
     digests.unpersist()
@@ -241,18 +256,29 @@ def _failures(films: Sequence[Row], landed: Sequence[Row], unplanned: Sequence[R
     return [*whole, *ended]
 
 
-def _unfetched(pictures: DataFrame) -> DataFrame:
-    """Pictures that could not be fetched, one row of ``scan_failures`` a film."""
-    return (
-        pictures.where("reason IS NOT NULL")
-        .groupBy("scan_id", "video_id", "uri")
-        .agg(F.min("reason").alias("why"), F.count("*").alias("lost"))
-        .select(
-            "scan_id",
-            "video_id",
-            "uri",
-            F.lit(UNFETCHED).alias("segment"),
-            F.concat(F.lit("pictures could not be fetched: "), "why").alias("reason"),
-            F.col("lost").alias("frames_lost"),
-        )
+def _counts(digests: DataFrame, pictures: DataFrame) -> list[Row]:
+    """One row a film: its shots, the pictures kept and lost, and why."""
+    key = ("scan_id", "video_id", "uri")
+    fetched_of = pictures.select(
+        *key,
+        F.lit(0).alias("shots"),
+        F.col("content").isNotNull().cast("int").alias("kept"),
+        F.col("content").isNull().cast("int").alias("lost"),
+        "reason",
     )
+    shots_of = digests.select(
+        *key, F.size("shots").alias("shots"), F.lit(0).alias("kept"), F.lit(0).alias("lost"),
+        F.lit(None).cast("string").alias("reason"),
+    )  # fmt: skip
+    sums = [F.sum(name).alias(name) for name in ("shots", "kept", "lost")]
+    return shots_of.unionByName(fetched_of).groupBy(*key).agg(*sums, F.min("reason").alias("reason")).collect()
+
+
+def _unfetched(counts: Sequence[Row]) -> list[tuple]:
+    """Rows of ``scan_failures`` for pictures that could not be fetched, one a film."""
+    return [
+        (row["scan_id"], row["video_id"], row["uri"], UNFETCHED, f"pictures could not be fetched: {row['reason']}",
+         row["lost"])
+        for row in counts
+        if row["lost"]
+    ]  # fmt: skip

@@ -16,11 +16,9 @@ from keyart.errors import VideoError
 from keyart.schemas import TABLES
 from keyart.settings import ScanSettings
 from keyart.video.child import own_child
-from keyart.video.decode import Segment
-from keyart.video.pictures import Pick
+from keyart.video.exchange import SIGNALS, Pick, Segment
 from keyart.video.rows_spark import FILM, batch, names, packed, rows, unpacked_part
 from keyart.video.salvage import scan_supervised
-from keyart.video.signals import SIGNALS
 
 __all__ = ["SEGMENTS", "decoded", "fetched", "planned", "unpacked"]
 

@@ -1,5 +1,6 @@
 """An examination of Arrow tables as Spark's workers get them: what is read, cut into parts and slices, and refused."""
 
+from dataclasses import replace
 from datetime import date, timedelta
 
 import numpy as np
@@ -8,13 +9,15 @@ import pytest
 
 from keyart.errors import ModelError
 from keyart.evaluation import reading
+from keyart.evaluation.blocks import from_block
 from keyart.evaluation.estimators import ESTIMATORS
-from keyart.evaluation.examination import CandidateSets, Examination
-from keyart.evaluation.reading import examine
-from keyart.evaluation.replay import ALL, WHOLE, Limits
+from keyart.evaluation.examination import CandidateSets, Examination, Prepared, judge_rows
+from keyart.evaluation.reading import blocks_of
+from keyart.evaluation.replay import ALL, WHOLE, Limits, add_all
 from keyart.evaluation.reward_model import RewardModel
 from keyart.evaluation.targets import PolicyTables, Targets
-from keyart.policy.exploration import EpsilonGreedy
+from keyart.learning.blocks import pack, unpack
+from keyart.policy.exploration import EpsilonGreedy, Softmax
 
 DAY0 = date(2026, 1, 1)
 ARTWORKS, TITLES = ("A0", "A1", "B0", "B1", "B2"), ("A", "B")
@@ -61,7 +64,7 @@ def log() -> pa.Table:
     """Every member's decisions, vectors of most and overrides of some, sorted as Spark sorts them."""
     rng, rows = np.random.default_rng(4), []
     for i in range(MEMBERS):
-        user = {"user_key": f"{i:04x}"}
+        user = {"user_key": f"{i:04x}", "code": i * 977 - 5000}
         if i % 5:
             mix = [0.9, 0.1] if i % 2 else [0.2, 0.8]
             rows.append({**user, "factors": [float(i % 3)], "genre_mix": mix, "history": i % 7})
@@ -76,7 +79,7 @@ def log() -> pa.Table:
             take = float(rng.random() < 0.3)
             rows.append(
                 {
-                    **user, "code": i * 977 - 5000, "fold": i % 3, "held": i % 4 == 0, "kids": i == 6,
+                    **user, "fold": i % 3, "held": i % 4 == 0, "kids": i == 6,
                     "epoch": DAY0 + timedelta(days=4 + k // 2 * 4), "region": REGIONS[i % 2],
                     "device": ["tv", None][k % 2], "set": chosen, "slot": slot, "best": 0,
                     "propensity": LOGGED[chosen][slot], "reward": 0.5 * take, "take": take,
@@ -93,6 +96,15 @@ def log() -> pa.Table:
         }
     )  # fmt: skip
     return pa.Table.from_pylist(rows, schema)
+
+
+def examine(plan: Examination, table: pa.Table, prepared: Prepared | None = None) -> dict:
+    """Through blocks and back, as a worker reads them."""
+    found: dict = {}
+    for block in blocks_of(plan, table):
+        rows, members = from_block(unpack(pack(block)))
+        add_all(found, judge_rows(plan, rows, members, prepared or Prepared.of(plan)))
+    return found
 
 
 def test_estimates_are_those_of_a_loop():
@@ -160,3 +172,56 @@ def test_a_log_that_changed_is_noticed():
 def test_members_without_decisions_are_nothing():
     rows = [row for row in log().to_pylist() if row["set"] is None]
     assert examine(examination(), pa.Table.from_pylist(rows, log().schema)) == {}
+
+
+QUICK = Limits(replicates=25, extras=False)
+
+
+@pytest.mark.parametrize("slices", [(), ("region", "device", "segment", "title age", "history")])
+def test_two_numbers_and_a_place_say_what_all_candidates_say(slices):
+    """The short way gives the long way's figures, and what it leaves goes the long way."""
+    plan = examination(limits=QUICK, slices=slices)
+    prepared = Prepared.of(plan)
+    assert prepared.quick is not None
+    assert prepared.quick.fits.all()
+    short, long = examine(plan, log(), prepared), examine(plan, log(), Prepared(prepared.stacked, None))
+    same(short, long)
+
+
+def test_what_does_not_fit_goes_the_long_way():
+    """A title with an artwork that the log could not show, beside one where all fits."""
+    sets = CandidateSets(
+        np.array([11, 22]),
+        np.array([0, 1]),
+        np.array([0, 2, 5]),
+        np.arange(5),
+        np.array([True, True, True, True, False]),
+    )
+    plan = examination(limits=QUICK, sets=sets)
+    prepared = Prepared.of(plan)
+    assert prepared.quick.fits.tolist() == [[True, True], [False, False]]
+    kept = pa.Table.from_pylist(
+        [row for row in log().to_pylist() if (row["set"], row["slot"]) != (22, 2)], log().schema
+    )
+    same(examine(plan, kept, prepared), examine(plan, kept, Prepared(prepared.stacked, None)))
+    assert examine(plan, kept)[0, ALL].left_out > 0
+
+
+def test_an_override_that_was_no_candidate_goes_the_long_way():
+    rows = [{**row, "artwork_ids": ["A1", "X"], "title_ids": ["B", "gone"]} if row["policy_id"] == "p" else row
+            for row in log().to_pylist()]  # fmt: skip
+    plan, table = examination(limits=QUICK), pa.Table.from_pylist(rows, log().schema)
+    same(examine(plan, table), examine(plan, table, Prepared(plan.targets.stacked(), None)))
+
+
+def test_policies_that_weigh_scores_go_the_long_way():
+    soft = replace(policy(), exploration=Softmax(0.5))
+    prepared = Prepared.of(examination(limits=QUICK, targets=Targets((policy(), soft), TITLE_OF)))
+    assert not prepared.quick.fits.any()
+
+
+def same(one: dict, other: dict) -> None:
+    assert one.keys() == other.keys()
+    for key, evidence in other.items():
+        for name, values in evidence.arrays().items():
+            np.testing.assert_allclose(one[key].arrays()[name], values, rtol=1e-5, atol=1e-4)

@@ -5,9 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from keyart.evaluation.book import judge
 from keyart.evaluation.estimators import ESTIMATORS, PAGE_ESTIMATORS, interval, member_sums
 from keyart.evaluation.findings import COMPARISONS, REPORTED, findings, plans, summary
-from keyart.evaluation.replay import ALL, LAYOUT, WHOLE, Evidence, Limits, LoggedDecisions, add_all, judge
+from keyart.evaluation.replay import ALL, LAYOUT, WHOLE, Evidence, Limits, LoggedDecisions, add_all
 from keyart.evaluation.targets import BEHAVIOURS, PolicyTables, Targets
 from keyart.policy.exploration import Best
 from keyart.settings import EvaluateSettings

@@ -113,7 +113,7 @@ def test_columns_follow_the_behaviours_asked_for():
     assert targets.order().tolist() == [[0, 1, 3], [0, 2, 4]]  # both are compared with the same even draw
     frame = targets.frame
     assert frame.group.tolist() == [-1, 0, 1, 0, 1]
-    width = 3 + 2 * 6
+    width = 4 + 2 * 6
     assert frame.starts.tolist() == [0, 3 + 3 * width, 6 + 6 * width]
     assert frame.columns[targets.order()[0]].tolist() == [3, 3 + width, 3 + 2 * width]
 

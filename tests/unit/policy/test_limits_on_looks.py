@@ -3,11 +3,12 @@
 from datetime import date
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from keyart.policy.assignment import Overrides
-from keyart.policy.limiting import Limits, cost_of, cost_rows, within_limits
+from keyart.policy.limiting import Limits, cost_of, cost_rows, within_limits, worth_of
 from keyart.policy.limits import kept_by_look, misleading
 
 
@@ -53,8 +54,18 @@ def test_overrides_keep_their_order_and_the_cost_is_said():
     left = within_limits(found, defaults, same_look)
     assert left.member.tolist() == [0, 1] and left.artwork.tolist() == [3, 3]
     assert within_limits(found, defaults, Limits()) is found
-    rows = {row["measure"]: row["value"] for row in cost_rows(cost_of(2, found, left), "p", 4, date(2026, 1, 1))}
-    assert rows == {"gain_lost": round(0.2 / 0.6, 10), "overrides_lost": round(1 / 3, 10), "artworks_withheld": 4}
+    scores = np.log(np.array([[1.0, 1.5, 1.0, 2.0], [1.0, 9.0, 1.0, 1.1]]))
+    before, after = (worth_of(scores, defaults, kept) for kept in (found, left))
+    assert (before, after) == (pytest.approx(1.5 + 2 + 1 + 1.1), pytest.approx(1 + 2 + 1 + 1.1))
+    costs = cost_rows(cost_of(2, found, left, 8.0, before, after), "p", 4, date(2026, 1, 1))
+    assert {row["measure"]: row["value"] for row in costs} == {
+        "value_lost": pytest.approx(1 - after / 8),
+        "value_lost_by_most_abandonment": pytest.approx(1 - before / 8),
+        "value_lost_by_most_same_look": pytest.approx(1 - after / before),
+        "gain_lost": round(0.2 / 0.6, 10),
+        "overrides_lost": round(1 / 3, 10),
+        "artworks_withheld": 4,
+    }
 
 
 def test_misleading_needs_evidence():

@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keyart.video.candidates import choose_candidates, film_bars, frame_quality, lay_out_shots
+from keyart.video.exchange import SIGNALS, Boundary, Pick
 from keyart.video.films import digest_film
-from keyart.video.pictures import Pick, fetch_pictures
+from keyart.video.pictures import fetch_pictures
 from keyart.video.plan import plan_film
 from keyart.video.segments import scan_segment
-from keyart.video.shots import Boundary, find_boundaries
-from keyart.video.signals import SIGNALS
+from keyart.video.shots import find_boundaries
 
 COLUMN = {name: k for k, name in enumerate(SIGNALS)}
 

@@ -1,5 +1,8 @@
 """The supervised child: answers, dies, hangs, and serves on."""
 
+import subprocess
+import sys
+
 import pytest
 
 from keyart.errors import VideoError
@@ -33,3 +36,13 @@ def test_what_goes_wrong_is_one_line_and_the_next_call_works(child, target, argu
         child.call(target, *arguments, timeout=1)
     assert "\n" not in str(told.value)
     assert child.call("math:sqrt", 9, timeout=60) == 3
+
+
+def test_a_worker_that_passes_work_on_loads_no_decoder():
+    """Its memory counts beside its child's."""
+    program = (
+        "import sys, keyart.video.tasks_spark, keyart.video.digest_spark; "
+        "print(sorted({'av', 'cv2', 'numba'} & set(sys.modules)))"
+    )
+    told = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert told.stdout.strip() == "[]"

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from keyart.video import chunks
 from keyart.video.chunks import CHUNK, MARGIN, chunk_borders, chunk_boundaries, joined
 from keyart.video.digest_spark import chunk_pieces
-from keyart.video.shots import Boundary, find_boundaries
+from keyart.video.exchange import Boundary
+from keyart.video.shots import find_boundaries
 
 
 @pytest.fixture

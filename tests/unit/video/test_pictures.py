@@ -7,7 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
-from keyart.video.pictures import Pick, fetch_pictures
+from keyart.video.exchange import Pick
+from keyart.video.pictures import fetch_pictures
 from keyart.video.tone import HLG, PQ, pq_code, tone_mapped
 
 BT709, BT2020 = 1, 9

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from keyart.video import shots
-from keyart.video.decode import Segment
+from keyart.video.exchange import Boundary, Segment
 from keyart.video.segments import scan_segment
-from keyart.video.shots import Boundary, find_boundaries
+from keyart.video.shots import find_boundaries
 
 THUMB = (48, 27)
 LABELS = json.loads((Path(__file__).parent / "labels/real_films.json").read_text())["films"]

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from keyart.video.exchange import SIGNALS, THUMB
 from keyart.video.frame_kernels import MOTION, area_weights
-from keyart.video.signals import SIGNALS, THUMB, SignalReader, finish
+from keyart.video.signals import SignalReader, finish
 
 WIDTH, HEIGHT = 320, 180
 

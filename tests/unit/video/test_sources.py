@@ -2,12 +2,14 @@
 
 import os
 from pathlib import Path
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
 
 from keyart.errors import VideoError
-from keyart.video.pictures import Pick, fetch_pictures
+from keyart.video.exchange import Pick
+from keyart.video.pictures import fetch_pictures
 from keyart.video.plan import plan_film
 from keyart.video.segments import scan_parts
 from keyart.video.sources import BLOCK, list_files, open_source
@@ -28,6 +30,15 @@ def test_a_film_on_the_web_scans_as_one_on_disk(film, take, web, tmp_path, name)
     assert [s.end_pts for s in plan_film(uri, 1.0).segments] == [s.end_pts for s in plan_film(path, 1.0).segments]
     pick = Pick(int(here[0][70]), None, 0.0, 0.0)
     assert list(fetch_pictures(uri, [pick], 0, 90, False)) == list(fetch_pictures(path, [pick], 0, 90, False))
+
+
+@pytest.mark.parametrize("chain", ["simplecache::{}/film.mkv", "zip://film.mkv::{}/films.zip"])
+def test_urls_may_be_chained(film, take, web, tmp_path, chain):
+    path = film("film.mkv", take(1, 60), options={"bf": "2"})
+    with ZipFile(tmp_path / "films.zip", "w") as archive:
+        archive.write(path, "film.mkv")
+    for here, there in zip(scanned(path, 1.0), scanned(chain.format(web(tmp_path).url), 1.0), strict=True):
+        np.testing.assert_array_equal(here, there)
 
 
 def test_a_segment_fetches_its_own_bytes_and_reads_ahead(web, tmp_path, film, take):
