@@ -21,6 +21,8 @@ from pyspark.sql import functions as F
 from results import BUILD, ROOT, record
 
 from keyart.config import load
+from keyart.previews import PREVIEW_WIDTH
+from keyart.report.images import thumbnail
 from keyart.report.spark import build_report
 from keyart.schemas import TABLES
 from keyart.session import open_session
@@ -132,7 +134,8 @@ def make(tables: Tables, titles: int, width: int) -> None:
     chosen = looked.where(F.col("n") < ARTWORKS).withColumn("artwork_id", F.concat_ws("-", "title_id", "n"))
     write(
         tables, "artworks", chosen, **of_film, artwork_id="artwork_id", title_id="title_id", **moment,
-        active=F.lit(True), features=F.array(*(F.rand(10 + k) for k in range(len(FEATURE_NAMES)))), feature_version=F.lit(FEATURE_VERSION),
+        active=F.lit(True), features=F.array(*(F.rand(10 + k) for k in range(len(FEATURE_NAMES)))),
+        feature_version=F.lit(FEATURE_VERSION),
         rank=F.col("n") + 1, moods=F.array(F.lit("warm")), shot_type=F.lit("medium"), variant=F.lit("original"),
         score=F.rand(6), reason=F.lit("medium shot of one face, warm, sharp"), crops=crops(),
     )  # fmt: skip
@@ -220,7 +223,7 @@ def frames(width: int) -> list[bytes]:
 def stored(bases: list[bytes], width: int):
     """Every picture another file: the hash stands in it as a JPEG comment."""
 
-    previews = [thumbnail(base, PREVIEW) for base in bases]
+    previews = [thumbnail(base, PREVIEW_WIDTH) for base in bases]
 
     def marked(pictures: list[bytes], key: str) -> bytes:
         picture = pictures[int(key[:6], 16) % len(pictures)]

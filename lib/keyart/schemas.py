@@ -189,6 +189,7 @@ IMAGES = _fields(
     ("width", INT, "pixels"),
     ("height", INT, "pixels"),
     ("content", BYTES, "the encoded image"),
+    ("preview?", BYTES, "as a JPEG of 640 pixels across, for pages; null where content is no wider or nobody made one"),
 )
 
 CROP = StructType(

@@ -7,11 +7,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from keyart.previews import small_jpeg
 from keyart.report.facts import Picture
 
 __all__ = ["file_name", "jpeg_size", "known_picture", "thumbnail", "write_thumbnail"]
 
-QUALITY = 84
 REDUCED = {4: cv2.IMREAD_REDUCED_COLOR_4, 2: cv2.IMREAD_REDUCED_COLOR_2}
 NAME = re.compile(r"([0-9A-Za-z_-]{1,24})-(\d+)-(\d+)x(\d+)\.jpg")
 
@@ -41,12 +41,7 @@ def thumbnail(content: bytes, width: int) -> bytes | None:
         return None
     if picture is None:
         return None
-    height, across = picture.shape[:2]
-    if across > width:
-        shape = (width, max(1, round(height * width / across)))
-        picture = cv2.resize(picture, shape, interpolation=cv2.INTER_AREA)
-    encoded, small = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
-    return small.tobytes() if encoded else None
+    return small_jpeg(picture, width)
 
 
 def _jpeg_across(content: bytes) -> int:
@@ -60,9 +55,13 @@ def _jpeg_across(content: bytes) -> int:
     return min(width, height) if b"Exif" in content[:4096] else width
 
 
-def write_thumbnail(content: bytes, image_hash: str, width: int, folder: Path) -> Picture | None:
-    """Write the thumbnail in one step, so that a killed run leaves no half picture; None where it cannot be decoded."""
-    small = thumbnail(content, width)
+def write_thumbnail(content: bytes, image_hash: str, width: int, folder: Path, trusted: bool = False) -> Picture | None:
+    """Write the thumbnail in one step, so that a killed run leaves no half picture; None where it cannot be decoded.
+
+    A ``trusted`` JPEG, one of our previews, is written as it is where it is no wider than ``width``.
+    """
+    ready = trusted and _jpeg_across(content) <= width
+    small = content if ready else thumbnail(content, width)
     if small is None:
         return None
     across, down = jpeg_size(small)

@@ -5,6 +5,7 @@ through the driver. A picture that the folder has already is neither read nor ma
 """
 
 from collections.abc import Iterator, Mapping
+from functools import reduce
 from pathlib import Path
 
 import pyarrow as pa
@@ -33,20 +34,28 @@ def pictures(images: DataFrame, wanted: DataFrame, folder: Path) -> DataFrame:
     on = ["hash_start", "width"]
     kept = wanted.join(there, on=on, how="inner").select("title_id", "image_hash", "file", F.col("w"), F.col("h"))
     missing = wanted.join(there, on=on, how="left_anti").select("title_id", "image_hash", "width")
-    # Images are the large side: they stay where they are, and what is wanted goes to them.
-    content = images.select("image_hash", "content").join(F.broadcast(missing), on="image_hash", how="inner")
-    made = content.mapInArrow(_maker(str(folder)), PICTURES)
-    return kept.toDF(*made.columns).unionByName(made)
+    # Images are the large side: they stay where they are, and what is wanted goes to them. Where a preview lies beside
+    # an image the image is not read.
+    unread = F.broadcast(missing)
+    found = {
+        "preview": images.where("preview IS NOT NULL").select("image_hash", F.col("preview").alias("content")),
+        "content": images.where("preview IS NULL").select("image_hash", "content"),
+    }
+    made = [
+        content.join(unread, on="image_hash", how="inner").mapInArrow(_maker(str(folder), name == "preview"), PICTURES)
+        for name, content in found.items()
+    ]
+    return reduce(DataFrame.unionByName, made, kept.toDF(*made[0].columns))
 
 
-def _maker(folder: str):
+def _maker(folder: str, trusted: bool):
     def make(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             ids, hashes, widths = (batch.column(name).to_pylist() for name in ("title_id", "image_hash", "width"))
             content = batch.column("content")
             found = []
             for i, (title_id, key) in enumerate(zip(ids, hashes, strict=True)):
-                written = write_thumbnail(content[i].as_py(), key, widths[i], Path(folder))
+                written = write_thumbnail(content[i].as_py(), key, widths[i], Path(folder), trusted)
                 if written is not None:
                     found.append((title_id, key, written.file, written.width, written.height))
             columns = list(zip(*found, strict=True)) or [()] * 5

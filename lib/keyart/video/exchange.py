@@ -103,3 +103,4 @@ class Picture:
     content: bytes
     width: int
     height: int
+    preview: bytes | None = None

@@ -14,6 +14,7 @@ import numpy as np
 from av.filter import Graph
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
+from keyart.previews import preview
 from keyart.video.decode import decode_segment, open_film
 from keyart.video.exchange import Pick, Picture, Segment
 from keyart.video.tone import is_wide, tone_mapped
@@ -79,8 +80,8 @@ def encode_frame(
     rotation: int,
     bars: tuple[float, float],
     quality: int,
-) -> tuple[bytes, int, int]:
-    """JPEG bytes, width and height of a decoded frame as a player shows it.
+) -> tuple[bytes, int, int, bytes | None]:
+    """JPEG bytes, width, height and preview of a decoded frame as a player shows it.
 
     ``aspect`` is a pixel's width over its height, ``rotation`` degrees clockwise, ``bars`` the shares of height and
     width that are black at either edge of the turned picture.
@@ -91,7 +92,7 @@ def encode_frame(
     top, left = (_bar_pixels(bar, size) for bar, size in zip(bars, shown.shape[:2], strict=True))
     shown = np.ascontiguousarray(shown[top : shown.shape[0] - top, left : shown.shape[1] - left])
     content = cv2.imencode(".jpg", shown, [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_OPTIMIZE, 1])[1]
-    return content.tobytes(), shown.shape[1], shown.shape[0]
+    return content.tobytes(), shown.shape[1], shown.shape[0], preview(shown)
 
 
 def _square(width: int, height: int, aspect: Fraction) -> tuple[int, int]:

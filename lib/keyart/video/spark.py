@@ -219,7 +219,7 @@ def _images(pictures: DataFrame) -> DataFrame:
     return (
         pictures.dropDuplicates(["image_hash"])
         .withColumn("mime", F.lit("image/jpeg"))
-        .select("image_hash", "mime", "width", "height", "content")
+        .select("image_hash", "mime", "width", "height", "content", "preview")
     )
 
 

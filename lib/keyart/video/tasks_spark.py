@@ -35,7 +35,8 @@ PARTS = (
 NOTHING = {"frames": 0, "pts": b"", "keyframe": b"", "damaged": b"", "signals": b"", "thumbs": b""}
 PICTURES = (
     f"{FILM}, pts long, seconds double, shot_id int, shot_share double, position double, camera_motion double, "
-    "subject_motion double, quality double, image_hash string, width int, height int, content binary, reason string"
+    "subject_motion double, quality double, image_hash string, width int, height int, content binary, preview binary, "
+    "reason string"
 )
 
 
@@ -143,7 +144,7 @@ def fetched(digests: DataFrame, settings: ScanSettings, tasks: int) -> DataFrame
                 row = film | found | {"pts": pick.pts, "reason": None if picture else reason}
                 if picture:
                     row |= asdict(picture) | {"image_hash": hashlib.sha256(picture.content).hexdigest()}
-                    size += len(picture.content)
+                    size += len(picture.content) + len(picture.preview or b"")
                 waiting.append(row)
             if size >= BATCH_BYTES:
                 yield batch(PICTURES, waiting)

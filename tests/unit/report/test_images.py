@@ -2,6 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
+from keyart.previews import preview
 from keyart.report.images import file_name, jpeg_size, known_picture, thumbnail, write_thumbnail
 
 
@@ -43,6 +44,15 @@ def test_a_written_thumbnail_is_known_by_its_name(tmp_path):
     assert known_picture(written.file) == (("a" * 24, 320), (written.file, 320, 160))
     assert known_picture("notes.jpg") is None
     assert write_thumbnail(b"no picture", "b" * 64, 320, tmp_path) is None
+
+
+def test_a_preview_is_written_as_it_is_and_only_made_smaller(tmp_path):
+    stored = preview(np.full((720, 1280, 3), 90, np.uint8))
+    assert jpeg_size(stored) == (640, 360)
+    written = write_thumbnail(stored, "c" * 64, 640, tmp_path, trusted=True)
+    assert (tmp_path / written.file).read_bytes() == stored
+    assert write_thumbnail(stored, "c" * 64, 320, tmp_path, trusted=True).width == 320
+    assert preview(np.zeros((360, 640, 3), np.uint8)) is None
 
 
 @pytest.mark.parametrize("shape", [(1280, 720), (1281, 721), (3000, 2000)])

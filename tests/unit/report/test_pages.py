@@ -231,8 +231,9 @@ def test_experiments_say_verdict_split_days_and_segments(whole):
     base = {
         "experiment_id": "e", "name": "warm", "variant": "b", "metric": "minutes", "segment": "*", "day": -1,
         "members": 900, "mean": 5.0, "control_mean": 4.0, "difference": 1.0, "lower": 0.5, "upper": 1.5,
-        "relative": 0.25, "relative_lower": 0.1, "relative_upper": 0.4, "sequential_lower": 0.2, "sequential_upper": 1.8,
-        "adjusted_p": 0.0001, "correction": "one comparison", "sample_ratio_p": 0.4, "verdict": "ship: b adds 25%",
+        "relative": 0.25, "relative_lower": 0.1, "relative_upper": 0.4, "sequential_lower": 0.2,
+        "sequential_upper": 1.8, "adjusted_p": 0.0001, "correction": "one comparison", "sample_ratio_p": 0.4,
+        "verdict": "ship: b adds 25%",
     }  # fmt: skip
     rows = [
         {**base, "kind": "primary"},
