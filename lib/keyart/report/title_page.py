@@ -6,7 +6,7 @@ from typing import Any
 from keyart.report import wording
 from keyart.report.catalogue import Z95, Catalogue, gain, interval_of, page_of
 from keyart.report.charts import Estimate, film_colour, interval_chart
-from keyart.report.facts import Row
+from keyart.report.facts import Picture, Row
 from keyart.report.plots import Plot
 
 __all__ = ["title_page"]
@@ -34,6 +34,7 @@ def title_page(catalogue: Catalogue, title: Row) -> dict[str, Any]:
         "candidates": [_candidate(catalogue, row) for row in others],
         "candidates_left": shown[0]["of"] - len(shown) if shown else 0,
         "looked_at": any(row["verdict"] for row in shown),
+        "people": _people(catalogue, title_id),
         "winners": _winners(catalogue, title_id),
         "regions": _regions(catalogue, title_id),
         "has_policy": catalogue.facts.policy is not None,
@@ -51,11 +52,42 @@ def _artwork(catalogue: Catalogue, row: Row) -> dict[str, Any]:
         "picture": catalogue.picture(row),
         "alt": catalogue.alt(row),
         "time": wording.clock(row["seconds"]),
+        "parent": catalogue.number.get(row.get("parent_artwork_id") or ""),
+        "excluded": list(row.get("excluded_regions") or ()),
         "crops": sorted(row["crops"], key=lambda crop: -crop["width"] / max(crop["height"], 1e-9)),
         "take_rate": wording.percent(takes / n, 2) if n >= catalogue.facts.smallest_cell else None,
         "n": wording.count(n),
         "wins": wins,
     }
+
+
+def _people(catalogue: Catalogue, title_id: str) -> list[dict[str, Any]]:
+    """Who the artworks show, the longest on screen first: their largest face, share of screen time, and where."""
+    found: dict[int, dict[str, Any]] = {}
+    for row in catalogue.artworks.get(title_id, []):
+        picture, number = catalogue.picture(row), catalogue.number[row["artwork_id"]]
+        shares = dict(zip(row.get("cast_clusters") or (), row.get("cast_prominence") or (), strict=False))
+        for face, detail in zip(row["faces"], row.get("face_details") or (), strict=False):
+            cluster = detail["cluster"]
+            if cluster is None or picture is None:
+                continue
+            person = found.setdefault(cluster, {"cluster": cluster, "share": None, "numbers": [], "size": 0.0})
+            person["share"] = shares.get(cluster, person["share"])
+            person["numbers"] += [number] if number not in person["numbers"] else []
+            if face["height"] > person["size"]:
+                person |= {"size": face["height"], "picture": picture, "box": _around(face, picture)}
+    return [
+        {**person, "share": None if person["share"] is None else wording.percent(person["share"], 0)}
+        for _, person in sorted(found.items())
+    ]
+
+
+def _around(face: Row, picture: Picture) -> str:
+    """A square around a face with some air, in the picture's pixels: x, y, width, height of an SVG's view."""
+    side = 1.5 * max(face["width"] * picture.width, face["height"] * picture.height)
+    x = (face["x"] + face["width"] / 2) * picture.width - side / 2
+    y = (face["y"] + face["height"] / 2) * picture.height - side / 2
+    return f"{x:.1f} {y:.1f} {side:.1f} {side:.1f}"
 
 
 def _wins(catalogue: Catalogue, row: Row, region: str) -> bool:

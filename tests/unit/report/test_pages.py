@@ -163,6 +163,22 @@ def test_a_title_page_shows_the_strip_the_chosen_and_the_others(whole):
     assert labels == [("everywhere", 1, False), ("JP", 1, False), ("nordics", 2, True), ("SE", 3, True)]
 
 
+def test_people_are_shown_by_their_largest_face_the_longest_on_screen_first(whole):
+    small, large = ({**whole.artworks[1]["faces"][0], "height": height} for height in (0.2, 0.6))
+    seen = [
+        {"faces": [small, large], "face_details": [{"cluster": 0}, {"cluster": 3}], "cast_clusters": [0, 3],
+         "cast_prominence": [0.6, 0.1]},
+        {"faces": [large], "face_details": [{"cluster": 0}], "cast_clusters": [0], "cast_prominence": [0.6]},
+        {"faces": [small], "face_details": [{"cluster": None}], "cast_clusters": [], "cast_prominence": []},
+    ]  # fmt: skip
+    artworks = [{**row, **more} for row, more in zip(whole.artworks, seen, strict=False)]
+    catalogue = Catalogue(dataclasses.replace(whole, artworks=artworks))
+    people = title_page(catalogue, catalogue.title["orbit"])["people"]
+    assert [(p["cluster"], p["share"], p["numbers"]) for p in people] == [(0, "60%", [1, 2]), (3, "10%", [1])]
+    # 0.6 of 180 pixels high, half as much again: a square of 162 around the face's middle at (0.2 * 320, 0.4 * 180)
+    assert people[0]["box"] == "-17.0 -9.0 162.0 162.0"
+
+
 def test_long_films_are_thinned_to_a_strip_that_still_covers_them(whole):
     shots = [{**whole.shots[0], "shot_id": n, "start_seconds": float(n), "end_seconds": n + 1.0} for n in range(1000)]
     catalogue = Catalogue(dataclasses.replace(whole, shots=shots))
