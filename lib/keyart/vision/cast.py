@@ -18,9 +18,9 @@ from keyart.vision.faces import Face
 
 __all__ = ["EMBEDDERS", "LEAST_HEIGHT", "SAME", "Cast", "build_embedder", "cluster_cast", "embeds", "name_clusters"]
 
-SAME = 0.52
-"""Mean distance below which two groups of faces are one person: dlib calls pairs under 0.6 the same; an average over
-frames of one film, where light and costume are alike too, needs to be stricter."""
+SAME = 0.58
+"""Mean distance below which two groups of faces are one person: dlib calls pairs under 0.6 the same; a hundredth
+or two more brings profile and front of one actor together, but on the live-action clip strangers merge from 0.63."""
 LEAST_HEIGHT = 0.1
 """Faces lower than this share of the picture are not told apart: too few pixels."""
 ALIGNER, NETWORK = "shape_predictor_5_face_landmarks.dat", "dlib_face_recognition_resnet_model_v1.dat"
@@ -116,12 +116,14 @@ def name_clusters(
         if not len(portrait) or not len(cast.prominence):
             continue
         apart = [
-            float(np.mean([np.linalg.norm(np.subtract(embeddings[i], portrait)) for i in np.flatnonzero(cast.cluster == k)]))
+            float(
+                np.mean(
+                    [np.linalg.norm(np.subtract(embeddings[i], portrait)) for i in np.flatnonzero(cast.cluster == k)]
+                )
+            )
             for k in range(len(cast.prominence))
         ]
         best = int(np.argmin(apart))
         if apart[best] < 0.6 and (best not in names or apart[best] < names[best][0]):
             names[best] = (apart[best], name)
     return {cluster: name for cluster, (_, name) in names.items()}
-
-
