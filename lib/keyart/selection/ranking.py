@@ -85,13 +85,10 @@ def rank(candidates: Candidates, spoiler_share: float) -> Ranking:
         * (1 - 0.8 * column(candidates.features, "title_card"))
         * np.where(spoiler, SPOILER_FACTOR, 1.0)
     )
-    flags = [
-        [name for name, found in zip(("title-card", "text", "spoiler", "cut-off-face", "closed-eyes"), row, strict=True) if found]
-        for row in zip(
-            column(candidates.features, "title_card") >= TITLE_CARD, lettering >= 0.05, spoiler, cut_off >= CUT_OFF, closed,
-            strict=True,
-        )
-    ]  # fmt: skip
+    card = column(candidates.features, "title_card") >= TITLE_CARD
+    found = {"title-card": card, "text": lettering >= 0.05, "spoiler": spoiler, "cut-off-face": cut_off >= CUT_OFF}
+    found["closed-eyes"] = closed
+    flags = [[name for name, there in found.items() if there[row]] for row in range(len(spoiler))]
     return Ranking(np.clip(score, 0, 1), _problems(candidates.features), flags)
 
 

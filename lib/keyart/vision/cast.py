@@ -1,7 +1,7 @@
 """Who is who: embeddings of faces, clustered per title, ordered by how long each person is on screen.
 
-Embeddings by dlib's residual network (King 2017; the extra ``cast``), whose five-point model aligns the face. Faces of one
-person lie less than about 0.6 apart. No name is needed; portraits give some clusters theirs.
+Embeddings by dlib's residual network (King 2017; the extra ``cast``), whose five-point model aligns the face. Faces of
+one person lie less than about 0.6 apart. No name is needed; portraits give some clusters theirs.
 """
 
 from collections.abc import Callable, Sequence
@@ -115,14 +115,10 @@ def name_clusters(
     for name, portrait in portraits:
         if not len(portrait) or not len(cast.prominence):
             continue
-        apart = [
-            float(
-                np.mean(
-                    [np.linalg.norm(np.subtract(embeddings[i], portrait)) for i in np.flatnonzero(cast.cluster == k)]
-                )
-            )
-            for k in range(len(cast.prominence))
-        ]
+        far = np.linalg.norm(
+            np.array([v if len(v) else [np.inf] * len(portrait) for v in embeddings]) - portrait, axis=1
+        )
+        apart = [float(far[cast.cluster == k].mean()) for k in range(len(cast.prominence))]
         best = int(np.argmin(apart))
         if apart[best] < 0.6 and (best not in names or apart[best] < names[best][0]):
             names[best] = (apart[best], name)

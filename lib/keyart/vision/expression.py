@@ -1,6 +1,6 @@
-"""What a single face says: where it looks, whether its eyes are open, whether it smiles. Classical, from five landmarks.
+"""What a single face says: where it looks, whether its eyes are open, whether it smiles; from five landmarks.
 
-All patches are cut from the face turned upright and brought to one size by its eyes (interocular distance ``APART``), so
+All patches are cut from the face turned upright and brought to one size by its eyes (``APART`` pixels between them), so
 that nothing depends on how large or tilted the face is.
 """
 
@@ -27,7 +27,7 @@ LEAST_PIXELS = 14
 
 @dataclass(frozen=True)
 class Expression:
-    """One face's: ``pose`` frontal, three-quarter, profile or unknown; scores in [0, 1], None where none can be told."""
+    """``pose`` frontal, three-quarter, profile or unknown; scores in [0, 1], None where they cannot be told."""
 
     pose: str
     frontal: float
@@ -82,7 +82,7 @@ def _points(bgr: np.ndarray, face: Face) -> np.ndarray:
 
 
 def _eyes(grey: np.ndarray) -> float:
-    """How high the dark of the iris stands in the better of the eyes: round where it is open, a thin line of lashes if not.
+    """How high the dark of the iris stands in the better of the eyes: round where open, a thin line of lashes if not.
 
     The better, because a shadow or a glint hides one iris often and a wink is not what an editor minds.
     """

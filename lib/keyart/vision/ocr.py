@@ -1,7 +1,7 @@
 """Lettering by a learned detector (rapidocr, the extra ``text``), on the few pictures that can still win.
 
-The detector is fast at half size but takes a rare picture as a whole for a line: boxes are kept only where they are shaped
-as lines of letters are.
+The detector is fast at half size but takes a rare picture as a whole for a line: boxes are kept only where they are
+shaped as lines of letters are.
 """
 
 from collections.abc import Callable

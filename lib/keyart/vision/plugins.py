@@ -89,7 +89,7 @@ def read_plugin(path: str | Path) -> Plugin:
 
 @cache
 def build_plugin(plugin: Plugin) -> "Runner":
-    """The runner of a plug-in, one a process; SetupError without onnxruntime, ModelError for a file that is no model."""
+    """A plug-in's runner, one a process; SetupError without onnxruntime, ModelError for a file that is no model."""
     return Runner(plugin)
 
 
@@ -142,9 +142,10 @@ class Runner:
 
 
 def prepared(bgr: np.ndarray, plugin: Plugin) -> np.ndarray:
-    """The model's input, (1, 3, h, w) or (1, h, w, 3) float32: resized, scaled, mean off, over std, colours in order."""
+    """The model's input, (1, 3, h, w) or (1, h, w, 3) float32: resized, scaled, less the mean, over the std."""
     pixels = cv2.resize(bgr, (plugin.width, plugin.height), interpolation=cv2.INTER_AREA)
     pixels = pixels[..., ::-1] if plugin.colour == "rgb" else pixels
-    values = (pixels.astype(np.float32) * plugin.scale - np.float32(plugin.mean)) / np.float32(plugin.std)
+    mean, std = np.array(plugin.mean, np.float32), np.array(plugin.std, np.float32)
+    values = (pixels.astype(np.float32) * plugin.scale - mean) / std
     values = values.transpose(2, 0, 1) if plugin.layout == "nchw" else values
     return np.ascontiguousarray(values[None], np.float32)
