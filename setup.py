@@ -54,6 +54,12 @@ setup(
         "tqdm>=4.66",
         "fsspec[http]>=2025.2",
     ],
-    extras_require={"text": TEXT, "cast": CAST, "local": LOCAL, "demo": DEMO, "test": [*LOCAL, *DEMO, *TEXT, *CAST, *TEST]},
+    extras_require={
+        "text": TEXT,
+        "cast": CAST,
+        "local": LOCAL,
+        "demo": DEMO,
+        "test": [*LOCAL, *DEMO, *TEXT, *CAST, *TEST],
+    },
     entry_points={"console_scripts": ["keyart=keyart.cli:main"]},
 )

@@ -19,6 +19,8 @@ def look_alikes(groups: list[int], seed: int = 4, wobble: float = 0.002) -> Cand
     low = np.array([-1.0 if name in SIGNED else 0.0 for name in FEATURE_NAMES])
     kinds = rng.uniform(low, 1.0, (max(groups) + 1, len(FEATURE_NAMES)))
     kinds[:, FEATURE_NAMES.index("title_card")] = kinds[:, FEATURE_NAMES.index("lettering")] = 0
+    for name in ("noise", "motion_blur", "face_cut_off", "tilt"):
+        kinds[:, FEATURE_NAMES.index(name)] = 0.1
     for name in ("sharpness", "exposure", "contrast", "face_eyes_open"):
         kinds[:, FEATURE_NAMES.index(name)] = 0.8
     features = np.clip(kinds[groups] + rng.normal(0, wobble, (len(groups), len(FEATURE_NAMES))), low, 1)
