@@ -244,6 +244,7 @@ ARTWORKS = _fields(
     ("cast_prominence?", DOUBLES, "share of the people's screen time of each of cast_clusters"),
     ("face_details?", ArrayType(FACE_DETAIL, False), "in the order of faces, without embeddings"),
     ("sightings?", ArrayType(SIGHTING, False), "what plug-ins saw"),
+    ("excluded_regions?", TEXTS, "where policy keeps it from being shown; assignment has to heed it"),
     ("shot_type", TEXT, "extreme close-up, close-up, medium, full, wide or none"),
     ("moods", TEXTS, "labels from visible signals"),
     ("flags", TEXTS, "what an editor should know: title-card, spoiler, ..."),

@@ -153,6 +153,8 @@ class SelectSettings:
     """What tells faces apart: dlib (extra cast); auto takes it where it is installed."""
     plugins: tuple[str, ...] = ()
     """YAML files that describe ONNX detectors and classifiers (keyart.vision.plugins)."""
+    policy: tuple[str, ...] = ()
+    """Rules of four words: flag or plug-in's name:label, region or *, maturity rating or *, exclude or a factor."""
     models: dict[str, str] = field(
         default_factory=lambda: {
             "face_detection_yunet_2023mar.onnx": "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4 "

@@ -1,6 +1,6 @@
 """select-artwork on Spark: one pass over the candidates' images, one over each title's candidates, two merges."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 
@@ -17,6 +17,7 @@ from keyart.selection.casting import Shown, shown_cast
 from keyart.selection.closer import Closer
 from keyart.selection.crops import crops
 from keyart.selection.editing import Pick, edit_title
+from keyart.selection.fitness import read_rules
 from keyart.selection.ranking import Candidates
 from keyart.selection.shortlist import shortlist
 from keyart.settings import SelectSettings
@@ -86,7 +87,7 @@ def select_artwork(
         .mapInArrow(looker(model), LOOKED)
         .transform(look_closer, tables, settings, closer or Closer(), tasks)
         .groupBy("title_id")
-        .applyInArrow(editor(settings), EDITED)
+        .applyInArrow(editor(settings, ratings_of(tables)), EDITED)
         .persist()
     )
     try:
@@ -253,8 +254,16 @@ def closely(closer: Closer) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.
     return look_at
 
 
-def editor(settings: SelectSettings) -> Callable[[pa.Table], pa.Table]:
+def ratings_of(tables: Tables) -> dict[str, str | None]:
+    """Maturity rating by title, for policy: catalogue-sized."""
+    rated = tables.read_or_empty("titles").where("maturity_rating IS NOT NULL")
+    return {row["title_id"]: row["maturity_rating"] for row in rated.select("title_id", "maturity_rating").collect()}
+
+
+def editor(settings: SelectSettings, ratings: Mapping[str, str | None]) -> Callable[[pa.Table], pa.Table]:
     """The second pass: all candidates of one title in, their scores and verdicts and the title's artworks out."""
+
+    rules = read_rules(settings.policy)
 
     def edit(table: pa.Table) -> pa.Table:
         rows = sorted(table.to_pylist(), key=lambda row: (row["video_id"], row["pts"]))
@@ -266,6 +275,9 @@ def editor(settings: SelectSettings) -> Callable[[pa.Table], pa.Table]:
             settings.artworks_per_title,
             settings.diversity,
             settings.spoiler_share,
+            rules,
+            ratings.get(rows[0]["title_id"]) if rows else None,
+            [[seen["label"] for seen in row["sightings"] or ()] for row in read],
         )
         news: list[dict] = [{"score": float(s), "verdict": v} for s, v in zip(done.score, done.verdicts, strict=True)]
         for pick in done.picks:
@@ -307,6 +319,7 @@ def _artwork(row: dict, score: float, pick: Pick, shown: Shown) -> dict:
         "artwork_id": sha256(f"{row['title_id']}\x1f{row['image_hash']}".encode()).hexdigest()[:32],
         "parent_artwork_id": None,
         "variant": "original",
+        "excluded_regions": list(pick.excluded_regions),
         "cast_clusters": people,
         "cast_prominence": [float(shown.prominence[person]) for person in people],
         "face_details": [one | {"embedding": [], "cluster": who} for one, who in details],
