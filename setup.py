@@ -12,10 +12,15 @@ VERSION = next(
 # pyspark and delta-spark belong to an extra, so that a wheel never replaces Databricks' own.
 LOCAL = ["pyspark[connect]>=4.2,<4.3", "delta-spark>=4.4,<4.5,!=4.4.1"]
 DEMO = ["scikit-image>=0.25", "scikit-learn>=1.6", "matplotlib>=3.10"]  # the photographs the demo films are made of
+TEXT = ["rapidocr>=3.10,<4", "onnxruntime>=1.20"]  # its wheel carries the detector; ONNX plug-ins run on it too
+# Only the 5-point and the embedding file are opened: the 68-point file is not for commercial use.
+CAST = ["dlib-bin>=20,<21", "face-recognition-models==0.3.0"]
+TITLES = ["fontpkg-noto-sans>=2.15", "pylopdf-fonts-he", "pylopdf-fonts-ar", "pylopdf-fonts-jp", "pillow>=11"]  # OFL
 TEST = [
     "pytest>=8",
     "pytest-xdist>=3.6",
     "hypothesis>=6",
+    "onnx>=1.17",  # makes the tiny models that plug-ins are tested on
     "statsmodels>=0.14",  # what our tests and plans are held against
     "playwright>=1.60",
     "axe-playwright-python>=0.1.4",  # carries axe-core
@@ -53,6 +58,13 @@ setup(
         "tqdm>=4.66",
         "fsspec[http]>=2025.2",
     ],
-    extras_require={"local": LOCAL, "demo": DEMO, "test": [*LOCAL, *DEMO, *TEST]},
+    extras_require={
+        "text": TEXT,
+        "cast": CAST,
+        "titles": TITLES,
+        "local": LOCAL,
+        "demo": DEMO,
+        "test": [*LOCAL, *DEMO, *TEXT, *CAST, *TITLES, *TEST],
+    },
     entry_points={"console_scripts": ["keyart=keyart.cli:main"]},
 )

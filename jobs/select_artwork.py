@@ -3,6 +3,7 @@
 import sys
 
 from keyart.cli import run_job
+from keyart.selection.closer import find_closer
 from keyart.selection.spark import select_artwork
 from keyart.settings import Settings
 from keyart.tables import Tables
@@ -12,7 +13,8 @@ from keyart.vision.faces import find_model
 def run(spark, settings: Settings) -> int:
     """Fill the candidates' features, scores and verdicts and write the titles' artworks."""
     model = find_model(settings.select.models_folder, settings.select.yunet)
-    done = select_artwork(Tables(spark, settings.tables), settings.select, model)
+    closer = find_closer(settings.select.text, settings.select.cast, settings.select.plugins)
+    done = select_artwork(Tables(spark, settings.tables), settings.select, model, closer)
     for title in done.empty:
         print(f"select-artwork: title {title} has no candidate: no shot of its film could be read")
     print(

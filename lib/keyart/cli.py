@@ -21,6 +21,7 @@ JOBS: dict[str, str] = {
     "ingest-catalog": "read a folder or manifest of films into titles and videos",
     "scan-videos": "decode every frame once: signals, shots, candidate frames",
     "select-artwork": "look closely at the candidates and choose a small diverse set per title",
+    "models": "list model files and fetch those that are missing, by checksum, from their official addresses",
     "ingest-events": "read logs into events, impressions, decisions and artwork_stats",
     "train-taste": "learn member and title factors (ALS)",
     "train-response": "learn what an image does, by region and by member",

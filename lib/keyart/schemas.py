@@ -161,6 +161,28 @@ FACE = StructType(
     ]
 )
 
+FACE_DETAIL = StructType(
+    [
+        StructField("pose", TEXT, False),  # frontal, three-quarter, profile or unknown
+        StructField("frontal", DOUBLE, False),  # 1 looks at us, 0 does not
+        StructField("eyes_open", DOUBLE, True),  # null where the face is too small or turned away
+        StructField("smile", DOUBLE, True),
+        StructField("cluster", INT, True),  # which person of the title, 0 is longest on screen; set on artworks
+        StructField("embedding", FLOATS, False),  # of candidates that could win; empty on artworks, which are shown
+    ]
+)
+
+SIGHTING = StructType(
+    [
+        StructField("label", TEXT, False),  # plug-in:label
+        StructField("score", DOUBLE, False),
+        StructField("x", DOUBLE, False),  # shares of the picture; the whole of it for a classifier
+        StructField("y", DOUBLE, False),
+        StructField("width", DOUBLE, False),
+        StructField("height", DOUBLE, False),
+    ]
+)
+
 CANDIDATES = _fields(
     ("scan_id", TEXT, ""),
     ("video_id", TEXT, ""),
@@ -179,6 +201,9 @@ CANDIDATES = _fields(
     ("features?", DOUBLES, "the feature vector; null until select-artwork looked at it"),
     ("feature_version?", TEXT, ""),
     ("faces?", ArrayType(FACE, False), ""),
+    ("face_details?", ArrayType(FACE_DETAIL, False), "in the order of faces"),
+    ("sightings?", ArrayType(SIGHTING, False), "what plug-ins saw"),
+    ("looked_with?", TEXT, "the detectors that looked: faces, then text, cast and plug-ins if it could win"),
     ("score?", DOUBLE, "what the ranking gave, comparable within a title"),
     ("verdict?", TEXT, "selected, or why not, in words"),
 )
@@ -216,7 +241,11 @@ ARTWORKS = _fields(
     ("features", DOUBLES, "the feature vector"),
     ("feature_version", TEXT, ""),
     ("faces", ArrayType(FACE, False), ""),
-    ("cast_clusters", ArrayType(INT, False), "which people of the title it shows"),
+    ("cast_clusters", ArrayType(INT, False), "which people of the title it shows; 0 is longest on screen"),
+    ("cast_prominence?", DOUBLES, "share of the people's screen time of each of cast_clusters"),
+    ("face_details?", ArrayType(FACE_DETAIL, False), "in the order of faces, without embeddings"),
+    ("sightings?", ArrayType(SIGHTING, False), "what plug-ins saw"),
+    ("excluded_regions?", TEXTS, "where policy keeps it from being shown; assignment has to heed it"),
     ("shot_type", TEXT, "extreme close-up, close-up, medium, full, wide or none"),
     ("moods", TEXTS, "labels from visible signals"),
     ("flags", TEXTS, "what an editor should know: title-card, spoiler, ..."),

@@ -157,6 +157,21 @@ class SelectSettings:
     """Where model files lie; relative to the working directory."""
     yunet: str = "face_detection_yunet_2023mar.onnx"
     """YuNet's file in models_folder; where it is absent OpenCV's cascade finds the faces and one line says so."""
+    text: Annotated[str, OneOf(("auto", "strokes", "rapidocr"))] = "auto"
+    """What finds lettering beside the strokes: rapidocr (extra text); auto takes it where it is installed."""
+    cast: Annotated[str, OneOf(("auto", "none", "dlib"))] = "auto"
+    """What tells faces apart: dlib (extra cast); auto takes it where it is installed."""
+    plugins: tuple[str, ...] = ()
+    """YAML files that describe ONNX detectors and classifiers (keyart.vision.plugins)."""
+    policy: tuple[str, ...] = ()
+    """Rules of four words: flag or plug-in's name:label, region or *, maturity rating or *, exclude or a factor."""
+    models: dict[str, str] = field(
+        default_factory=lambda: {
+            "face_detection_yunet_2023mar.onnx": "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4 "
+            "https://github.com/opencv/opencv_zoo/raw/main/models/face_detection_yunet/face_detection_yunet_2023mar.onnx"
+        }
+    )
+    """Model file: its sha256 and official address, a space between; `keyart models` lists and fetches them."""
     spoiler_share: Annotated[float, Range(0, 0.5)] = 0.1
     """The last share of a film, whose frames are marked spoiler and score less."""
 

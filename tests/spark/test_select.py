@@ -62,7 +62,7 @@ def fill(tables, films: dict[str, list[bytes | None]], scan: str = "scan-1", sta
             share = 1 / max(1, len(contents))
             moment = (number * 100, number * 4.0, number, share, number * share, 0.0, 0.01, 0.8)
             looked_at = stale.get(title, (None, None, None))
-            candidates.append((scan, f"v-{title}", title, *moment, content_hash, 640, 360, *looked_at, None, None))
+            candidates.append((scan, f"v-{title}", title, *moment, content_hash, 640, 360, *looked_at, *[None] * 5))
     for table, rows in (
         ("titles", titles),
         ("videos", videos),
@@ -82,7 +82,16 @@ def rows_of(tables, table: str) -> list[dict]:
 @pytest.fixture
 def settings(tables):
     # No model file: the cascade finds the faces, so this runs anywhere.
-    return load(None, [f"tables={tables.root}", "select.models_folder=nowhere", "select.artworks_per_title=4"])
+    return load(
+        None,
+        [
+            f"tables={tables.root}",
+            "select.models_folder=nowhere",
+            "select.artworks_per_title=4",
+            "select.text=strokes",
+            "select.cast=none",
+        ],
+    )
 
 
 def test_artworks_are_chosen_written_and_kept(spark, tables, settings, capsys):

@@ -7,7 +7,7 @@ import numpy as np
 from keyart.selection.ranking import Candidates, Ranking, column
 from keyart.vision.hashing import hamming
 
-__all__ = ["Choice", "choose", "distances"]
+__all__ = ["Choice", "choose", "distances", "without_near_duplicates"]
 
 PARTS: tuple[tuple[float, float, tuple[tuple[str, float], ...]], ...] = (
     # weight of the part, root mean square that counts as wholly different, features with their scale
@@ -81,7 +81,7 @@ def choose(candidates: Candidates, ranking: Ranking, most: int, diversity: float
     if not ranking.usable.any():
         best = int(np.lexsort((candidates.seconds, -ranking.score))[0])
         return Choice([best], verdicts, True)
-    pool = _without_near_duplicates(candidates, ranking, verdicts)
+    pool = without_near_duplicates(candidates, ranking, verdicts)
     relative = ranking.score / max(float(ranking.score[ranking.usable].max()), 1e-9)
     weak = pool & (relative < LEAST_SHARE)
     for index in np.flatnonzero(weak):
@@ -117,7 +117,7 @@ def _spread(candidates: Candidates, indices: np.ndarray) -> float:
     return float(np.percentile([distances(candidates, int(index))[indices] for index in sample], 90)) or 1.0
 
 
-def _without_near_duplicates(candidates: Candidates, ranking: Ranking, verdicts: list[str]) -> np.ndarray:
+def without_near_duplicates(candidates: Candidates, ranking: Ranking, verdicts: list[str]) -> np.ndarray:
     """(N,) booleans: the usable candidates, of near-duplicates only the best; the others' verdict says of which."""
     left = ranking.usable.copy()
     kept = np.zeros(len(left), bool)

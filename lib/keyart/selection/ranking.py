@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from keyart.vision.expression import CLOSED
 from keyart.vision.features import FEATURE_NAMES
 
 __all__ = ["Candidates", "Ranking", "column", "rank"]
@@ -19,6 +20,8 @@ DARK = 0.3
 """Exposure below which too little can be made out."""
 CUT_OFF = 0.4
 """Feature face_cut_off from which a face counts as cut off."""
+CLOSED_FACTOR = 0.6
+"""What a picture whose largest face has its eyes closed keeps of its score."""
 SPOILER_FACTOR = 0.6
 """What a frame of the film's last part keeps of its score."""
 GUARD = 0.25
@@ -36,6 +39,7 @@ class Candidates:
     position: np.ndarray
     quality: np.ndarray
     shot: np.ndarray  # any number that tells the title's shots apart
+    cast_factor: float | np.ndarray = 1.0  # what the people shown make of the score: the lead up, extras down
 
 
 @dataclass(frozen=True)
@@ -67,23 +71,24 @@ def rank(candidates: Candidates, spoiler_share: float) -> Ranking:
         candidates.position >= 1 - spoiler_share if spoiler_share > 0 else np.zeros(len(candidates.position), bool)
     )
     cut_off, lettering = column(candidates.features, "face_cut_off"), column(candidates.features, "lettering")
-    appeal = 0.25 + 0.4 * _composition(candidates.features) + 0.35 * _prominence(candidates.features)
+    appeal = 0.25 + 0.4 * _composition(candidates.features) + 0.3 * _prominence(candidates.features)
+    appeal += 0.05 * column(candidates.features, "resonance")
+    closed = _closed_eyes(candidates.features)
     score = (
         _technical(candidates)
         * appeal
         * _representative(candidates.shot_share)
         * (1 - 0.5 * cut_off)
+        * np.where(closed, CLOSED_FACTOR, 1.0)
+        * candidates.cast_factor
         * (1 - np.minimum(1, 2 * lettering))
         * (1 - 0.8 * column(candidates.features, "title_card"))
         * np.where(spoiler, SPOILER_FACTOR, 1.0)
     )
-    flags = [
-        [name for name, found in zip(("title-card", "text", "spoiler", "cut-off-face"), row, strict=True) if found]
-        for row in zip(
-            column(candidates.features, "title_card") >= TITLE_CARD, lettering >= 0.05, spoiler, cut_off >= CUT_OFF,
-            strict=True,
-        )
-    ]  # fmt: skip
+    card = column(candidates.features, "title_card") >= TITLE_CARD
+    found = {"title-card": card, "text": lettering >= 0.05, "spoiler": spoiler, "cut-off-face": cut_off >= CUT_OFF}
+    found["closed-eyes"] = closed
+    flags = [[name for name, there in found.items() if there[row]] for row in range(len(spoiler))]
     return Ranking(np.clip(score, 0, 1), _problems(candidates.features), flags)
 
 
@@ -123,6 +128,11 @@ def _prominence(features: np.ndarray) -> np.ndarray:
     size = _ramp(column(features, "face_size"), 0.05, 0.35)
     face = size * (0.6 + 0.4 * column(features, "face_frontal")) * (1 - column(features, "face_cut_off"))
     return np.maximum(face, 0.6 * _ramp(column(features, "subject_strength"), 0.35, 0.9))
+
+
+def _closed_eyes(features: np.ndarray) -> np.ndarray:
+    """(N,) booleans: the largest face is large enough to tell, and its eyes are closed."""
+    return (column(features, "face_eyes_open") < CLOSED) & (column(features, "face_size") >= 0.12)
 
 
 def _representative(shot_share: np.ndarray) -> np.ndarray:

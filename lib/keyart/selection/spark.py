@@ -1,7 +1,7 @@
 """select-artwork on Spark: one pass over the candidates' images, one over each title's candidates, two merges."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 
 import cv2
@@ -13,9 +13,13 @@ from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import BooleanType, LongType, StringType, StructField, StructType
 
 from keyart.schemas import TABLES
+from keyart.selection.casting import Shown, shown_cast
+from keyart.selection.closer import Closer
 from keyart.selection.crops import crops
 from keyart.selection.editing import Pick, edit_title
+from keyart.selection.fitness import read_rules
 from keyart.selection.ranking import Candidates
+from keyart.selection.shortlist import shortlist
 from keyart.settings import SelectSettings
 from keyart.tables import Tables
 from keyart.vision.faces import Face, FaceModel, build_detector
@@ -29,7 +33,9 @@ IMAGES_PER_TASK = 64
 MOST_TASKS = 4096
 
 CANDIDATES, ARTWORKS = TABLES["candidates"].schema, TABLES["artworks"].schema
-WRITTEN = ("features", "feature_version", "faces", "score", "verdict")
+WRITTEN = (
+    "features", "feature_version", "faces", "face_details", "sightings", "looked_with", "score", "verdict",
+)  # fmt: skip
 """Columns of candidates that this job sets."""
 
 # What the first pass hands to the second beside the candidate itself.
@@ -39,6 +45,7 @@ LOOKED = StructType(
         StructField("hash", LongType(), True),  # the 64 bits as a signed number; null where the image cannot be read
         StructField("crops", ARTWORKS["crops"].dataType, True),
         StructField("fresh", BooleanType(), False),  # features were computed in this run
+        StructField("finalist", BooleanType(), False),  # may still win: expensive detectors look at it
         StructField("failure", StringType(), True),  # why the image cannot be looked at
     ]
 )
@@ -65,7 +72,9 @@ class Selected:
     empty: list[str]
 
 
-def select_artwork(tables: Tables, settings: SelectSettings, model: FaceModel) -> Selected:
+def select_artwork(
+    tables: Tables, settings: SelectSettings, model: FaceModel, closer: Closer | None = None
+) -> Selected:
     """Look at the candidates of the current scans, choose artworks per title and write both tables.
 
     Run twice it writes nothing: features that are there are kept, choices follow from them alone.
@@ -76,8 +85,9 @@ def select_artwork(tables: Tables, settings: SelectSettings, model: FaceModel) -
     edited = (
         current.transform(with_images, tables.read_or_empty("images"), tasks)
         .mapInArrow(looker(model), LOOKED)
+        .transform(look_closer, tables, settings, closer or Closer(), tasks)
         .groupBy("title_id")
-        .applyInArrow(editor(settings), EDITED)
+        .applyInArrow(editor(settings, ratings_of(tables)), EDITED)
         .persist()
     )
     try:
@@ -182,36 +192,96 @@ def _looked(row: dict, content: bytes | None, model: FaceModel) -> dict:
     bgr = decode(content) if content else None
     if bgr is None:
         failure = "image missing" if content is None else "image cannot be read"
-        nothing = dict.fromkeys(("features", "feature_version", "faces", "hash", "crops"))
-        return row | nothing | {"fresh": False, "failure": failure}
-    fresh = row["features"] is None or row["faces"] is None or row["feature_version"] != FEATURE_VERSION
+        nothing = dict.fromkeys(
+            ("features", "feature_version", "faces", "face_details", "looked_with", "hash", "crops")
+        )
+        return row | nothing | {"fresh": False, "finalist": False, "failure": failure}
+    fresh = row["features"] is None or row["face_details"] is None or row["feature_version"] != FEATURE_VERSION
     if fresh:
         seen = look(bgr, row["camera_motion"], row["subject_motion"], build_detector(model))
         row["features"], row["feature_version"] = seen.features.tolist(), FEATURE_VERSION
         row["faces"] = [asdict(face) for face in seen.faces]
+        row["face_details"] = [asdict(one) | {"cluster": None, "embedding": []} for one in seen.expressions]
+        row["sightings"], row["looked_with"] = [], model.kind
     else:
         seen = glance(bgr, [Face(**face) for face in row["faces"]])
     cut = crops(seen.attention, seen.window, seen.faces, bgr.shape[1], bgr.shape[0])
     signed = int(np.uint64(seen.hash).view(np.int64))
-    return row | {"hash": signed, "crops": [asdict(crop) for crop in cut], "fresh": fresh, "failure": None}
+    return row | {
+        "hash": signed,
+        "crops": [asdict(crop) for crop in cut],
+        "fresh": fresh,
+        "finalist": False,
+        "failure": None,
+    }
 
 
-def editor(settings: SelectSettings) -> Callable[[pa.Table], pa.Table]:
+def look_closer(looked: DataFrame, tables: Tables, settings: SelectSettings, closer: Closer, tasks: int) -> DataFrame:
+    """Rows as they are, but for those that may still win and that these detectors have not seen: looked at closely."""
+    if not closer.expensive:
+        return looked
+    marked = looked.groupBy("title_id").applyInArrow(shortlister(settings, closer), LOOKED).persist()
+    images = tables.read("images").select("image_hash", "content")
+    finalists = marked.where("finalist").repartition(tasks, "image_hash").join(images, on="image_hash", how="inner")
+    seen = finalists.select(*LOOKED.names, "content").mapInArrow(closely(closer), LOOKED)
+    return marked.where("NOT finalist").unionByName(seen)
+
+
+def shortlister(settings: SelectSettings, closer: Closer) -> Callable[[pa.Table], pa.Table]:
+    """Mark a title's candidates that may still win and that ``closer`` has not looked at."""
+
+    def mark(table: pa.Table) -> pa.Table:
+        rows = sorted(table.to_pylist(), key=lambda row: (row["video_id"], row["pts"]))
+        read = [row for row in rows if row["failure"] is None]
+        for index in shortlist(_candidates(read), settings.artworks_per_title, settings.spoiler_share):
+            read[index]["finalist"] = not closer.has_seen(read[index]["looked_with"])
+        return pa.Table.from_pylist(rows, schema=to_arrow_schema(LOOKED))
+
+    return mark
+
+
+def closely(closer: Closer) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    """The expensive pass over the finalists' images."""
+
+    def look_at(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        cv2.setNumThreads(1)
+        for batch in batches:
+            content = batch.column("content")
+            rows = batch.drop_columns(["content"]).to_pylist()
+            seen = [closer.look(row, content[i].as_py()) for i, row in enumerate(rows)]
+            yield pa.RecordBatch.from_pylist(seen, schema=to_arrow_schema(LOOKED))
+
+    return look_at
+
+
+def ratings_of(tables: Tables) -> dict[str, str | None]:
+    """Maturity rating by title, for policy: catalogue-sized."""
+    rated = tables.read_or_empty("titles").where("maturity_rating IS NOT NULL")
+    return {row["title_id"]: row["maturity_rating"] for row in rated.select("title_id", "maturity_rating").collect()}
+
+
+def editor(settings: SelectSettings, ratings: Mapping[str, str | None]) -> Callable[[pa.Table], pa.Table]:
     """The second pass: all candidates of one title in, their scores and verdicts and the title's artworks out."""
+
+    rules = read_rules(settings.policy)
 
     def edit(table: pa.Table) -> pa.Table:
         rows = sorted(table.to_pylist(), key=lambda row: (row["video_id"], row["pts"]))
         read = [row for row in rows if row["failure"] is None]
+        shown = shown_cast([row["face_details"] for row in read], np.array([row["shot_share"] for row in read], float))
         done = edit_title(
-            _candidates(read),
+            replace(_candidates(read), cast_factor=shown.factor),
             [len(row["faces"]) for row in read],
             settings.artworks_per_title,
             settings.diversity,
             settings.spoiler_share,
+            rules,
+            ratings.get(rows[0]["title_id"]) if rows else None,
+            [[seen["label"] for seen in row["sightings"] or ()] for row in read],
         )
         news: list[dict] = [{"score": float(s), "verdict": v} for s, v in zip(done.score, done.verdicts, strict=True)]
         for pick in done.picks:
-            news[pick.index]["artwork"] = _artwork(read[pick.index], float(done.score[pick.index]), pick)
+            news[pick.index]["artwork"] = _artwork(read[pick.index], float(done.score[pick.index]), pick, shown)
         news += [{"score": None, "verdict": row["failure"]} for row in rows if row["failure"] is not None]
         read += [row for row in rows if row["failure"] is not None]
         edited = [
@@ -239,15 +309,20 @@ def _candidates(rows: list[dict]) -> Candidates:
     )
 
 
-def _artwork(row: dict, score: float, pick: Pick) -> dict:
+def _artwork(row: dict, score: float, pick: Pick, shown: Shown) -> dict:
     """The artworks row of a chosen candidate; its id depends on title and picture alone, so that a re-scan keeps it."""
     same = ("title_id", "video_id", "scan_id", "pts", "seconds", "shot_id", "image_hash")
-    kept = ("features", "feature_version", "faces", "crops")
+    kept = ("features", "feature_version", "faces", "crops", "sightings")
+    people = shown.people[pick.index]
+    details = zip(row["face_details"], shown.clusters[pick.index], strict=True)
     return {name: row[name] for name in (*same, *kept)} | {
         "artwork_id": sha256(f"{row['title_id']}\x1f{row['image_hash']}".encode()).hexdigest()[:32],
         "parent_artwork_id": None,
         "variant": "original",
-        "cast_clusters": [],  # which people of the title: filled when faces are told apart
+        "excluded_regions": list(pick.excluded_regions),
+        "cast_clusters": people,
+        "cast_prominence": [float(shown.prominence[person]) for person in people],
+        "face_details": [one | {"embedding": [], "cluster": who} for one, who in details],
         "shot_type": pick.shot_type,
         "moods": pick.moods,
         "flags": pick.flags,

@@ -228,7 +228,8 @@ def _candidates(pictures: DataFrame) -> DataFrame:
     unknown = [
         F.lit(None).cast(column.dataType).alias(column.name)
         for column in TABLES["candidates"].schema
-        if column.name in {"features", "feature_version", "faces", "score", "verdict"}
+        if column.name
+        in {"features", "feature_version", "faces", "face_details", "sightings", "looked_with", "score", "verdict"}
     ]
     return pictures.select("*", *unknown).select(*TABLES["candidates"].schema.names)
 

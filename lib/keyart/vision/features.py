@@ -10,9 +10,10 @@ from dataclasses import astuple, dataclass, fields
 import numpy as np
 
 from keyart.vision import colour, composition, people, technical
+from keyart.vision.expression import Expression, express
 from keyart.vision.faces import Detector, Face
 from keyart.vision.hashing import perceptual_hash
-from keyart.vision.moods import MOODS, mood_scores
+from keyart.vision.moods import MOODS, mood_scores, resonance
 from keyart.vision.picture import Picture, prepare
 from keyart.vision.text import Lettering, find_lettering
 
@@ -28,7 +29,7 @@ __all__ = [
     "named",
 ]
 
-FEATURE_VERSION = "1"
+FEATURE_VERSION = "2"
 
 _COLOUR = tuple(field.name for field in fields(colour.Colour))
 _TECHNICAL = ("sharpness", "motion_blur", "noise", "exposure")
@@ -43,6 +44,7 @@ _FACES = (
     "face_cut_off",
     "closeness",
 )
+_EXPRESSION = ("face_eyes_open", "face_smile")  # of the largest face; 0.5 where neither can be told, 0 without a face
 _MOTION = ("camera_motion", "subject_motion")
 _TEXT = ("lettering", "title_card")
 
@@ -51,9 +53,11 @@ FEATURE_NAMES: tuple[str, ...] = (
     *_TECHNICAL,
     *_COMPOSITION,
     *_FACES,
+    *_EXPRESSION,
     *_MOTION,
     *_TEXT,
     *(f"mood_{mood}" for mood in MOODS),
+    "resonance",
 )
 SIGNED = frozenset({"warmth", "hue_x", "hue_y", "negative_side", "subject_x", "subject_y", "face_x", "face_y"})
 """Features in [-1, 1]; all others lie in [0, 1]."""
@@ -73,6 +77,7 @@ class Look:
     hash: int  # 64 bits
     attention: np.ndarray  # (h, w), sums to 1
     window: tuple[float, float, float, float]
+    expressions: tuple[Expression, ...] = ()  # one a face; empty after a glance
 
 
 def look(bgr: np.ndarray, camera_motion: float, subject_motion: float, detector: Detector) -> Look:
@@ -80,8 +85,10 @@ def look(bgr: np.ndarray, camera_motion: float, subject_motion: float, detector:
     picture = prepare(bgr)
     faces = detector(bgr)
     attention = attention_of(picture, faces)
-    features = feature_vector(picture, faces, find_lettering(bgr), attention, camera_motion, subject_motion)
-    return Look(features, faces, perceptual_hash(picture.luma), attention, picture.window)
+    said = tuple(express(bgr, face) for face in faces)
+    motion = (camera_motion, subject_motion)
+    features = feature_vector(picture, faces, find_lettering(bgr), attention, *motion, said)
+    return Look(features, faces, perceptual_hash(picture.luma), attention, picture.window, said)
 
 
 def glance(bgr: np.ndarray, faces: Sequence[Face]) -> Look:
@@ -103,6 +110,7 @@ def feature_vector(
     attention: np.ndarray,
     camera_motion: float,
     subject_motion: float,
+    expressions: Sequence[Expression] = (),
 ) -> np.ndarray:
     """(len(FEATURE_NAMES),) float64 in the order of FEATURE_NAMES."""
     shot = technical.measure(picture.luma)
@@ -111,6 +119,7 @@ def feature_vector(
         **{name: getattr(shot, name) for name in _TECHNICAL},
         **dict(zip(_COMPOSITION, astuple(composition.measure(picture.luma, attention)), strict=True)),
         **dict(zip(_FACES, astuple(people.describe(people.within(faces, picture.window))), strict=True)),
+        **dict(zip(_EXPRESSION, _expression(faces, expressions), strict=True)),
         "camera_motion": camera_motion / CAMERA_SCALE,
         "subject_motion": subject_motion / SUBJECT_SCALE,
         "lettering": min(1.0, lettering.share / 0.2),
@@ -118,7 +127,17 @@ def feature_vector(
     }
     signals = {name: float(np.clip(value, -1.0 if name in SIGNED else 0.0, 1.0)) for name, value in parts.items()}
     signals |= {f"mood_{mood}": score for mood, score in mood_scores(signals).items()}
+    signals["resonance"] = resonance(signals)
     return np.array([signals[name] for name in FEATURE_NAMES])
+
+
+def _expression(faces: Sequence[Face], expressions: Sequence[Expression]) -> tuple[float, float]:
+    if not faces:
+        return 0.0, 0.0
+    largest = max(range(len(faces)), key=lambda i: faces[i].width * faces[i].height)
+    said = expressions[largest] if expressions else None
+    eyes, smile = (said.eyes_open, said.smile) if said else (None, None)
+    return 0.5 if eyes is None else eyes, 0.5 if smile is None else smile
 
 
 def named(features: Sequence[float] | np.ndarray) -> Mapping[str, float]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-__all__ = ["LEAST", "MOODS", "mood_labels", "mood_scores"]
+__all__ = ["LEAST", "MOODS", "mood_labels", "mood_scores", "resonance"]
 
 MOODS = ("warm", "romantic", "tense", "suspense", "comic", "action", "epic", "calm")
 LEAST = 0.5
@@ -41,6 +41,25 @@ def mood_scores(signals: Mapping[str, float]) -> dict[str, float]:
         * _ramp(at("brightness"), 0.25, 0.5)
         * (1 - 0.5 * _ramp(at("contrast"), 0.6, 1)),
     }
+
+
+def resonance(signals: Mapping[str, float]) -> float:
+    """How much a picture moves whoever sees it, in [0, 1], from the other named features and moods.
+
+    A face that is close (0.3), looks at us with open eyes (0.25) and shows something: a smile (0.15); what moves in the
+    picture (0.1); the strongest mood (0.2). Without a face at most 0.3 is left, which is what landscapes get.
+    """
+    at = signals.__getitem__
+    seen = _ramp(at("face_size"), 0.05, 0.25)
+    gaze = seen * at("face_frontal") * at("face_eyes_open")
+    strongest = max(at(f"mood_{mood}") for mood in MOODS)
+    return (
+        0.3 * seen * at("closeness")
+        + 0.25 * gaze
+        + 0.15 * seen * at("face_smile")
+        + 0.1 * _ramp(at("subject_motion"), 0.1, 0.5)
+        + 0.2 * strongest
+    )
 
 
 def mood_labels(signals: Mapping[str, float], most: int = 3) -> list[str]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from keyart.vision.expression import frontality
 from keyart.vision.faces import Face
 
 __all__ = ["SHOT_TYPES", "People", "describe", "shot_type", "within"]
@@ -39,7 +40,7 @@ def describe(faces: Sequence[Face]) -> People:
         size=float(np.clip(largest.height, 0, 1)),
         x=float(np.clip(2 * middle_x - 1, -1, 1)),
         y=float(np.clip(2 * middle_y - 1, -1, 1)),
-        frontal=_frontal(largest),
+        frontal=frontality(largest),
         together=_together(faces),
         cut_off=max(_cut_off(face) for face in faces if face.height >= 0.5 * largest.height),
         closeness=float(np.clip(np.log(max(largest.height, 1e-3) / 0.04) / np.log(0.7 / 0.04), 0, 1)),
@@ -75,17 +76,6 @@ def within(faces: Sequence[Face], window: tuple[float, float, float, float]) -> 
             )
         )
     return moved
-
-
-def _frontal(face: Face) -> float:
-    """How near the nose is to the middle between the eyes; 0.5 where the detector gives no landmarks."""
-    if len(face.landmarks) < 6:
-        return 0.5
-    right_eye, left_eye, nose = np.array(face.landmarks[:6]).reshape(3, 2)
-    apart = abs(left_eye[0] - right_eye[0])
-    if apart < 0.15 * face.width:  # a profile shows its eyes on top of each other
-        return 0.0
-    return float(np.clip(1 - 2 * abs(nose[0] - (left_eye[0] + right_eye[0]) / 2) / apart, 0, 1))
 
 
 def _together(faces: Sequence[Face]) -> float:
