@@ -58,7 +58,7 @@ def fill(tables, films: dict[str, list[bytes | None]], scan: str = "scan-1", sta
         for number, content in enumerate(contents):
             content_hash = sha256(content or title.encode()).hexdigest()
             if content is not None:
-                images[content_hash] = (content_hash, "image/jpeg", 640, 360, bytearray(content))
+                images[content_hash] = (content_hash, "image/jpeg", 640, 360, bytearray(content), None)
             share = 1 / max(1, len(contents))
             moment = (number * 100, number * 4.0, number, share, number * share, 0.0, 0.01, 0.8)
             looked_at = stale.get(title, (None, None, None))

@@ -69,7 +69,7 @@ def font_for(script: str, size: int) -> ImageFont.FreeTypeFont:
     font = ImageFont.truetype(str(Path(spec.submodule_search_locations[0]) / file), size)
     if "Variable" in file or "wght" in file:
         axes = font.get_variation_axes()
-        bold = [700 if "eight" in str(axis["name"]) else axis["default"] for axis in axes]
+        bold = [700.0 if "eight" in str(axis["name"]) else float(axis["default"] or 0) for axis in axes]
         font.set_variation_by_axes(bold)
     return font
 
