@@ -69,7 +69,22 @@ def write(tables: Tables, world: World) -> dict[str, np.ndarray]:
     ids = np.array([[f"{t}-{a}" for a in range(world.artworks)] for t in films])
     art = []
     for t, a in np.ndindex(ids.shape):
-        fixed = (None, None, None, None, None, "hash", None, "original", vectors[t, a].tolist(), "test", [], [], "wide")
+        fixed = (
+            None,
+            None,
+            None,
+            None,
+            None,
+            "hash",
+            None,
+            "original",
+            vectors[t, a].tolist(),
+            "test",
+            [],
+            [],
+            *[None] * 4,
+            "wide",
+        )
         art.append((ids[t, a], films[t], *fixed, [], [], [], 0.5, a + 1, "", True))
     put(tables, "artworks", list(zip(*art, strict=True)))
 

