@@ -425,7 +425,7 @@ POLICIES = _fields(
     ("spec", TEXT, "JSON: exploration, limits, levels"),
     ("salt", TEXT, "name of the salt, not its value"),
     ("parent_policy_id?", TEXT, ""),
-    ("models", TEXT, "JSON: name, version and run of each model"),
+    ("models", TEXT, "JSON: name, version and run of each model; segments: genres of the taste model, in its order"),
     ("data_versions", TEXT, "JSON: Delta version of every input"),
     ("created_at", INSTANT, ""),
 )

@@ -193,7 +193,9 @@ def members() -> dict[str, list[tuple]]:
     for m in range(60):
         key, draw = hashlib.sha256(f"member {m}".encode()).hexdigest()[:32], rng(3, m)
         who = {"user_key": key, "user_bucket": bucket(key), "region": list(REGIONS)[m % 8]}
-        rows["taste"].append(row("taste", **who, as_of=DAY, taste_version="v", history=int(draw.integers(0, 40))))
+        mix = [[0.7, 0.3], [0.2, 0.8], [0.0, 0.0]][m % 3]
+        known = {"as_of": DAY, "taste_version": "v", "genre_mix": mix, "history": int(draw.integers(0, 40))}
+        rows["taste"].append(row("taste", **who, **known))
         if m >= 50:
             continue
         titles = sorted(draw.choice(list(TITLES), draw.integers(1, 4), replace=False).tolist())
@@ -255,7 +257,8 @@ def experiment() -> list[tuple]:
 def feedback() -> dict[str, list[tuple]]:
     """What ingest, training, assignment and evaluation leave."""
     spec = {"exploration": {"kind": "epsilon-greedy", "epsilon": 0.05}, "levels": {"order": ["user", "region"]}}
-    models = {"response": {"name": "keyart-response", "version": "3"}}
+    spec["taste"] = {"version": "v", "as_of": str(DAY)}
+    models = {"response": {"name": "keyart-response", "version": "3"}, "segments": ["drama", "comedy"]}
     policy = {"policy_id": POLICY, "kind": "epsilon-greedy", "salt": "artwork-1", "data_versions": '{"decisions": 4}'}
     stats = [(t, i, region) for t in TITLES for i in range(ARTWORKS) for region in REGIONS]
     honest = {"value": 0.9, "lower": 0.6, "upper": 1.2, "members": 900}
@@ -351,6 +354,20 @@ def test_the_facts_are_those_of_the_newest_scan_policy_and_versions(whole, site)
     assert versions["images"] == 60 and versions["candidates"] == 60 and "events" not in versions
     assert len(facts.pictures) == 60
     assert max(picture.width for picture in facts.pictures.values()) == 640
+
+
+def test_tastes_are_counted_by_what_their_members_are_given(whole, site):
+    found = gather(whole, settings_for(whole), site).segments
+    assert {(row["segment"], row["of"]) for row in found} == {("drama", 17), ("comedy", 17)}, (
+        "50 of 60, a third of neither"
+    )
+    assert all(3 <= row["members"] <= 17 for row in found)
+    newest = [row for row in members()["user_assignments"] if row[3] == 2]
+    hashes = [hashlib.sha256(f"member {m}".encode()).hexdigest()[:32] for m in range(50)]
+    drama = {key for m, key in enumerate(hashes) if m % 3 == 0}
+    for row in (row for row in found if row["segment"] == "drama"):
+        pairs = [pair for who in newest if who[1] in drama for pair in zip(who[5], who[6], strict=True)]
+        assert row["members"] == pairs.count((row["title_id"], row["artwork_id"]))
 
 
 def test_pages_written_by_tasks_are_those_of_the_facts(whole, site, tmp_path):

@@ -42,6 +42,8 @@ __all__ = [
 ]
 
 CELLS = 4_000_000  # members x artworks scored at a time: 32 MB an array
+GENRE = "genre "
+"""Begins the names of a member's shares of genres."""
 CONTRACT = ("artwork_ids", "title_ids", "cells", "feature_names", "feature_version", "taste_version", "member_names")
 
 
@@ -92,7 +94,9 @@ def plan_assignment(tables: Tables, tracking: Tracking, settings: Settings) -> A
         ]
     )
     policy = Policy(name, exploration, assign.salt, assign.minimum_gain, version, as_of, levels.parents, limits.said)
-    models = json.dumps({"response": _said(response), "taste": _said(taste), "content": content}, sort_keys=True)
+    segments = [str(name).removeprefix(GENRE) for name in about["member_names"] if str(name).startswith(GENRE)]
+    said = {"response": _said(response), "taste": _said(taste), "content": content, "segments": segments}
+    models = json.dumps(said, sort_keys=True)
     return Assignment(
         policy,
         slate,

@@ -125,7 +125,7 @@ def _alone(facts: Facts, title: Row, folder: Path) -> Iterator[dict[str, Any]]:
     }
     parts |= {
         name: [row for row in getattr(facts, name) if row["title_id"] == title["title_id"]]
-        for name in ("candidates", "artworks", "assignments")
+        for name in ("candidates", "artworks", "assignments", "segments")
     }
     hashes = {row["image_hash"] for name in ("candidates", "artworks") for row in parts[name]}
     pictures = {key: picture for key, picture in facts.pictures.items() if key in hashes}

@@ -13,13 +13,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pyspark.sql import DataFrame, Window
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from keyart.errors import ConfigError, InputError
 from keyart.report.facts import Facts, Picture, Row, Source
 from keyart.report.pages_spark import title_pages
 from keyart.report.parts_spark import Reader, Shown, rows_of, title_parts
+from keyart.report.segments_spark import newest_assignments, of_policy, segments
 from keyart.report.site import IMAGES, write_site
 from keyart.report.thumbnails_spark import known_pictures, pictures
 from keyart.schemas import TABLES
@@ -57,7 +58,7 @@ def build_report(tables: Tables, settings: Settings) -> tuple[Path, Facts]:
         read, shown, common = _common(tables, settings, lanes)
         running = _start(lanes, _site_parts(read, common, settings))
         try:
-            parts = title_parts(read, shown, [p["policy_id"] for p in common.policies], settings.report)
+            parts = _parts(read, shown, common, settings)
             cards = title_pages(parts, read("images"), len(shown.titles), common, settings.report, folder)
         except OSError as error:
             raise InputError(f"the report cannot be written to {folder} ({error.strerror}); choose another") from error
@@ -79,7 +80,7 @@ def gather(tables: Tables, settings: Settings, folder: Path) -> Facts:
     """
     with ThreadPoolExecutor(LANES) as lanes:
         read, shown, common = _common(tables, settings, lanes)
-        parts = title_parts(read, shown, [p["policy_id"] for p in common.policies], settings.report)
+        parts = _parts(read, shown, common, settings)
         running = _start(lanes, {name: partial(rows_of, frame) for name, frame in parts.items()})
         running |= _start(lanes, _site_parts(read, common, settings))
         found = {name: future.result() for name, future in running.items()}
@@ -97,6 +98,13 @@ def gather(tables: Tables, settings: Settings, folder: Path) -> Facts:
         **found,
         pictures={r["image_hash"]: Picture(r["file"], r["width"], r["height"]) for r in shown_pictures},
     )
+
+
+def _parts(read: Reader, shown: Shown, common: Facts, settings: Settings) -> dict[str, DataFrame]:
+    """All parts of the titles' pages."""
+    parts = title_parts(read, shown, [p["policy_id"] for p in common.policies], settings.report)
+    given = segments(read, common.policy, settings.privacy.smallest_cell)
+    return parts | {"segments": given.join(shown.keys(read.tables.spark), on="title_id", how="inner")}
 
 
 def _start(lanes: ThreadPoolExecutor, parts: dict[str, Callable[[], Any]]) -> dict[str, Any]:
@@ -130,12 +138,12 @@ def _site_parts(read: Reader, common: Facts, settings: Settings) -> dict[str, Ca
     """Sums, samples and operations: everything that is not of one title."""
     policy_id = common.policy["policy_id"] if common.policy else ""
     return {
-        "evaluations": lambda: _evaluations(_of_policy(read("evaluations"), policy_id)),
-        "measures": lambda: _measures(_of_policy(read("policy_measures"), policy_id)),
-        "weights": lambda: rows_of(_of_policy(read("policy_weights"), policy_id)),
+        "evaluations": lambda: _evaluations(of_policy(read("evaluations"), policy_id)),
+        "measures": lambda: _measures(of_policy(read("policy_measures"), policy_id)),
+        "weights": lambda: rows_of(of_policy(read("policy_weights"), policy_id)),
         "members": lambda: _members(read, policy_id, settings.report.members),
         "audience": lambda: _audience(read("taste")),
-        "overrides": lambda: _overrides(_newest(_of_policy(read("user_assignments"), policy_id))),
+        "overrides": lambda: _overrides(newest_assignments(read, policy_id)),
         "decisions": lambda: _decisions(read("decisions")),
         "quarantine": lambda: _quarantine(read("quarantine")),
         "quality": lambda: _quality(read("data_quality")),
@@ -194,10 +202,6 @@ def _regions(read: Reader, policies: Sequence[Row]) -> dict[str, str]:
     return {row["cell"]: "other" for row in rows_of(assigned.where("level = 'region'").select("cell").distinct())}
 
 
-def _of_policy(frame: DataFrame, policy_id: str) -> DataFrame:
-    return frame.where(F.col("policy_id") == policy_id)
-
-
 def _evaluations(evaluations: DataFrame) -> list[Row]:
     """The evaluation of the latest days; of several on the same days the first by id."""
     rows = rows_of(evaluations)
@@ -212,14 +216,9 @@ def _measures(measures: DataFrame) -> list[Row]:
     return sorted(rows_of(measures), key=lambda row: (row["measure"], row["segment"], row["behaviour"]))
 
 
-def _newest(assignments: DataFrame) -> DataFrame:
-    newest = Window.partitionBy("user_key").orderBy(F.desc("version"))
-    return assignments.withColumn("nth", F.row_number().over(newest)).where("nth = 1").drop("nth")
-
-
 def _members(read: Reader, policy_id: str, most: int) -> list[Row]:
     """Members in the order of their keyed hash, which is as good as chance, with what is known of them beside it."""
-    assigned = _newest(_of_policy(read("user_assignments"), policy_id)).where(F.size("title_ids") > 0)
+    assigned = newest_assignments(read, policy_id).where(F.size("title_ids") > 0)
     sample = rows_of(assigned.orderBy("user_key").limit(most))
     known: dict[str, Row] = {}
     if sample:

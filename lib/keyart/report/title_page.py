@@ -1,5 +1,6 @@
 """A title's page: the film along its time, the artworks chosen and those not, and who sees which."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ from keyart.report.charts import Estimate, film_colour, interval_chart
 from keyart.report.facts import Picture, Row
 from keyart.report.plots import Plot
 
-__all__ = ["title_page"]
+__all__ = ["title_page", "wilson"]
 
 CELLS = 120
 """Most pictures side by side in a film strip; longer films show one of several shots."""
@@ -37,6 +38,7 @@ def title_page(catalogue: Catalogue, title: Row) -> dict[str, Any]:
         "people": _people(catalogue, title_id),
         "winners": _winners(catalogue, title_id),
         "regions": _regions(catalogue, title_id),
+        "segments": _segments(catalogue, title_id),
         "has_policy": catalogue.facts.policy is not None,
     }
 
@@ -207,12 +209,34 @@ def _winners(catalogue: Catalogue, title_id: str) -> dict[str, Any] | None:
             "differs": row["artwork_id"] != base,
             "bar": bar,
             "value": wording.signed_percent(bar.estimate.value),
+            "taken": _taken(catalogue, row),
             "interval": f"{wording.signed_percent(bar.estimate.lower)} to {wording.signed_percent(bar.estimate.upper)}",
             **dict(zip(("n", "takes", "reason"), catalogue.counted(row), strict=True)),
         }
         for (level, cell, row), bar in zip(found, chart.bars, strict=True)
     ]
     return {"rows": rows, "axis": chart.axis}
+
+
+def _taken(catalogue: Catalogue, row: Row) -> str:
+    """Take fraction with its 95% interval (Wilson 1927); nothing of a cell too small to show."""
+    n, takes = row["n"], row["takes"]
+    if n < max(catalogue.facts.smallest_cell, 1):
+        return wording.NOTHING
+    lower, upper = wilson(takes, n)
+    return f"{wording.percent(takes / n, 2)} ({wording.percent(lower, 2)} to {wording.percent(upper, 2)})"
+
+
+def wilson(takes: float, n: float) -> tuple[float, float]:
+    """95% interval of a share (Wilson 1927): ``takes`` of ``n``, n > 0.
+
+    >>> [round(bound, 4) for bound in wilson(10, 100)]
+    [0.0552, 0.1744]
+    """
+    share, z2 = takes / n, Z95**2
+    middle = (share + z2 / (2 * n)) / (1 + z2 / n)
+    half = Z95 / (1 + z2 / n) * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n))
+    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def _regions(catalogue: Catalogue, title_id: str) -> dict[str, Any] | None:
@@ -235,6 +259,27 @@ def _regions(catalogue: Catalogue, title_id: str) -> dict[str, Any] | None:
         )
     heads = [{"label": "everywhere" if level == "global" else cell, "level": level} for level, cell in cells]
     return {"heads": heads, "lines": lines}
+
+
+def _segments(catalogue: Catalogue, title_id: str) -> list[dict[str, Any]]:
+    """What members of a taste are given of their own, the most frequent first; all others see their default."""
+    found: dict[str, list[Row]] = {}
+    for row in catalogue.facts.segments:
+        if row["title_id"] == title_id and row["artwork_id"] in catalogue.artwork:
+            found.setdefault(row["segment"], []).append(row)
+    lines = []
+    for segment, rows in sorted(found.items()):
+        ordered = sorted(rows, key=lambda row: (-row["members"], row["artwork_id"]))
+        given = [
+            {
+                "number": catalogue.number[row["artwork_id"]],
+                "picture": catalogue.picture(catalogue.artwork[row["artwork_id"]]),
+                "share": wording.percent(row["members"] / row["of"], 0),
+            }
+            for row in ordered
+        ]
+        lines.append({"name": segment, "given": given, "members": wording.count(ordered[0]["of"])})
+    return lines
 
 
 def _tinted(catalogue: Catalogue, row: Row | None) -> dict[str, Any] | None:

@@ -170,6 +170,10 @@ def whole(scanned) -> Facts:
                     "kids": False,
                 }
             ],
+            "segments": [
+                {"title_id": "orbit", "segment": "drama", "artwork_id": f"orbit-{n}", "members": m, "of": 200}
+                for n, m in ((1, 60), (2, 90))
+            ],
             "audience": {"members": 400},
             "overrides": [
                 {"title_id": None, "artwork_id": None, "members": 100, "all": 100},

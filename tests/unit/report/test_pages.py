@@ -179,6 +179,13 @@ def test_people_are_shown_by_their_largest_face_the_longest_on_screen_first(whol
     assert people[0]["box"] == "-17.0 -9.0 162.0 162.0"
 
 
+def test_tastes_say_what_their_members_are_given(whole):
+    catalogue = Catalogue(whole)
+    (line,) = title_page(catalogue, catalogue.title["orbit"])["segments"]
+    assert (line["name"], line["members"]) == ("drama", "200")
+    assert [(one["number"], one["share"]) for one in line["given"]] == [(3, "45%"), (2, "30%")]
+
+
 def test_long_films_are_thinned_to_a_strip_that_still_covers_them(whole):
     shots = [{**whole.shots[0], "shot_id": n, "start_seconds": float(n), "end_seconds": n + 1.0} for n in range(1000)]
     catalogue = Catalogue(dataclasses.replace(whole, shots=shots))
@@ -210,6 +217,7 @@ def test_small_cells_show_no_counts(whole):
     page = title_page(catalogue, catalogue.title["orbit"])
     assert {(row["n"], row["takes"]) for row in page["winners"]["rows"]} == {("under 101", "–")}
     assert "gains" not in page["winners"]["rows"][0]["reason"]
+    assert {row["taken"] for row in page["winners"]["rows"]} == {"–"}
 
 
 def test_the_features_on_which_regions_differ_most_come_first(whole):
