@@ -190,10 +190,9 @@ def thin_overlap(
     Few takes with large weights make any estimate of a rare outcome: the layout's last metric is the take. How many
     takes there will be is told by ``rate``, takes a decision known before these decisions were made. A limit on the
     takes that came would keep the logs in which there happened to be many, and their estimates would be too high.
-    Without
-    ``rate`` nothing better than the log's own is known: estimates of logs just above the limit are then too high by
-    about a quarter of their standard deviation. With it doubly robust estimates show no such bias; plain IPS, which
-    follows the weights that were drawn, keeps an eighth. Where the limits come from: docs/decisions/0006.
+    Without ``rate`` nothing better than the log's own is known: estimates of logs just above the limit are then too
+    high by about a quarter of their standard deviation. With it doubly robust estimates show no such bias; plain IPS,
+    which follows the weights that were drawn, keeps an eighth. Where the limits come from: docs/decisions/0006.
     """
     size = effective_size(moments, layout, target)
     if size < settings.smallest_ess:

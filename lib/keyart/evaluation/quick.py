@@ -15,7 +15,7 @@ from numba import njit
 
 from keyart.evaluation.moments import BY_METRIC, BY_TARGET
 from keyart.evaluation.sums import Frame
-from keyart.evaluation.targets import BEHAVIOURS, BEST_ONLY, Overrides, Stacked, Targets
+from keyart.evaluation.targets import BEHAVIOURS, BEST_ONLY, Overrides, Stacked, Targets, first_own
 
 __all__ = ["Quick", "room"]
 
@@ -24,9 +24,7 @@ __all__ = ["Quick", "room"]
 class Quick:
     """What the pass needs of policies and candidate sets besides their own tables; made once an evaluation."""
 
-    fits: (
-        np.ndarray
-    )  # (S, R) whether all targets of decisions with this set in this region have two numbers and a place
+    fits: np.ndarray  # (S, R): of decisions with this set in this region all targets are two numbers and a place
     hit: np.ndarray  # (K + 1, T) by number of candidates and target: kind by kind, and of a kind policy by policy
     rest: np.ndarray
     levels: np.ndarray  # (kinds,) which of BEHAVIOURS the targets are, G of each
@@ -151,7 +149,7 @@ def _add(
         for g in range(policies):
             personal[g] = shelf[g]
         if not kids[i]:
-            at, stop = _first_own(own_offsets, own_titles, member[i], t), own_offsets[member[i] + 1]
+            at, stop = first_own(own_offsets, own_titles, member[i], t), own_offsets[member[i] + 1]
             while at < stop and own_titles[at] == t:
                 personal[own_policies[at]] = own_artworks[at]
                 at += 1
@@ -228,14 +226,3 @@ def _add(
                     sums[y + 1, x] += min(w[x], clip) * value
                     sums[y + 5, x] += p[x] * value
             y += 6
-
-
-@njit(cache=True, nogil=True, inline="always")
-def _first_own(offsets, titles, member, title):
-    """Place of a member's first override of a title or of a later one; the end where there is none."""
-    low, size = offsets[member], offsets[member + 1] - offsets[member]
-    while size > 0:  # without branches that depend on the data
-        half = (size + 1) // 2
-        low += half * (titles[low + half - 1] < title)
-        size -= half
-    return low

@@ -17,7 +17,7 @@ from keyart.evaluation.sums import Frame
 from keyart.policy.choices import GreedyChoices, level_choices
 from keyart.policy.exploration import Exploration
 
-__all__ = ["BEHAVIOURS", "METRICS", "Overrides", "PolicyTables", "Targets", "policy_tables"]
+__all__ = ["BEHAVIOURS", "METRICS", "Overrides", "PolicyTables", "Targets", "first_own", "policy_tables"]
 
 BEHAVIOURS = ("uniform", "global", "region", "user", "served")
 GREEDY = BEHAVIOURS[1:4]
@@ -278,7 +278,7 @@ def _fill(
                         at += 1
         if kids[i]:
             continue
-        own, stop = _first_own(own_offsets, own_titles, member[i], t), own_offsets[member[i] + 1]
+        own, stop = first_own(own_offsets, own_titles, member[i], t), own_offsets[member[i] + 1]
         while own < stop and own_titles[own] == t:
             g, personal = own_policies[own], own_artworks[own]
             # An override with what the level does not have is passed over, as resolve does.
@@ -298,7 +298,7 @@ def _fill(
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _first_own(offsets, titles, member, title):
+def first_own(offsets, titles, member, title):
     """Place of a member's first override of a title or of a later one; the end where there is none."""
     low, size = offsets[member], offsets[member + 1] - offsets[member]
     while size > 0:  # without branches that depend on the data

@@ -183,13 +183,13 @@ def limit_costs(tables: Tables, members: DataFrame, plan: Assignment) -> list[di
                 part = batch.slice(start, step)
                 members, cells = _members(plan, part)
                 before, after, scores = _found(plan, plan.slate, defaults, members, cells)
-                freely, _, all_scores = _found(plan, plan.free, free_defaults, members, cells)
-                worth = (
-                    worth_of(all_scores, free_defaults[cells], freely),
-                    worth_of(scores, defaults[cells], before),
-                    worth_of(scores, defaults[cells], after),
-                )
-                yield pa.RecordBatch.from_pylist([cost_of(part.num_rows, before, after, *worth)])
+                without = worth_of(scores, defaults[cells], before)
+                free = without
+                if plan.free is not plan.slate:
+                    freely, _, all_scores = _found(plan, plan.free, free_defaults, members, cells)
+                    free = worth_of(all_scores, free_defaults[cells], freely)
+                worth = worth_of(scores, defaults[cells], after)
+                yield pa.RecordBatch.from_pylist([cost_of(part.num_rows, before, after, free, without, worth)])
 
     rows = (
         members.where(~F.col("kids"))

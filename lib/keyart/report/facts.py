@@ -98,8 +98,6 @@ class Facts:
     """By image hash; a picture that cannot be decoded is absent."""
     regions: Mapping[str, str] = field(default_factory=dict)
     """Region: its parent, as configured, or "other" of one that only a policy names."""
-    feature_names: Sequence[str] = ()
-    """Of the artworks' feature vectors, where their version is the one this program knows."""
     claim_level: float = 0.99
     """Level of the interval that must lie above zero before a lift is claimed."""
     smallest_cell: int = 50

@@ -26,7 +26,6 @@ from keyart.report.thumbnails_spark import known_pictures, pictures
 from keyart.schemas import TABLES
 from keyart.settings import Settings
 from keyart.tables import Tables
-from keyart.vision.features import FEATURE_NAMES, FEATURE_VERSION
 
 __all__ = ["build_report", "gather", "report_folder"]
 
@@ -34,6 +33,8 @@ UNSEEN = ("runs",)
 """Tables that say nothing about the catalogue or its members: writing them must not change the title pages."""
 LANES = 4
 """Queries in flight."""
+AT_HAND = 500
+"""Most titles that a notebook holds with everything that is known of them."""
 NEIGHBOURS = 12
 """Titles by name that fill up a sampled member's page."""
 
@@ -74,12 +75,12 @@ def build_report(tables: Tables, settings: Settings) -> tuple[Path, Facts]:
 
 
 def gather(tables: Tables, settings: Settings, folder: Path) -> Facts:
-    """All that is known of up to ``report.titles`` titles, on the driver: for notebooks and small catalogues.
+    """All that is known of up to AT_HAND titles (``report.titles`` where that is fewer), on the driver, for notebooks.
 
     Thumbnails that ``folder`` lacks are written to it; InputError where it cannot be written.
     """
     with ThreadPoolExecutor(LANES) as lanes:
-        read, shown, common = _common(tables, settings, lanes)
+        read, shown, common = _common(tables, settings, lanes, AT_HAND)
         parts = _parts(read, shown, common, settings)
         running = _start(lanes, {name: partial(rows_of, frame) for name, frame in parts.items()})
         running |= _start(lanes, _site_parts(read, common, settings))
@@ -111,15 +112,14 @@ def _start(lanes: ThreadPoolExecutor, parts: dict[str, Callable[[], Any]]) -> di
     return {name: lanes.submit(part) for name, part in parts.items()}
 
 
-def _common(tables: Tables, settings: Settings, lanes: ThreadPoolExecutor) -> tuple[Reader, Shown, Facts]:
-    """What pages share: which tables there are, the titles to show, the policies."""
+def _common(
+    tables: Tables, settings: Settings, lanes: ThreadPoolExecutor, most: int | None = None
+) -> tuple[Reader, Shown, Facts]:
+    """What pages share: which tables there are, the titles to show (``most`` at most), the policies."""
     sources = _sources(tables, lanes)
     read = Reader(tables, {source.name for source in sources} | ({"runs"} if tables.exists("runs") else set()))
-    shown = Shown(read, settings.report.titles)
+    shown = Shown(read, min(settings.report.titles, most or settings.report.titles))
     policies = _policies(read)[: settings.report.policies]
-    versions = {
-        row["feature_version"] for row in rows_of(read("artworks").where("active").select("feature_version").distinct())
-    }
     common = Facts(
         titles_left=shown.left,
         back_catalogue=shown.unpictured,
@@ -127,7 +127,6 @@ def _common(tables: Tables, settings: Settings, lanes: ThreadPoolExecutor) -> tu
         policies=policies,
         sources=sources,
         regions=_regions(read, policies) | dict(settings.regions),
-        feature_names=tuple(FEATURE_NAMES) if versions <= {FEATURE_VERSION} else (),
         claim_level=settings.evaluate.claim_level,
         smallest_cell=settings.privacy.smallest_cell,
     )

@@ -82,10 +82,12 @@ def select_artwork(
     current = current_candidates(tables)
     total = current.count()
     tasks = min(MOST_TASKS, max(1, -(-total // IMAGES_PER_TASK)))
+    closer = closer or Closer()
+    looked = current.transform(with_images, tables.read_or_empty("images"), tasks).mapInArrow(looker(model), LOOKED)
+    if closer.expensive:  # the first look is read twice then
+        looked = looked.groupBy("title_id").applyInArrow(shortlister(settings, closer), LOOKED).persist()
     edited = (
-        current.transform(with_images, tables.read_or_empty("images"), tasks)
-        .mapInArrow(looker(model), LOOKED)
-        .transform(look_closer, tables, settings, closer or Closer(), tasks)
+        looked.transform(look_closer, tables, closer, tasks)
         .groupBy("title_id")
         .applyInArrow(editor(settings, ratings_of(tables)), EDITED)
         .persist()
@@ -106,6 +108,7 @@ def select_artwork(
         empty = titles_without_candidates(tables, edited)
     finally:
         edited.unpersist()
+        looked.unpersist()
     return Selected(
         titles=int(counts["titles"]),
         candidates=total,
@@ -216,11 +219,10 @@ def _looked(row: dict, content: bytes | None, model: FaceModel) -> dict:
     }
 
 
-def look_closer(looked: DataFrame, tables: Tables, settings: SelectSettings, closer: Closer, tasks: int) -> DataFrame:
-    """Rows as they are, but for those that may still win and that these detectors have not seen: looked at closely."""
+def look_closer(marked: DataFrame, tables: Tables, closer: Closer, tasks: int) -> DataFrame:
+    """Rows as they are, but for the finalists that these detectors have not seen: looked at closely."""
     if not closer.expensive:
-        return looked
-    marked = looked.groupBy("title_id").applyInArrow(shortlister(settings, closer), LOOKED).persist()
+        return marked
     images = tables.read("images").select("image_hash", "content")
     finalists = marked.where("finalist").repartition(tasks, "image_hash").join(images, on="image_hash", how="inner")
     seen = finalists.select(*LOOKED.names, "content").mapInArrow(closely(closer), LOOKED)

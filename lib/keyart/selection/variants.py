@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import cv2
 import numpy as np
 
 from keyart.errors import ConfigError
@@ -75,8 +74,3 @@ def vary(source: Source, names: list[str]) -> list[Variation]:
     if unknown := [name for name in names if name not in VARIANTS]:
         raise ConfigError(f"no variant {', '.join(unknown)}; known are {', '.join(VARIANTS)}")
     return [made for name in names for made in VARIANTS[name](source)]
-
-
-def content_of(variation: Variation, quality: int = 90) -> bytes:
-    """JPEG bytes of a variation."""
-    return bytes(cv2.imencode(".jpg", variation.bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes())
