@@ -68,7 +68,8 @@ def _dlib() -> Embedder:
         rgb = np.ascontiguousarray(bgr[..., ::-1])
         found: list[list[float]] = []
         for face in faces:
-            if face.height < LEAST_HEIGHT or face.height * height < 40:
+            # A detector that finds no eyes takes flowers and legs for faces: nobody is made of those.
+            if not face.landmarks or face.height < LEAST_HEIGHT or face.height * height < 40:
                 found.append([])
                 continue
             # dlib's own detector gives squares about the middle of the face; YuNet's boxes are higher than wide.

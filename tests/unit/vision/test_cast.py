@@ -1,5 +1,7 @@
 """Cast: faces of one person are one cluster, the one who is longest on screen leads; purity on the live-action clip."""
 
+from dataclasses import replace
+
 import av
 import numpy as np
 import pytest
@@ -7,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keyart.vision.cast import build_embedder, cluster_cast, embeds, name_clusters
-from keyart.vision.faces import build_detector, find_model
+from keyart.vision.faces import Face, build_detector, find_model
 
 WHO = {
     **dict.fromkeys((13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 29, 37), "young man"),
@@ -83,3 +85,11 @@ def test_clusters_of_the_live_action_clip_are_pure(shared):
     assert len(labels) >= 15 and purity >= 0.9
     assert groups[0].count("young man") == len(groups[0]) and len(groups[0]) >= 8, "who is longest on screen leads"
     assert len(groups) <= 9
+
+
+@pytest.mark.skipif(not embeds("dlib"), reason="extra cast is not installed")
+def test_what_a_detector_without_landmarks_takes_for_a_face_is_nobody():
+    eyes = Face(0.2, 0.2, 0.4, 0.5, 0.9, (0.3, 0.4, 0.5, 0.4, 0.4, 0.5, 0.35, 0.6, 0.45, 0.6))
+    picture = np.random.default_rng(1).integers(0, 255, (360, 360, 3), dtype=np.uint8)
+    known, unknown = build_embedder("dlib")(picture, [eyes, replace(eyes, landmarks=())])
+    assert len(known) == 128 and unknown == []
