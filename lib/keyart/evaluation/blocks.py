@@ -1,4 +1,4 @@
-"""Whole members as a block: what an evaluation needs of them, coded, about ten bytes a decision.
+"""Whole members as a block: what an evaluation needs of them, coded, about eight bytes a decision.
 
 A block is kept between evaluations; codes are places in the lists of the evaluation it was made for, which its source's
 key tells. Numbers are stored as narrow as their values allow and come back as the kernels want them.
