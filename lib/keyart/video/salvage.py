@@ -41,7 +41,7 @@ def scan_supervised(
                 reached = int(part.pts[-1])
                 yield part
         except StopIteration as end:
-            return _with_reasons(end.value, reasons) if avoid or stop is not None else end.value
+            return _with_reasons(end.value, given, reasons) if avoid or stop is not None else end.value
         except ChildDied as error:
             reasons.append(str(error))
             place = error.position
@@ -64,6 +64,7 @@ def scan_supervised(
     return Outcome(seen, seen - given, 0, False, reasons[0])
 
 
-def _with_reasons(outcome: Outcome, reasons: list[str]) -> Outcome:
+def _with_reasons(outcome: Outcome, given: int, reasons: list[str]) -> Outcome:
+    """The last child's outcome; what an earlier child gave beyond the place where this one had to stop is not lost."""
     told = "; ".join([*reasons[:1], *([outcome.reason] if outcome.reason else [])])
-    return Outcome(outcome.seen, outcome.lost, outcome.damaged, outcome.irregular, told)
+    return Outcome(outcome.seen, max(0, outcome.seen - given), outcome.damaged, outcome.irregular, told)

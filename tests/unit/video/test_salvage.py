@@ -96,6 +96,16 @@ def test_a_child_that_was_killed_from_outside_costs_nothing(troubled, whole):
     assert (end.lost, end.reason) == (0, "")
 
 
+def test_what_came_before_a_later_child_died_sooner_is_not_lost(troubled, whole):
+    uri, segment, pts = whole
+    act = "len(MARK.read_text()) in (2, 4, 5, 6) and os.abort()"  # two die at frame 40, then two at frame 20
+    child, target, mark = troubled([int(pts[20]), int(pts[40])], act)
+    found, end = drained(scan_supervised(child, uri, segment, 0, 60, target))
+    assert len(mark.read_text()) == 6
+    assert len(found) > 20
+    assert (found.tolist(), end.lost) == (pts[: len(found)].tolist(), 60 - len(found))
+
+
 def test_parts_that_came_are_not_sent_again(troubled, film, take):
     uri = film("long.mp4", take(1, 50) * 24, options={"bf": "0", "preset": "ultrafast"})
     segment = plan_film(uri, 0).segments[0]
