@@ -7,6 +7,8 @@ never named, and a latent factor has no name to give.
 
 import re
 
+from keyart.vision.words import MOOD, phrase
+
 __all__ = ["SENSITIVE", "member_sentence", "names_sensitive"]
 
 SENSITIVE = (
@@ -29,29 +31,12 @@ WHOLE = {
 _STEMS = "|".join(stem for stem in SENSITIVE if stem not in WHOLE)
 _PATTERN = re.compile(rf"(?<![a-z])(?:(?:{_STEMS})[a-z]*|(?:{'|'.join(sorted(WHOLE))})s?(?:'s|ian|ual)?)(?![a-z])")
 
-LOOKS = {
-    "brightness": ("brighter light", "a darker light"),
-    "contrast": ("stronger contrast", "softer contrast"),
-    "saturation": ("richer colours", "quieter colours"),
-    "colourfulness": ("more colours", "fewer colours"),
-    "warmth": ("warmer colours", "cooler colours"),
-    "sharpness": ("a sharper picture", "a softer picture"),
-    "motion_blur": ("more movement", "less movement"),
-    "camera_motion": ("more movement", "less movement"),
-    "subject_motion": ("more movement", "less movement"),
-    "detail": ("more detail", "less detail"),
-    "negative_space": ("more open space", "a fuller frame"),
-    "symmetry": ("a more even frame", "a freer frame"),
-    "thirds": ("a more classic frame", "a freer frame"),
-    "face_count": ("more faces", "fewer faces"),
-    "face_size": ("a face closer up", "faces farther away"),
-    "face_frontal": ("a face that looks at you", "a face that looks away"),
-    "faces_together": ("faces side by side", "faces apart"),
-    "closeness": ("a closer view", "a wider view"),
-    "lettering": ("more lettering", "less lettering"),
-}
-"""How a named feature is called to members, where there is more and where there is less of it."""
-MOOD = "mood_"
+TOLD = {
+    "brightness", "contrast", "saturation", "colourfulness", "warmth", "sharpness", "motion_blur", "camera_motion",
+    "subject_motion", "detail", "negative_space", "symmetry", "thirds", "face_count", "face_size", "face_frontal",
+    "faces_together", "closeness", "lettering",
+}  # fmt: skip
+"""Features that are named to members; of others they hear that the look fits."""
 ANY_LOOK = "a look that fits"
 OWN = "Because of what you have watched"
 CHOICE = "One of several pictures that are shown for this title."
@@ -106,8 +91,4 @@ def _shared(reason: str, level: str) -> str:
 
 def _look(feature: str, more: bool) -> str:
     name = feature.replace(" ", "_")
-    if name.startswith(MOOD):
-        mood = name.removeprefix(MOOD).replace("_", " ")
-        return f"a {'more' if more else 'less'} {mood} mood"
-    pair = LOOKS.get(name)
-    return ANY_LOOK if pair is None else pair[0 if more else 1]
+    return phrase(name, more) if name in TOLD or name.startswith(MOOD) else ANY_LOOK

@@ -139,7 +139,7 @@ def segments(facts: Facts) -> dict[str, Any]:
     names = [name for name in BY_SEGMENT if any(measure == name for _, measure in found)]
     rows = sorted({segment for segment, measure in found if "=" in segment and measure in names})
     lines = [
-        {"name": row, "cells": [_with_interval(found.get((row, name))) for name in names]} for row in rows
+        {"name": _words(row), "cells": [_with_interval(found.get((row, name))) for name in names]} for row in rows
     ]  # fmt: skip
     return {"heads": [wording.named(name) for name in names], "lines": lines}
 
@@ -154,8 +154,11 @@ def known_faults(facts: Facts) -> list[str]:
     refused: dict[str, set[str]] = {}
     for row in facts.evaluations:
         if row["verdict"] != "ok":
-            refused.setdefault(row["verdict"].split(":")[0], set()).add(row["slice"])
-    faults += [f"no estimate for {', '.join(sorted(parts))}: {why}" for why, parts in sorted(refused.items())]
+            refused.setdefault(row["slice"], set()).add(row["verdict"].split(":")[0])
+    parts: dict[str, list[str]] = {}
+    for part, reasons in sorted(refused.items()):
+        parts.setdefault("; ".join(sorted(reasons)), []).append("all together" if part == ALL else _words(part))
+    faults += [f"no estimate for {', '.join(names)}: {reasons}" for reasons, names in parts.items()]
     measured = {row["measure"] for row in facts.measures}
     if not facts.evaluations:
         faults.append("it was not evaluated yet")
@@ -174,6 +177,10 @@ def known_faults(facts: Facts) -> list[str]:
     )
     faults.append(f"groups of fewer than {facts.smallest_cell} members are folded into the whole and have no figures")
     return faults
+
+
+def _words(segment: str) -> str:
+    return segment.replace("=", " ")
 
 
 def _own(facts: Facts) -> list[Row]:

@@ -108,7 +108,7 @@ class Catalogue:
         few = self.facts.smallest_cell
         if row["n"] < few:
             return f"under {few}", wording.NOTHING, "few decisions of its own: mostly what is known above it"
-        return wording.count(row["n"]), wording.count(row["takes"]), row["reason"]
+        return wording.count(row["n"]), wording.count(row["takes"]), wording.reason(row["reason"])
 
     def picture(self, row: Row | None) -> Picture | None:
         """The thumbnail of an artwork or candidate."""

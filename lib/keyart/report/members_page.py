@@ -139,6 +139,6 @@ def _tile(catalogue: Catalogue, title: Row, region: str, override: tuple[str, fl
         "usual": catalogue.picture(usual),
         "usual_alt": catalogue.alt(usual),
         "gain": wording.signed_percent(gain(override[1])) if override else None,
-        "reason": override[2] if override else None,
+        "reason": wording.reason(override[2]) if override else None,
         "sentence": member_sentence(override[2], "user") if override else None,
     }

@@ -15,6 +15,7 @@ __all__ = [
     "PLOTS",
     "Plot",
     "bars_plot",
+    "beside_plot",
     "film_plot",
     "intervals_plot",
     "library",
@@ -145,6 +146,25 @@ def bars_plot(rows: Rows | None, colours: Mapping[str, str] = COLOURS) -> alt.Ch
     )
 
 
+def beside_plot(rows: Rows | None, colours: Mapping[str, str] = COLOURS) -> alt.Chart:
+    """Several behaviours on one line a measure, from 0 to 1: ``label``, ``value``, ``who``."""
+    marks = alt.Scale(range=[colours["accent"], colours["ink"], colours["soft"]])
+    shapes = alt.Scale(range=["circle", "square", "diamond"])
+    title = alt.Legend(title=None, orient="bottom", columns=2)
+    return _sized(
+        alt.Chart(_data(rows))
+        .mark_point(filled=True, size=70, opacity=0.85)
+        .encode(
+            y=alt.Y("label:N", sort=None, title=None, axis=alt.Axis(labelLimit=200, grid=True)),
+            x=alt.X("value:Q", title=None, scale=alt.Scale(domain=[0, 1])),
+            color=alt.Color("who:N", sort=None, scale=marks, legend=title),
+            shape=alt.Shape("who:N", sort=None, scale=shapes, legend=title),
+            tooltip=["label:N", "who:N", alt.Tooltip("value:Q", format=".3f")],
+        ),
+        alt.Step(24),
+    )
+
+
 PLOTS: dict[str, Callable[..., Any]] = {
     "film": film_plot,
     "intervals": intervals_plot,
@@ -152,6 +172,7 @@ PLOTS: dict[str, Callable[..., Any]] = {
     "weights": weights_plot,
     "trend": trend_plot,
     "bars": bars_plot,
+    "beside": beside_plot,
 }
 
 

@@ -8,11 +8,20 @@ from keyart.report import cards, evidence, wording
 from keyart.report.catalogue import Catalogue
 from keyart.report.facts import Row
 from keyart.report.plots import Plot
+from keyart.vision.words import phrase
 
 __all__ = ["policy_page"]
 
 FEATURES = 16
 """Features of the map of what regions favour: those on which regions differ most, or that matter most everywhere."""
+
+
+ON_SCALE = (
+    "look_entropy", "genre_entropy", "look_drift", "genre_drift", "swap_rate", "small_roles", "abandonment",
+    "gini", "coverage", "look_variety", "alike_share", "niche_exposure", "niche_takes",
+)  # fmt: skip
+"""Measures of conduct between 0 and 1, a member's first, then the catalogue's."""
+BEHAVIOURS = {cards.OWN: "each member's own", "logged": "as logged", "uniform": "at random"}
 
 
 def policy_page(catalogue: Catalogue) -> dict[str, Any]:
@@ -36,6 +45,7 @@ def policy_page(catalogue: Catalogue) -> dict[str, Any]:
         ],
         "decisions": _decisions(facts.decisions),
         "conduct": cards.conduct(facts),
+        "beside": _beside(facts.measures),
         "segments": cards.segments(facts),
         "faults": cards.known_faults(facts) if policy else [],
         "cards": sorted(cards.card_files(facts)),
@@ -83,10 +93,24 @@ def _favours(catalogue: Catalogue) -> Plot | None:
     points, cells = [], []
     for name in order[:FEATURES]:
         pairs = list(zip(regions, found[name], strict=True))
-        points += [{"region": r, "feature": wording.named(name), "weight": round(value, 5)} for r, value in pairs]
-        cells.append((wording.named(name), *(f"{value:+.3f}".replace("-", wording.MINUS) for _, value in pairs)))
+        points += [{"region": r, "feature": phrase(name), "weight": round(value, 5)} for r, value in pairs]
+        cells.append((phrase(name), *(f"{value:+.3f}".replace("-", wording.MINUS) for _, value in pairs)))
     caption = "Weight of each feature by region: change in log reward a standard deviation of the feature"
     return Plot("weights", caption, points, ("feature", *regions), cells)
+
+
+def _beside(measures: Sequence[Row]) -> Plot | None:
+    """Measures that lie between 0 and 1: each member's own artwork, the log and chance on one line."""
+    found = {(r["measure"], r["behaviour"]): r["value"] for r in measures if r["segment"] == cards.ALL}
+    points = [
+        {"label": wording.named(name), "value": round(found[name, behaviour], 4), "who": who}
+        for name in ON_SCALE
+        for behaviour, who in BEHAVIOURS.items()
+        if (name, cards.OWN) in found and found.get((name, behaviour)) is not None
+    ]
+    return (
+        Plot("beside", "Each member's own artwork beside the log and chance, from 0 to 1", points) if points else None
+    )
 
 
 def _calibration(measures: Sequence[Row]) -> Plot | None:

@@ -1,9 +1,12 @@
 """How figures and moments are written on the pages."""
 
 import math
+import re
 from datetime import date, datetime
 
-__all__ = ["clock", "count", "day", "moment", "named", "percent", "signed_percent", "size", "span"]
+from keyart.vision.words import phrase
+
+__all__ = ["clock", "count", "day", "moment", "named", "percent", "reason", "signed_percent", "size", "span"]
 
 NOTHING = "–"
 MINUS = "\N{MINUS SIGN}"
@@ -99,6 +102,10 @@ def moment(value: datetime | None) -> str:
     return NOTHING if value is None else f"{day(value)}, {value:%H:%M} UTC"
 
 
+_FEATURE = re.compile(r"^((?:gains by |loses by )?)(more|less) ([^;]+)")
+_FACTOR = re.compile(r"factor \d+ (above|below) average")
+
+
 def named(value: str) -> str:
     """An identifier as words: underscores and dashes become blanks.
 
@@ -106,3 +113,13 @@ def named(value: str) -> str:
     'already started share'
     """
     return value.replace("_", " ").replace("-", " ").strip()
+
+
+def reason(text: str) -> str:
+    """What decided, as people would say it: features by their phrases, factors that have no name as taste.
+
+    >>> reason("more hue x; factor 7 below average"), reason("gains by less face count")
+    ('colours nearer red; by taste: what they watched', 'gains by fewer faces')
+    """
+    text = _FEATURE.sub(lambda found: found[1] + phrase(found[3], found[2] == "more"), text)
+    return _FACTOR.sub("by taste: what they watched", text)

@@ -57,7 +57,7 @@ def test_segments_and_conduct(facts):
     assert [line["name"] for line in conduct(facts)] == ["abandonment", "calibration"]
     found = segments(facts)
     assert found["heads"] == ["value", "abandonment", "calibration"]
-    assert found["lines"][1] == {"name": "region=SE", "cells": ["–", "0.4 (0.39 to 0.41)", "–"]}
+    assert found["lines"][1] == {"name": "region SE", "cells": ["–", "0.4 (0.39 to 0.41)", "–"]}
 
 
 def test_faults_name_what_is_missing(whole, facts):
@@ -69,7 +69,7 @@ def test_faults_name_what_is_missing(whole, facts):
 def test_refusals_are_told_once_with_their_slices(whole):
     thin = {**whole.evaluations[0], "lift": None, "verdict": "too few members: 3 of 50 needed"}
     rows = [{**thin, "slice": name} for name in ("region=SE", "region=JP", "region=SE")]
-    assert "no estimate for region=JP, region=SE: too few members" in known_faults(replace(whole, evaluations=rows))
+    assert "no estimate for region JP, region SE: too few members" in known_faults(replace(whole, evaluations=rows))
 
 
 def test_cards_are_written_and_linked(facts, scanned, tmp_path):

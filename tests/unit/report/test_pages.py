@@ -233,7 +233,7 @@ def test_the_features_on_which_regions_differ_most_come_first(whole):
     ]
     found = policy_page(Catalogue(dataclasses.replace(whole, weights=weights)))["favours"]
     assert found.heads == ("feature", "JP", "SE")
-    assert found.cells == [("warmth", "−0.200", "+0.200"), ("thirds", "+0.010", "+0.010")]
+    assert found.cells == [("warmer colours", "−0.200", "+0.200"), ("a more classic frame", "+0.010", "+0.010")]
     assert [(row["region"], row["weight"]) for row in found.rows[:2]] == [("JP", -0.2), ("SE", 0.2)]
 
 

@@ -12,6 +12,7 @@ ROWS = {
     "ratios": [{"label": "a", "value": 0.9, "lower": 0.5, "upper": 1.2, "strong": False}],
     "weights": [{"region": "SE", "feature": "warmth", "weight": -0.2}],
     "trend": [{"day": d, "variant": "b", "value": 1.0, "lower": 0.0, "upper": 2.0} for d in range(3)],
+    "beside": [{"label": "gini", "value": 0.4, "who": who} for who in ("own", "as logged", "at random")],
     "bars": [{"label": "scan", "value": 12.0}],
 }
 
@@ -21,7 +22,7 @@ def test_a_chart_draws_its_rows(name):
     vl_convert = pytest.importorskip("vl_convert")
     picture = vl_convert.vegalite_to_svg({**PLOTS[name](ROWS[name]).to_dict(), "width": 300})
     marks = [text for text in ("mark-area", "mark-line", "mark-rule", "mark-symbol", "mark-rect") if text in picture]
-    wanted = {"film": 3, "intervals": 2, "ratios": 2, "weights": 1, "trend": 3, "bars": 1}[name]
+    wanted = {"film": 3, "intervals": 2, "ratios": 2, "weights": 1, "trend": 3, "bars": 1, "beside": 1}[name]
     assert len(marks) >= wanted
 
 
