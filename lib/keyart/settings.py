@@ -395,6 +395,8 @@ class ReportSettings:
     """Where the site goes; empty: report/ beside the tables."""
     members: Annotated[int, Range(0, 1_000)] = 12
     """How many sampled members are shown (pseudonymous)."""
+    member_keys: tuple[str, ...] = ()
+    """Members who are shown before the sample: their user_key, or at least 8 of its first characters."""
     titles: Annotated[int, Range(1, 1_000_000)] = 20_000
     """Most titles that get a page; the first by name."""
     policies: Annotated[int, Range(1, 20)] = 3

@@ -20,7 +20,7 @@ from keyart.config import load
 from keyart.errors import ConfigError
 from keyart.report.catalogue import page_of
 from keyart.report.site import write_site
-from keyart.report.spark import gather, report_folder
+from keyart.report.spark import gather, members_of, report_folder
 from keyart.schemas import TABLES
 from keyart.seeding import bucket, rng
 from keyart.tables import Tables
@@ -354,6 +354,19 @@ def test_the_facts_are_those_of_the_newest_scan_policy_and_versions(whole, site)
     assert versions["images"] == 60 and versions["candidates"] == 60 and "events" not in versions
     assert len(facts.pictures) == 60
     assert max(picture.width for picture in facts.pictures.values()) == 640
+
+
+def test_members_who_are_asked_for_come_first(whole, capsys):
+    keys = sorted(hashlib.sha256(f"member {m}".encode()).hexdigest()[:32] for m in range(50))
+
+    def shown(*asked: str) -> list[str]:
+        given = settings_for(whole, f"report.member_keys=[{','.join(asked)}]").report
+        return [row["user_key"] for row in members_of(whole.read, POLICY, given)]
+
+    assert shown(keys[40][:8], "f" * 30) == [keys[40], *keys[:4]]
+    assert "nobody's key begins with fffff" in capsys.readouterr().out
+    with pytest.raises(ConfigError, match="shorter than 8"):
+        shown("abc")
 
 
 def test_tastes_are_counted_by_what_their_members_are_given(whole, site):

@@ -24,13 +24,15 @@ from keyart.report.segments_spark import newest_assignments, of_policy, segments
 from keyart.report.site import IMAGES, write_site
 from keyart.report.thumbnails_spark import known_pictures, pictures
 from keyart.schemas import TABLES
-from keyart.settings import Settings
+from keyart.settings import ReportSettings, Settings
 from keyart.tables import Tables
 
-__all__ = ["build_report", "gather", "report_folder"]
+__all__ = ["build_report", "gather", "members_of", "report_folder"]
 
 UNSEEN = ("runs",)
 """Tables that say nothing about the catalogue or its members: writing them must not change the title pages."""
+SHORTEST_KEY = 8
+"""Characters of a member's key that tell one from all others."""
 LANES = 4
 """Queries in flight."""
 AT_HAND = 500
@@ -140,7 +142,7 @@ def _site_parts(read: Reader, common: Facts, settings: Settings) -> dict[str, Ca
         "evaluations": lambda: _evaluations(of_policy(read("evaluations"), policy_id)),
         "measures": lambda: _measures(of_policy(read("policy_measures"), policy_id)),
         "weights": lambda: rows_of(of_policy(read("policy_weights"), policy_id)),
-        "members": lambda: _members(read, policy_id, settings.report.members),
+        "members": lambda: members_of(read, policy_id, settings.report),
         "audience": lambda: _audience(read("taste")),
         "overrides": lambda: _overrides(newest_assignments(read, policy_id)),
         "decisions": lambda: _decisions(read("decisions")),
@@ -215,10 +217,23 @@ def _measures(measures: DataFrame) -> list[Row]:
     return sorted(rows_of(measures), key=lambda row: (row["measure"], row["segment"], row["behaviour"]))
 
 
-def _members(read: Reader, policy_id: str, most: int) -> list[Row]:
-    """Members in the order of their keyed hash, which is as good as chance, with what is known of them beside it."""
-    assigned = newest_assignments(read, policy_id).where(F.size("title_ids") > 0)
-    sample = rows_of(assigned.orderBy("user_key").limit(most))
+def members_of(read: Reader, policy_id: str, settings: ReportSettings) -> list[Row]:
+    """Members that are asked for, then others in the order of their keyed hash, which is as good as chance.
+
+    What is known of them stands beside what they are given.
+    """
+    asked = F.lit(False)
+    for key in settings.member_keys:
+        if len(key) < SHORTEST_KEY:
+            raise ConfigError(f"report.member_keys: {key} is shorter than {SHORTEST_KEY} characters")
+        asked = asked | F.col("user_key").startswith(key)
+    newest = newest_assignments(read, policy_id)
+    named = rows_of(newest.where(asked).orderBy("user_key").limit(settings.members)) if settings.member_keys else []
+    for key in settings.member_keys:
+        if not any(row["user_key"].startswith(key) for row in named):
+            print(f"build-report: nobody's key begins with {key}, or the policy has not met them")
+    others = newest.where(~asked & (F.size("title_ids") > 0)).orderBy("user_key")
+    sample = [*named, *rows_of(others.limit(settings.members - len(named)))]
     known: dict[str, Row] = {}
     if sample:
         taste = read("taste").where(F.col("user_key").isin([row["user_key"] for row in sample]))
