@@ -168,6 +168,8 @@ def assigned(tables: Tables, chosen: DataFrame) -> None:
         policy_id=F.lit("artwork-1"),
         kind=F.lit("epsilon-greedy"),
         spec=F.lit("{}"),
+        models=F.lit("{}"),
+        data_versions=F.lit("{}"),
     )
 
 
