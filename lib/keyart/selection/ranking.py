@@ -8,7 +8,7 @@ import numpy as np
 from keyart.vision.expression import CLOSED
 from keyart.vision.features import FEATURE_NAMES
 
-__all__ = ["Candidates", "Ranking", "column", "rank"]
+__all__ = ["Candidates", "Ranking", "column", "craft", "rank"]
 
 TITLE_CARD = 0.5
 """Feature title_card from which a picture is a title card."""
@@ -92,20 +92,25 @@ def rank(candidates: Candidates, spoiler_share: float) -> Ranking:
     return Ranking(np.clip(score, 0, 1), _problems(candidates.features), flags)
 
 
-def _technical(candidates: Candidates) -> np.ndarray:
-    at = lambda name: column(candidates.features, name)  # noqa: E731
-    best = candidates.quality.max(initial=0)
-    scanned = candidates.quality / best if best > 0 else np.ones_like(candidates.quality)
+def craft(features: np.ndarray) -> np.ndarray:
+    """(N,) how well made pictures are, whatever they show, in [0, 1]: sharp, still, clean, well exposed and level."""
+    at = lambda name: column(features, name)  # noqa: E731
     factors = (
-        0.15 + 0.85 * _ramp(at("sharpness"), 0, 0.85),
+        0.15 + 0.85 * _ramp(at("sharpness"), 0, 1),
         1 - 0.8 * at("motion_blur"),
         1 - 0.7 * at("noise"),
         0.1 + 0.9 * at("exposure"),
-        0.4 + 0.6 * _ramp(at("contrast"), 0.1, 0.5),
+        0.4 + 0.6 * np.sqrt(_ramp(at("contrast"), 0.05, 0.75)),
         0.6 + 0.4 * _ramp(at("subject_light"), 0.08, 0.3),
-        0.8 + 0.2 * scanned,
+        1 - 0.5 * np.sqrt(at("tilt")),
     )
     return np.prod(factors, axis=0)
+
+
+def _technical(candidates: Candidates) -> np.ndarray:
+    best = candidates.quality.max(initial=0)
+    scanned = candidates.quality / best if best > 0 else np.ones_like(candidates.quality)
+    return craft(candidates.features) * (0.8 + 0.2 * scanned)
 
 
 def _composition(features: np.ndarray) -> np.ndarray:
@@ -113,7 +118,6 @@ def _composition(features: np.ndarray) -> np.ndarray:
     signals = (
         (1.0, np.maximum(at("thirds"), at("symmetry"))),  # on the thirds or in the middle: both are ways to place it
         (0.5, at("balance")),
-        (0.5, 1 - at("tilt")),
         (0.7, np.maximum(at("simplicity"), at("depth_of_field"))),
         (0.5, _ramp(at("negative_space"), 0.0, 0.35) * (1 - _ramp(at("negative_space"), 0.7, 1.0))),
         (0.4, at("harmony")),

@@ -7,6 +7,7 @@ whenever a name, its order or its meaning does; vectors of different versions ne
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 
+import cv2
 import numpy as np
 
 from keyart.vision import colour, composition, people, technical
@@ -29,7 +30,7 @@ __all__ = [
     "named",
 ]
 
-FEATURE_VERSION = "2"
+FEATURE_VERSION = "3"
 
 _COLOUR = tuple(field.name for field in fields(colour.Colour))
 _TECHNICAL = ("sharpness", "motion_blur", "noise", "exposure")
@@ -113,11 +114,14 @@ def feature_vector(
     expressions: Sequence[Expression] = (),
 ) -> np.ndarray:
     """(len(FEATURE_NAMES),) float64 in the order of FEATURE_NAMES."""
-    shot = technical.measure(picture.luma)
+    shot = technical.measure(picture.fine)
+    # Of the sensor or of the coder: dirt to a viewer, and neither hides the other.
+    dirt = 1 - (1 - shot.noise) * (1 - technical.blockiness(cv2.cvtColor(picture.source, cv2.COLOR_BGR2GRAY)))
     parts = {
         **dict(zip(_COLOUR, astuple(colour.measure(picture.thumb, picture.lab)), strict=True)),
         **{name: getattr(shot, name) for name in _TECHNICAL},
-        **dict(zip(_COMPOSITION, astuple(composition.measure(picture.luma, attention)), strict=True)),
+        "noise": dirt,
+        **dict(zip(_COMPOSITION, astuple(composition.measure(picture.luma, attention, picture.fine)), strict=True)),
         **dict(zip(_FACES, astuple(people.describe(people.within(faces, picture.window))), strict=True)),
         **dict(zip(_EXPRESSION, _expression(faces, expressions), strict=True)),
         "camera_motion": camera_motion / CAMERA_SCALE,

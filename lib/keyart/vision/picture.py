@@ -9,6 +9,8 @@ __all__ = ["Picture", "black_bars", "decode", "prepare"]
 
 LONG_SIDE = 384
 """Pixels of the longer side at which signals are measured; images are never enlarged."""
+FINE_SIDE = 640
+"""Pixels of the longer side at which sharpness, noise and lean are measured: they live in the finest detail."""
 COLOUR_SIDE = 160
 """Pixels of the longer side at which colour is measured: it has no fine detail."""
 BAR_LEVEL = 20
@@ -25,6 +27,7 @@ class Picture:
     window: tuple[float, float, float, float]
     bgr: np.ndarray  # (h, w, 3) uint8, the window with its longer side at most LONG_SIDE
     luma: np.ndarray  # (h, w) float32 in [0, 1]
+    fine: np.ndarray  # (h', w') float32 luma in [0, 1], longer side at most FINE_SIDE
     thumb: np.ndarray  # (t, u, 3) float32 BGR in [0, 1], longer side at most COLOUR_SIDE
     lab: np.ndarray  # (t, u, 3) float32 of the thumb: L in [0, 1], a and b in about [-1, 1]
 
@@ -42,12 +45,13 @@ def prepare(bgr: np.ndarray) -> Picture:
     height, width = bgr.shape[:2]
     top, left = black_bars(bgr)
     inner = bgr[top : height - top, left : width - left]
+    fine = _shrunk(inner, FINE_SIDE)
     small = _shrunk(inner, LONG_SIDE)
     thumb = _shrunk(small, COLOUR_SIDE).astype(np.float32) / 255
     lab = cv2.cvtColor(thumb, cv2.COLOR_BGR2LAB) / np.array([100, 128, 128], np.float32)
-    luma = cv2.cvtColor(small, cv2.COLOR_BGR2GRAY).astype(np.float32) / 255
+    luma, fine_luma = (cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY).astype(np.float32) / 255 for bgr in (small, fine))
     window = (left / width, top / height, 1 - 2 * left / width, 1 - 2 * top / height)
-    return Picture(bgr, window, small, luma, thumb, lab)
+    return Picture(bgr, window, small, luma, fine_luma, thumb, lab)
 
 
 def black_bars(bgr: np.ndarray) -> tuple[int, int]:

@@ -5,12 +5,18 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-__all__ = ["Technical", "measure", "sharpness_map"]
+__all__ = ["Technical", "blockiness", "measure", "noise_deviation", "sharpness_map"]
 
 BLOCK = 24
 """Side in pixels of the blocks in which sharpness and noise are judged apart, so that a soft background is no fault."""
 NOISE_SCALE = 0.06
 """Standard deviation of noise that counts as 1."""
+LEAST_LIT = 0.1
+"""Share of the picture below which what is lit counts as this much: lamps and stars may clip."""
+CHANCE_SEAM = 1.12
+"""How far one offset of eight stands out by chance."""
+NOISE_STEP = 0.6
+"""Step between neighbours, in standard deviations of white noise, that the light Gaussian leaves rarely exceeded."""
 
 
 @dataclass(frozen=True)
@@ -27,29 +33,54 @@ class Technical:
 
 def measure(luma: np.ndarray) -> Technical:
     """Technical signals of (h, w) float32 luma in [0, 1]."""
-    sharp, energy = sharpness_map(luma)
+    noise = noise_deviation(luma)
+    sharp, energy = sharpness_map(luma, noise)
     sharpness = _sharpest(sharp, energy)
     high = np.percentile(luma, 95)
     mean, highlights = float(luma.mean()), float((luma > 0.98).mean())
-    # Dark pictures are fine while something in them is lit; bright ones while little is clipped.
+    # Dark pictures are fine while something in them is lit; bright ones while little of what is lit is clipped.
     lit = min(1.0, float(high) / 0.55) ** 0.7
-    burnt = max(0.0, (mean - 0.72) / 0.28)
-    exposure = lit * (1 - min(1.0, burnt)) * (1 - min(1.0, 1.5 * highlights))
+    burnt = highlights / max(LEAST_LIT, float((luma > 0.15).mean()))
+    exposure = lit * np.exp(-1.6 * burnt - max(0.0, (mean - 0.72) / 0.28))
     return Technical(
         sharpness=sharpness,
         motion_blur=_anisotropy(luma) * (1 - sharpness),
-        noise=_noise(luma),
+        noise=min(1.0, noise / NOISE_SCALE),
         exposure=float(exposure),
         shadows=float((luma < 0.03).mean()),
         highlights=highlights,
     )
 
 
-def sharpness_map(luma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def blockiness(grey: np.ndarray) -> float:
+    """How far the seams of 8 x 8 coding blocks stand out in (h, w) uint8 that was never scaled: [0, 1].
+
+    1 - CHANCE_SEAM x mean step elsewhere / mean step across the seams (which Wang, Bovik and Evans 2000 compare), steps
+    of real edges capped; the median of the seams, for one long upright line is none. Wherever the blocks begin, for
+    cut-off bars move them: of the 8 offsets the one that stands out most, in the direction in which it does so less.
+    """
+    if min(grey.shape) < 64:
+        return 0.0
+    ratios = []
+    for axis in (0, 1):
+        steps = np.minimum(cv2.absdiff(*_neighbours(grey, axis)), 24).mean(axis=1 - axis)
+        at = np.array([np.median(steps[offset::8]) for offset in range(8)])
+        seam = int(at.argmax())
+        ratios.append((at[seam] + 0.1) / (np.delete(at, seam).mean() + 0.1))
+    return float(max(0.0, 1 - CHANCE_SEAM / min(ratios)))
+
+
+def _neighbours(values: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
+    """Every pixel but the last and the one after it along ``axis``."""
+    return (values[1:], values[:-1]) if axis == 0 else (values[:, 1:], values[:, :-1])
+
+
+def sharpness_map(luma: np.ndarray, noise: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
     """Sharpness in [0, 1] and gradient energy per block, each (ceil(h / BLOCK), ceil(w / BLOCK)).
 
     The blur metric of Crete et al. 2007 (how much variation a strong low-pass takes away), per block and turned round.
-    A light Gaussian first, so that noise does not pass for sharpness.
+    A light Gaussian first, and variation that noise of this standard deviation makes taken off, so that noise does not
+    pass for sharpness.
     """
     calm = cv2.GaussianBlur(luma, (0, 0), 0.7)
     sharp, total = np.zeros(()), np.zeros(())
@@ -58,18 +89,17 @@ def sharpness_map(luma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         variation = np.abs(np.diff(calm, axis=axis))
         blurred = np.abs(np.diff(cv2.blur(calm, kernel), axis=axis))
         pad = ((0, 1), (0, 0)) if axis == 0 else ((0, 0), (0, 1))
-        sharp = sharp + _blocks(np.pad(np.maximum(0, variation - blurred), pad))
+        sharp = sharp + _blocks(np.pad(np.maximum(0, variation - blurred - NOISE_STEP * noise), pad))
         total = total + _blocks(np.pad(variation, pad))
     ratio = sharp / (total + 1e-6)
-    return np.clip((ratio - 0.15) / 0.55, 0, 1), total
+    return np.clip((ratio - 0.1) / 0.7, 0, 1), total
 
 
 def _blocks(values: np.ndarray) -> np.ndarray:
-    """Mean per block; the last row and column of blocks may be smaller."""
-    height, width = values.shape
-    rows, columns = np.arange(0, height, BLOCK), np.arange(0, width, BLOCK)
-    sums = np.add.reduceat(np.add.reduceat(values, rows, axis=0), columns, axis=1)
-    return sums / np.outer(np.diff([*rows, height]), np.diff([*columns, width]))
+    """Mean per block; blocks are as alike in size as they can be, so that a mirror image has the same ones."""
+    rows, columns = (np.linspace(0, side, -(-side // BLOCK) + 1).round().astype(int) for side in values.shape)
+    sums = np.add.reduceat(np.add.reduceat(values, rows[:-1], axis=0), columns[:-1], axis=1)
+    return sums / np.outer(np.diff(rows), np.diff(columns))
 
 
 def _sharpest(sharp: np.ndarray, energy: np.ndarray) -> float:
@@ -88,9 +118,9 @@ def _anisotropy(luma: np.ndarray) -> float:
     return 2 * spread / (middle + spread) if middle > 1e-8 else 0.0
 
 
-def _noise(luma: np.ndarray) -> float:
-    """Immerkaer 1996 in the calmest quarter of the blocks, so that texture is not taken for noise."""
+def noise_deviation(luma: np.ndarray) -> float:
+    """Standard deviation of noise: Immerkaer 1996 in the calmest quarter of the blocks, so that texture is none."""
     mask = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
-    response = np.abs(cv2.filter2D(luma, cv2.CV_32F, mask))
-    sigma = np.sqrt(np.pi / 2) / 6 * np.percentile(_blocks(response), 25)
-    return float(min(1.0, sigma / NOISE_SCALE))
+    response, level = _blocks(np.abs(cv2.filter2D(luma, cv2.CV_32F, mask))), _blocks(luma)
+    unclipped = response[(level > 0.03) & (level < 0.97)]  # black and white hide their noise
+    return float(np.sqrt(np.pi / 2) / 6 * np.percentile(unclipped, 25)) if unclipped.size else 0.0

@@ -62,6 +62,12 @@ def test_size_matters_little(name):
     assert np.abs(one - other).max() < 0.35
 
 
+def test_coding_blocks_are_dirt_as_noise_is():
+    clean = cv2.GaussianBlur(photograph("coffee"), (0, 0), 1)
+    coarse = cv2.imdecode(cv2.imencode(".jpg", clean, [cv2.IMWRITE_JPEG_QUALITY, 12])[1], cv2.IMREAD_COLOR)
+    assert signals(coarse)["noise"] > signals(clean)["noise"] + 0.25
+
+
 def test_the_same_picture_gives_the_same_vector_and_a_glance_the_same_hash():
     bgr = photograph("chelsea")
     one, other = look(bgr, 0.01, 0.02, couple), look(bgr.copy(), 0.01, 0.02, couple)

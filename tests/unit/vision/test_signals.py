@@ -10,7 +10,7 @@ from skimage import data as photographs
 from sklearn.datasets import load_sample_image
 
 from keyart.vision import colour, composition, technical
-from keyart.vision.picture import LONG_SIDE, black_bars, decode, prepare
+from keyart.vision.picture import FINE_SIDE, black_bars, decode, prepare
 
 PHOTOGRAPHS = {
     "astronaut": photographs.astronaut,
@@ -31,7 +31,7 @@ def photograph(request) -> np.ndarray:
 
 
 def technical_of(bgr: np.ndarray) -> technical.Technical:
-    return technical.measure(prepare(bgr).luma)
+    return technical.measure(prepare(bgr).fine)
 
 
 def colour_of(bgr: np.ndarray) -> colour.Colour:
@@ -41,7 +41,7 @@ def colour_of(bgr: np.ndarray) -> colour.Colour:
 
 def composition_of(bgr: np.ndarray) -> composition.Composition:
     picture = prepare(bgr)
-    return composition.measure(picture.luma, composition.saliency(picture.luma, picture.lab))
+    return composition.measure(picture.luma, composition.saliency(picture.luma, picture.lab), picture.fine)
 
 
 def exposed(bgr: np.ndarray, stops: float) -> np.ndarray:
@@ -61,7 +61,7 @@ def strictly(values: list[float], rising: bool) -> bool:
 
 
 def test_more_blur_is_less_sharp(photograph):
-    scale = max(photograph.shape) / LONG_SIDE
+    scale = max(photograph.shape) / FINE_SIDE
     sharpness = [
         technical_of(cv2.GaussianBlur(photograph, (0, 0), sigma * scale) if sigma else photograph).sharpness
         for sigma in (0, 1, 2, 4, 8)
@@ -71,7 +71,8 @@ def test_more_blur_is_less_sharp(photograph):
 
 
 def test_noise_is_seen_and_does_not_pass_for_sharpness(photograph):
-    small = cv2.resize(photograph, None, fx=LONG_SIDE / max(photograph.shape), fy=LONG_SIDE / max(photograph.shape))
+    scale = FINE_SIDE / max(photograph.shape)
+    small = cv2.resize(photograph, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     found = [technical_of(noisy(cv2.GaussianBlur(small, (0, 0), 3), sigma)) for sigma in (0, 4, 8, 12)]
     assert strictly([one.noise for one in found], rising=True)
     # sigma 8 of 255, and texture adds little: the scale is NOISE_SCALE
@@ -188,7 +189,43 @@ def test_tilt_is_measured_in_degrees(degrees):
     for y in range(40, 432, 80):
         rows[y : y + 6] = 255
     turned = cv2.warpAffine(rows, cv2.getRotationMatrix2D((384, 216), -degrees, 1.4), (768, 432))
-    assert composition.horizon_tilt(turned.astype(np.float32) / 255) == pytest.approx(degrees, abs=1)
+    lean, trust = composition.horizon_tilt(turned.astype(np.float32) / 255)
+    assert lean == pytest.approx(degrees, abs=1) and trust > 0.9
+
+
+def test_a_picture_without_directions_leans_nowhere():
+    grass = cv2.GaussianBlur(np.random.default_rng(2).normal(0.5, 0.3, (360, 640)).astype(np.float32), (0, 0), 2)
+    assert composition.horizon_tilt(grass)[1] < 0.35
+    assert composition.horizon_tilt(np.full((90, 160), 0.5, np.float32)) == (0.0, 0.0)
+
+
+def test_coding_blocks_are_seen_wherever_they_begin(photograph):
+    clean = cv2.GaussianBlur(photograph, (0, 0), 1)
+    grey = [
+        cv2.cvtColor(
+            cv2.imdecode(cv2.imencode(".jpg", clean, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_COLOR),
+            cv2.COLOR_BGR2GRAY,
+        )
+        for quality in (95, 30, 12)
+    ]
+    found = [technical.blockiness(one) for one in grey]
+    assert strictly(found, rising=True) and found[0] < 0.1 and found[2] > 0.3
+    moved = np.ascontiguousarray(grey[2][3:, 5:])
+    assert technical.blockiness(moved) == pytest.approx(found[2], abs=0.05), "bars that were cut off move the blocks"
+    assert technical.blockiness(grey[2][:40, :40]) == 0, "too small to tell"
+
+
+def test_upright_lines_are_no_coding_blocks():
+    fence = np.random.default_rng(3).integers(90, 110, (360, 640)).astype(np.uint8)
+    fence[:, ::80] = 255
+    assert technical.blockiness(fence) < 0.05
+
+
+def test_clipped_blocks_do_not_hide_noise():
+    grain = np.random.default_rng(4).normal(0, 8 / 255, (360, 640)).astype(np.float32)
+    half = np.where(np.arange(640) < 400, 1.0, 0.5).astype(np.float32)
+    assert technical.noise_deviation(np.clip(half + grain, 0, 1)) == pytest.approx(8 / 255, rel=0.1)
+    assert technical.noise_deviation(np.ones((360, 640), np.float32)) == 0
 
 
 def test_bars_are_taken_off_and_dark_pictures_are_not_bars(photograph):
