@@ -96,7 +96,7 @@ def craft(features: np.ndarray) -> np.ndarray:
     """(N,) how well made pictures are, whatever they show, in [0, 1]: sharp, still, clean, well exposed and level."""
     at = lambda name: column(features, name)  # noqa: E731
     factors = (
-        0.15 + 0.85 * _ramp(at("sharpness"), 0, 1),
+        0.15 + 0.85 * _ramp(at("sharpness"), 0, 1) ** 1.5,
         1 - 0.8 * at("motion_blur"),
         1 - 0.7 * at("noise"),
         0.1 + 0.9 * at("exposure"),
