@@ -71,7 +71,7 @@ def rank(candidates: Candidates, spoiler_share: float) -> Ranking:
         candidates.position >= 1 - spoiler_share if spoiler_share > 0 else np.zeros(len(candidates.position), bool)
     )
     cut_off, lettering = column(candidates.features, "face_cut_off"), column(candidates.features, "lettering")
-    appeal = 0.25 + 0.4 * _composition(candidates.features) + 0.3 * _prominence(candidates.features)
+    appeal = 0.2 + 0.33 * _composition(candidates.features) + 0.42 * _prominence(candidates.features)
     appeal += 0.05 * column(candidates.features, "resonance")
     closed = _closed_eyes(candidates.features)
     score = (
@@ -96,9 +96,9 @@ def craft(features: np.ndarray) -> np.ndarray:
     """(N,) how well made pictures are, whatever they show, in [0, 1]: sharp, still, clean, well exposed and level."""
     at = lambda name: column(features, name)  # noqa: E731
     factors = (
-        0.15 + 0.85 * _ramp(at("sharpness"), 0, 1) ** 1.5,
-        1 - 0.8 * at("motion_blur"),
-        1 - 0.7 * at("noise"),
+        0.15 + 0.85 * (1 - (1 - at("sharpness")) ** 2),  # a soft close-up is less of a fault than a blurred frame
+        1 - 0.5 * at("motion_blur"),
+        1 - 0.8 * at("noise") ** 1.5,  # a little grain is none to a viewer
         0.1 + 0.9 * at("exposure"),
         0.4 + 0.6 * np.sqrt(_ramp(at("contrast"), 0.05, 0.75)),
         0.6 + 0.4 * _ramp(at("subject_light"), 0.08, 0.3),
@@ -131,7 +131,7 @@ def _prominence(features: np.ndarray) -> np.ndarray:
     """How much one thing carries the picture: a face that is large, whole and looks at us, or else a clear subject."""
     size = _ramp(column(features, "face_size"), 0.05, 0.35)
     face = size * (0.6 + 0.4 * column(features, "face_frontal")) * (1 - column(features, "face_cut_off"))
-    return np.maximum(face, 0.6 * _ramp(column(features, "subject_strength"), 0.35, 0.9))
+    return np.maximum(face, 0.5 * _ramp(column(features, "subject_strength"), 0.35, 0.9))
 
 
 def _closed_eyes(features: np.ndarray) -> np.ndarray:
