@@ -130,8 +130,8 @@ def horizon_tilt(luma: np.ndarray) -> tuple[float, float]:
     calm = cv2.GaussianBlur(luma, (0, 0), 0.7)
     across, down = cv2.Scharr(calm, cv2.CV_32F, 1, 0) / 16, cv2.Scharr(calm, cv2.CV_32F, 0, 1) / 16
     magnitude, angle = cv2.cartToPolar(across, down, angleInDegrees=True)
-    lean = (angle + 45) % 90 - 45
-    votes = np.histogram(lean, bins=2 * 90, range=(-45, 45), weights=np.minimum(magnitude, STRONG_EDGE))[0]
+    half_degree = (2 * (angle + 45)).astype(np.int32) % 180
+    votes = np.bincount(half_degree.ravel(), weights=np.minimum(magnitude, STRONG_EDGE).ravel(), minlength=180)
     if votes.sum() < 1e-3 * luma.size:
         return 0.0, 0.0
     offset = (np.arange(-60, 61) / 2) ** 2 / (2 * PEAK_WIDTH**2)

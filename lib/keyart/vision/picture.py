@@ -46,7 +46,7 @@ def prepare(bgr: np.ndarray) -> Picture:
     top, left = black_bars(bgr)
     inner = bgr[top : height - top, left : width - left]
     fine = _shrunk(inner, FINE_SIDE)
-    small = _shrunk(inner, LONG_SIDE)
+    small = _shrunk(fine, LONG_SIDE)
     thumb = _shrunk(small, COLOUR_SIDE).astype(np.float32) / 255
     lab = cv2.cvtColor(thumb, cv2.COLOR_BGR2LAB) / np.array([100, 128, 128], np.float32)
     luma, fine_luma = (cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY).astype(np.float32) / 255 for bgr in (small, fine))

@@ -86,8 +86,8 @@ def sharpness_map(luma: np.ndarray, noise: float = 0.0) -> tuple[np.ndarray, np.
     sharp, total = np.zeros(()), np.zeros(())
     for axis in (0, 1):
         kernel = (1, 9) if axis == 0 else (9, 1)
-        variation = np.abs(np.diff(calm, axis=axis))
-        blurred = np.abs(np.diff(cv2.blur(calm, kernel), axis=axis))
+        variation = cv2.absdiff(*_neighbours(calm, axis))
+        blurred = cv2.absdiff(*_neighbours(cv2.blur(calm, kernel), axis))
         pad = ((0, 1), (0, 0)) if axis == 0 else ((0, 0), (0, 1))
         sharp = sharp + _blocks(np.pad(np.maximum(0, variation - blurred - NOISE_STEP * noise), pad))
         total = total + _blocks(np.pad(variation, pad))
