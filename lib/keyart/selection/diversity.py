@@ -33,6 +33,8 @@ HASH_WEIGHT, HASH_SCALE = 0.20, 28
 """Bits of 64 that differ between unrelated pictures: about 28."""
 TIME_WEIGHT, TIME_SHARE = 0.14, 1 / 8
 """Share of the film's length after which two moments count as wholly different."""
+TIME_SECONDS = 10.0
+"""They never do sooner: in a film of seconds all is one moment."""
 SAME_BITS = 7
 """Hash bits that may differ between pictures that are the same to a viewer, whatever their features say."""
 NEAR_BITS, NEAR_DISTANCE = 18, 0.22
@@ -65,7 +67,7 @@ def distances(candidates: Candidates, index: int) -> np.ndarray:
         total += weight * np.minimum(1, np.sqrt(np.mean(squares, axis=0)) / scale)
     bits = hamming(candidates.hashes, candidates.hashes[index])
     length = float(np.ptp(candidates.seconds))
-    apart = np.abs(candidates.seconds - candidates.seconds[index]) / max(length * TIME_SHARE, 1e-9)
+    apart = np.abs(candidates.seconds - candidates.seconds[index]) / max(length * TIME_SHARE, TIME_SECONDS)
     return total + HASH_WEIGHT * np.minimum(1, bits / HASH_SCALE) + TIME_WEIGHT * np.minimum(1, apart)
 
 

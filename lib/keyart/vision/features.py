@@ -84,7 +84,7 @@ class Look:
 def look(bgr: np.ndarray, camera_motion: float, subject_motion: float, detector: Detector) -> Look:
     """Everything selection needs of (H, W, 3) uint8 BGR; motion as the table ``frames`` has it."""
     picture = prepare(bgr)
-    faces = detector(bgr)
+    faces = people.believable(detector(bgr), picture)
     attention = attention_of(picture, faces)
     said = tuple(express(bgr, face) for face in faces)
     motion = (camera_motion, subject_motion)

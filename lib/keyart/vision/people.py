@@ -7,12 +7,16 @@ import numpy as np
 
 from keyart.vision.expression import frontality
 from keyart.vision.faces import Face
+from keyart.vision.picture import Picture
+from keyart.vision.technical import sharpness_map
 
-__all__ = ["SHOT_TYPES", "People", "describe", "shot_type", "within"]
+__all__ = ["SHOT_TYPES", "People", "believable", "describe", "shot_type", "within"]
 
 SHOT_TYPES = (("extreme close-up", 0.75), ("close-up", 0.4), ("medium", 0.16), ("full", 0.07), ("wide", 0.0))
 """Shot type and the least height of its largest face, as a share of the picture's height (a face
 box fills about half of a close-up, a fifth of a shot to the waist, a tenth of a full figure)."""
+UNSURE, IN_FOCUS = 0.8, 0.25
+"""A detector's score below which a face must be in focus, and the sharpness of its sharper quarter that is."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,24 @@ def shot_type(face_height: float) -> str:
     if face_height <= 0:
         return "none"
     return next(name for name, least in SHOT_TYPES if face_height >= least)
+
+
+def believable(faces: Sequence[Face], picture: Picture) -> list[Face]:
+    """The faces without those of which the detector is not sure and that are out of focus: they are dark blobs."""
+    if all(face.score >= UNSURE for face in faces):
+        return list(faces)
+    sharp, energy = sharpness_map(picture.fine)
+    trusted = sharp * energy / (energy + 0.004)
+    rows, columns = trusted.shape
+
+    def in_focus(face: Face) -> bool:
+        (moved,) = within([face], picture.window)
+        across = slice(max(0, int(moved.x * columns)), max(0, int(np.ceil((moved.x + moved.width) * columns))))
+        down = slice(max(0, int(moved.y * rows)), max(0, int(np.ceil((moved.y + moved.height) * rows))))
+        own = trusted[down, across]
+        return bool(own.size) and float(np.percentile(own, 75)) >= IN_FOCUS
+
+    return [face for face in faces if face.score >= UNSURE or in_focus(face)]
 
 
 def within(faces: Sequence[Face], window: tuple[float, float, float, float]) -> list[Face]:

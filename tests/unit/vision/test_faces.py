@@ -10,7 +10,8 @@ from skimage import data as photographs
 
 from keyart.errors import ModelError
 from keyart.vision.faces import Face, FaceModel, build_detector, find_model
-from keyart.vision.people import describe, shot_type, within
+from keyart.vision.people import believable, describe, shot_type, within
+from keyart.vision.picture import prepare
 
 YUNET = "face_detection_yunet_2023mar.onnx"
 
@@ -37,6 +38,14 @@ def test_yunet_finds_the_face_and_its_nose(shared, picture, nose):
     assert face.landmarks[4:6] == pytest.approx(nose, abs=0.05)
     mirrored = build_detector(model)(np.ascontiguousarray(picture()[:, ::-1]))
     assert mirrored[0].x + mirrored[0].width / 2 == pytest.approx(1 - face.x - face.width / 2, abs=0.03)
+
+
+def test_an_unsure_face_must_be_in_focus():
+    sure, unsure = Face(0.3, 0.2, 0.3, 0.5, 0.9), Face(0.3, 0.2, 0.3, 0.5, 0.75)
+    sharp, soft = hopper(), cv2.GaussianBlur(hopper(), (0, 0), 12)
+    assert believable([sure, unsure], prepare(sharp)) == [sure, unsure]
+    assert believable([sure, unsure], prepare(soft)) == [sure]
+    assert believable([Face(1.2, 0.2, 0.1, 0.1, 0.7)], prepare(sharp)) == [], "outside of the picture"
 
 
 @pytest.mark.shared
