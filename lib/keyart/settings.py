@@ -14,6 +14,7 @@ __all__ = [
     "EvaluateSettings",
     "EventsSettings",
     "ExperimentSettings",
+    "ExplainSettings",
     "OneOf",
     "PrivacySettings",
     "Range",
@@ -253,6 +254,8 @@ class AssignSettings:
     """Expected gain in log reward below which a member keeps their level's default."""
     salt: str = "artwork-1"
     """Of the exploration draw; changing it redraws everyone."""
+    day: date | None = None
+    """Day for which windows and pins are looked at; null: today (UTC). The resolver looks at them day by day."""
 
 
 @dataclass(frozen=True)
@@ -410,6 +413,16 @@ class ReportSettings:
 
 
 @dataclass(frozen=True)
+class ExplainSettings:
+    """explain-artwork."""
+
+    artwork_id: str = ""
+    """The artwork's id, or its beginning; of a candidate that was not chosen, its image's hash."""
+    out: str = ""
+    """HTML file that shows the explanation beside the picture (--out); empty: the terminal only."""
+
+
+@dataclass(frozen=True)
 class DemoSettings:
     """The demo's films and simulated audience."""
 
@@ -466,6 +479,8 @@ class Settings:
     """measure-policy and the limits of assign-artwork."""
     report: ReportSettings = ReportSettings()
     """build-report."""
+    explain: ExplainSettings = ExplainSettings()
+    """explain-artwork."""
     demo: DemoSettings = DemoSettings()
     """The demo."""
     regions: dict[str, str] = field(default_factory=dict)

@@ -24,6 +24,8 @@ from keyart.policy.levels import Levels
 from keyart.policy.limiting import COSTS, Limits, cost_of, cost_rows, within_limits, worth_of
 from keyart.policy.limits import is_available
 from keyart.policy.limits_spark import limits_for, with_looks
+from keyart.policy.placement import Placed, place
+from keyart.policy.placement_spark import day_of, placement_of
 from keyart.policy.reasons import level_reasons, member_reasons
 from keyart.policy.specification import Policy, content_hash, derived_id
 from keyart.schemas import TABLES
@@ -54,7 +56,8 @@ class Assignment:
     policy: Policy
     slate: Slate
     levels: Levels
-    shown: np.ndarray  # (C, T) whether the title may be shown in the cell
+    allowed: np.ndarray  # (C, A) whether the artwork is written for the cell
+    learned: int  # cells of the model; those after it are regions that a placement names
     feature_names: tuple[str, ...]
     member_names: tuple[str, ...]
     models: str  # JSON for the policies table
@@ -73,11 +76,15 @@ def plan_assignment(tables: Tables, tracking: Tracking, settings: Settings) -> A
         tuple(row) for row in tables.read("artworks").where("active").select("artwork_id", "title_id", "rank").collect()
     ]
     limits = limits_for(tables, settings, artworks)
-    free = build_slate(artworks, about["artwork_ids"], response.model.arrays)
+    placement, day = placement_of(tables), day_of(settings.assign)
+    placed = Placed.of(Levels.of(about["cells"], settings.regions), response.model.arrays, placement.regions)
+    levels = placed.levels
+    free, allowed = place(build_slate(artworks, about["artwork_ids"], placed.arrays), levels, placement, day)
     artworks = [row for row in artworks if row[0] not in limits.withheld]
-    slate = build_slate(artworks, about["artwork_ids"], response.model.arrays) if limits.withheld else free
+    slate = free
+    if limits.withheld:
+        slate, allowed = place(build_slate(artworks, about["artwork_ids"], placed.arrays), levels, placement, day)
     limits = with_looks(tables, limits, slate.artwork_ids)
-    levels = Levels.of(about["cells"], settings.regions)
     version, as_of = str(about["taste_version"]), _newest_taste(tables, str(about["taste_version"]))
     content = content_hash(response.model.arrays, {key: about[key] for key in CONTRACT})
     exploration, assign = EpsilonGreedy(settings.assign.exploration), settings.assign
@@ -91,17 +98,21 @@ def plan_assignment(tables: Tables, tracking: Tracking, settings: Settings) -> A
             sorted(levels.parents.items()),
             sorted(artworks),
             *limits.said,
+            *placement.said(day),
         ]
     )
-    policy = Policy(name, exploration, assign.salt, assign.minimum_gain, version, as_of, levels.parents, limits.said)
+    said = (*limits.said, *placement.said(day))
+    policy = Policy(name, exploration, assign.salt, assign.minimum_gain, version, as_of, levels.parents, said)
     segments = [str(name).removeprefix(GENRE) for name in about["member_names"] if str(name).startswith(GENRE)]
-    said = {"response": _said(response), "taste": _said(taste), "content": content, "segments": segments}
-    models = json.dumps(said, sort_keys=True)
+    models = json.dumps(
+        {"response": _said(response), "taste": _said(taste), "content": content, "segments": segments}, sort_keys=True
+    )
     return Assignment(
         policy,
         slate,
         levels,
-        _shown(tables, slate, levels),
+        _written(tables, slate, placed, allowed),
+        len(about["cells"]),
         tuple(about["feature_names"]),
         tuple(about["member_names"]),
         models,
@@ -146,7 +157,7 @@ def policy_weights(tables: Tables, plan: Assignment) -> DataFrame:
     weights = np.asarray(plan.slate.arrays["region_weights"])  # (C, F)
     rows = [
         (plan.policy.policy_id, level, name, feature, float(weights[cell, f]))
-        for cell, (level, name) in enumerate(plan.levels.cells)
+        for cell, (level, name) in enumerate(plan.levels.cells[: plan.learned])
         for f, feature in enumerate(plan.feature_names)
     ]
     return tables.spark.createDataFrame(rows, schema)
@@ -211,15 +222,23 @@ def _newest_taste(tables: Tables, version: str) -> date:
     return row["newest"]
 
 
-def _shown(tables: Tables, slate: Slate, levels: Levels) -> np.ndarray:
-    """(C, T): a region's own row is written only for titles that may be shown there; titles unknown to us may."""
+def _written(tables: Tables, slate: Slate, placed: Placed, allowed: np.ndarray) -> np.ndarray:
+    """(C, A): which rows are written.
+
+    A region's own only for titles that may be shown there (titles unknown to us may); of a region that the model does
+    not know, only titles in which it differs from what stands in for it.
+    """
     regions = {row[0]: row[1] for row in tables.read_or_empty("titles").select("title_id", "regions").collect()}
-    return np.array(
+    available = np.array(
         [
             [level != "region" or is_available(regions.get(title, ()), (), cell) for title in slate.title_ids]
-            for level, cell in levels.cells
+            for level, cell in placed.levels.cells
         ]
     )
+    instead = np.array(placed.instead)
+    differs = np.logical_or.reduceat(allowed != allowed[instead], slate.starts, axis=1)
+    differs |= (instead == np.arange(len(instead)))[:, None]
+    return allowed & (available & differs)[:, slate.title_index]
 
 
 def _said(loaded: LoadedModel) -> dict[str, str]:
@@ -252,7 +271,7 @@ def _level_rows(plan: Assignment, cell: int) -> pa.RecordBatch:
     means = np.asarray(arrays["cell_mean"])[cell : cell + 1]
     default = np.zeros(len(slate.artwork_ids), dtype=bool)
     default[best_of_title(means, slate)[0]] = True
-    kept = np.flatnonzero(plan.shown[cell][slate.title_index])
+    kept = np.flatnonzero(plan.allowed[cell])
     reasons = level_reasons(arrays, cell, slate.known, plan.feature_names)
     columns = {
         "policy_id": [plan.policy.policy_id] * len(kept),
