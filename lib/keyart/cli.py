@@ -46,6 +46,8 @@ SHORTHANDS: dict[str, dict[str, tuple[str, str]]] = {
     "ingest-catalog": {
         "videos": ("catalog.videos", "folder of films (mp4, mkv, mov, webm, gif)"),
         "manifest": ("catalog.manifest", "CSV or JSON lines that names the films"),
+        "images": ("catalog.images", "images of items without films: a folder, or a table with a line an image"),
+        "overrides": ("catalog.overrides", "CSV of editors' pins, bans and uploads"),
     },
     "ingest-events": {"events": ("events.events", "log file or folder")},
     "evaluate-policy": {

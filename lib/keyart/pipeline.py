@@ -35,13 +35,20 @@ class Stage:
 
 
 STAGES: tuple[Stage, ...] = (
-    Stage("ingest-catalog", (), ("catalog",), lambda s: (s.catalog.videos, s.catalog.manifest)),
+    Stage(
+        "ingest-catalog",
+        (),
+        ("catalog",),
+        lambda s: (s.catalog.videos, s.catalog.manifest, s.catalog.images, s.catalog.overrides),
+    ),
     Stage("scan-videos", ("videos",), ("scan",)),
-    Stage("select-artwork", ("titles", "videos", "candidates"), ("select",)),
+    Stage("select-artwork", ("titles", "videos", "candidates", "editor_overrides"), ("select",)),
     Stage("ingest-events", ("titles", "artworks"), ("events", "privacy"), lambda s: (s.events.events,)),
     Stage("train-taste", ("titles", "events", "decisions"), ("taste", "time", "tracking")),
     Stage("train-response", ("decisions", "artworks", "taste"), ("response", "time", "regions", "tracking")),
-    Stage("assign-artwork", ("artworks", "taste"), ("assign", "regions", "tracking", "responsibility")),
+    Stage(
+        "assign-artwork", ("artworks", "taste", "editor_overrides"), ("assign", "regions", "tracking", "responsibility")
+    ),
     Stage("evaluate-policy", ("decisions", "policies", "user_assignments"), ("evaluate", "time")),
     Stage(
         "measure-policy",
@@ -68,7 +75,7 @@ class StageResult:
 
 def stages_for(settings: Settings, tables: Tables) -> list[Stage]:
     """The stages that have something to read: without logs, now or earlier, only the films' side runs."""
-    has_catalog = bool(settings.catalog.videos or settings.catalog.manifest)
+    has_catalog = any(asdict(settings.catalog).values())
     has_events = bool(settings.events.events)
     learns = has_events or tables.exists("decisions")
     return [

@@ -256,6 +256,18 @@ ARTWORKS = _fields(
     ("active", FLAG, "may be shown; artworks of older selections stay as rows, inactive"),
 )
 
+EDITOR_OVERRIDES = _fields(
+    ("override_id", TEXT, "hash of the line"),
+    ("title_id", TEXT, ""),
+    ("action", TEXT, "pin, ban or upload"),
+    ("artwork_id", TEXT, "what it speaks of; of a picture, the id that it has as the title's artwork"),
+    ("image_hash?", TEXT, "of an upload, and of a picture that is pinned: it is uploaded too"),
+    ("regions", TEXTS, "regions or parent regions where it holds; empty means everywhere"),
+    ("rating?", TEXT, "holds for titles of this maturity rating only; null: of any"),
+    ("from_date?", DAY, "first day; null: from ever"),
+    ("until_date?", DAY, "day after the last; null: for ever"),
+)
+
 SCAN_FAILURES = _fields(
     ("scan_id", TEXT, ""),
     ("video_id", TEXT, ""),
@@ -569,6 +581,7 @@ TABLES: dict[str, TableSpec] = {
     "candidates": TableSpec("one frame worth looking at", CANDIDATES, ("scan_id", "video_id", "pts"), ("title_id",)),
     "images": TableSpec("one image's bytes, append-only", IMAGES, ("image_hash",)),
     "artworks": TableSpec("one image that may be shown", ARTWORKS, ("artwork_id",), ("title_id",)),
+    "editor_overrides": TableSpec("an editor's line: pin, ban or upload", EDITOR_OVERRIDES, ("override_id",)),
     "scan_segments": TableSpec(
         "a part of a segment that landed; removed once its film is visible",
         SCAN_SEGMENTS,

@@ -119,6 +119,11 @@ class CatalogSettings:
     """Folder of films; each file is a title of its own (--videos)."""
     manifest: str = ""
     """CSV or JSON lines with title_id, name, uri and more (--manifest); uris are relative to the manifest."""
+    images: str = ""
+    """Items without films (--images): a folder of images, of folders of images (one an item), or a table like a
+    manifest with a line an image."""
+    overrides: str = ""
+    """CSV of editors' pins, bans and uploads (--overrides); it is the whole truth: lines taken out are forgotten."""
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,14 @@ from dataclasses import asdict, dataclass
 
 from pyspark.sql import SparkSession
 
+from keyart.catalog.images import IMAGES
+from keyart.catalog.images_spark import PicturesReport, ingest_pictures
 from keyart.catalog.manifests import Title
 from keyart.catalog.probing import Probe, probe_films
 from keyart.schemas import TABLES
 from keyart.tables import Tables
 
-__all__ = ["INGEST", "CatalogReport", "ingest_titles", "video_id_of"]
+__all__ = ["INGEST", "CatalogReport", "ingest_items", "ingest_titles", "video_id_of"]
 
 SCANNED = {"current_scan_id", "scanned_fingerprint", "pts_repaired"}
 """Columns of videos that scan-videos fills."""
@@ -50,6 +52,22 @@ def ingest_titles(tables: Tables, titles: Sequence[Title]) -> CatalogReport:
     _write(tables, "scan_failures", failures)
     losses = tuple(f"{row['uri']}: {row['reason']}" for row in failures)
     return CatalogReport(len(titles), len(videos), losses)
+
+
+def ingest_items(tables: Tables, pictures: Sequence[tuple[str, str]]) -> PicturesReport:
+    """Make candidates of items' images, (title_id, uri); those that cannot be read become scan_failures.
+
+    An item's images are these and no others. Run twice, the tables are the same.
+    """
+    report = ingest_pictures(tables, IMAGES, pictures)
+    lost = [_failure_row(Title(title, "", uri), reason) for title, uri, reason in report.losses]
+    before = tables.read_or_empty("scan_failures").where(f"scan_id = '{INGEST}'").select("video_id").collect()
+    mine = {video_id_of(Title(title, "", uri)) for title, uri in pictures}
+    if mended := sorted({row[0] for row in before} & mine - {row["video_id"] for row in lost}):
+        ids = ", ".join(f"'{name}'" for name in mended)
+        tables.delete("scan_failures", f"scan_id = '{INGEST}' AND video_id IN ({ids})")
+    _write(tables, "scan_failures", lost)
+    return report
 
 
 def video_id_of(title: Title) -> str:

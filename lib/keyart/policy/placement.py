@@ -21,7 +21,7 @@ ACTIONS = ("ban", "pin", "only")
 """ban: not shown where the rule holds; pin: where it holds nothing else is; only: shown nowhere else."""
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class Rule:
     """One artwork's rule; ``until`` is the day after its last."""
 
@@ -72,7 +72,7 @@ class Placement:
         windowed, open_ = (
             {(r.title_id, r.artwork_id) for r in rules if r.action == "only"} for rules in (self.rules, live)
         )
-        return Placement(tuple(sorted(live | {Rule(*shut, "ban") for shut in windowed - open_})))
+        return Placement(tuple(sorted(live | {Rule(*shut, "ban") for shut in windowed - open_}, key=str)))
 
     def allowed(self, title_id: str, artwork_ids: Sequence[str], places: Collection[str], day: date) -> np.ndarray:
         """Which artworks of a title (A,) may be shown on a day in a place: a region's name and its parent's, a parent's

@@ -1,8 +1,7 @@
 """Read where and when artworks may be shown from the tables: catalogue-sized, on the driver."""
 
+from collections.abc import Iterator
 from datetime import UTC, date, datetime
-
-from pyspark.sql import functions as F
 
 from keyart.policy.placement import Placement, Rule
 from keyart.settings import AssignSettings
@@ -11,11 +10,32 @@ from keyart.tables import Tables
 __all__ = ["day_of", "placement_of"]
 
 
+RULE = {"pin": ("pin",), "ban": ("ban",), "upload": ("only",)}
+"""What an editor's line is as rules; a pinned picture is uploaded and shown where it is pinned only."""
+
+
 def placement_of(tables: Tables) -> Placement:
-    """What select-artwork's policy rules exclude by region, as things are now."""
+    """What select-artwork's policy rules exclude by region and what editors ask for, as things are now."""
+    return Placement(tuple(sorted({*_excluded(tables), *_asked(tables)}, key=str)))
+
+
+def _excluded(tables: Tables) -> Iterator[Rule]:
     rows = tables.read_or_empty("artworks").where("active AND size(excluded_regions) > 0")
-    kept = rows.select("title_id", "artwork_id", F.array_sort("excluded_regions").alias("regions")).collect()
-    return Placement(tuple(sorted(Rule(r["title_id"], r["artwork_id"], "ban", tuple(r["regions"])) for r in kept)))
+    for row in rows.select("title_id", "artwork_id", "excluded_regions").collect():
+        yield Rule(row["title_id"], row["artwork_id"], "ban", tuple(sorted(row["excluded_regions"])))
+
+
+def _asked(tables: Tables) -> Iterator[Rule]:
+    if not tables.exists("editor_overrides"):
+        return
+    ratings = tables.read_or_empty("titles").select("title_id", "maturity_rating")
+    for row in tables.read("editor_overrides").join(ratings, on="title_id", how="left").collect():
+        if row["rating"] not in (None, row["maturity_rating"]):
+            continue
+        window = (tuple(row["regions"]), row["from_date"], row["until_date"])
+        for action in (*RULE[row["action"]], *(("only",) if row["action"] == "pin" and row["image_hash"] else ())):
+            if action != "only" or any(window):
+                yield Rule(row["title_id"], row["artwork_id"], action, *window)
 
 
 def day_of(settings: AssignSettings) -> date:
