@@ -66,13 +66,16 @@ def test_a_picture_is_explained_by_what_it_is_called(catalogue, tmp_path, capsys
     assert cli.main(["explain-artwork", name[:8], "--tables", tables.root, "--out", str(out)]) == 0
     said = capsys.readouterr().out
     assert said.startswith(f"The Film: {name}\n  chosen: sharp\n  picture: {out}\n")
-    assert "brightness           0.90  [0, 1]      100%  bright" in said
+    assert "brightness           0.90  [0, 1]      100%  brighter light" in said
     html = out.read_text()
     assert html.count("<meter") == len(FEATURE_NAMES) and "data:image/jpeg;base64," in html
 
     assert cli.main(["explain-artwork", hashes[1], "--tables", tables.root]) == 0
     said = capsys.readouterr().out
-    assert "not chosen: near-duplicate of 0:00" in said and "brightness           0.10  [0, 1]        0%  dark" in said
+    assert (
+        "not chosen: near-duplicate of 0:00" in said
+        and "brightness           0.10  [0, 1]        0%  a darker light" in said
+    )
 
     for wrong, why in (("feedfeed", "no artwork or candidate is called feedfeed"), ("abc", "too short")):
         assert cli.main(["explain-artwork", wrong, "--tables", tables.root]) == 2

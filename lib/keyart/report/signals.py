@@ -7,65 +7,10 @@ import numpy as np
 
 from keyart.report import wording
 from keyart.vision.features import FEATURE_NAMES, SIGNED
+from keyart.vision.words import phrase
 
-__all__ = ["WORDS", "Signal", "read_signals", "word_of"]
+__all__ = ["Signal", "read_signals", "word_of"]
 
-WORDS: dict[str, tuple[str, str]] = {
-    "brightness": ("dark", "bright"),
-    "contrast": ("flat", "contrasty"),
-    "low_key": ("few shadows", "mostly shadow"),
-    "high_key": ("few lights", "mostly light"),
-    "saturation": ("pale", "saturated"),
-    "colourfulness": ("nearly grey", "colourful"),
-    "warmth": ("cold", "warm"),
-    "hue_x": ("towards cyan", "towards red"),
-    "hue_y": ("towards violet", "towards yellow-green"),
-    "hue_agreement": ("many hues", "one hue"),
-    "palette_variety": ("one main colour", "varied palette"),
-    "harmony": ("colours clash", "colours agree"),
-    "sharpness": ("soft", "sharp"),
-    "motion_blur": ("no smear", "smeared"),
-    "noise": ("clean", "grainy"),
-    "exposure": ("badly exposed", "well exposed"),
-    "thirds": ("subject off the thirds", "subject on the thirds"),
-    "symmetry": ("asymmetric", "symmetric"),
-    "balance": ("lopsided", "balanced"),
-    "simplicity": ("busy", "simple"),
-    "negative_space": ("full frame", "open space"),
-    "negative_side": ("space at the left", "space at the right"),
-    "depth_of_field": ("sharp throughout", "soft background"),
-    "tilt": ("level", "tilted"),
-    "subject_x": ("subject at the left", "subject at the right"),
-    "subject_y": ("subject at the top", "subject at the bottom"),
-    "subject_spread": ("subject compact", "subject spread out"),
-    "subject_strength": ("nothing stands out", "one thing stands out"),
-    "subject_light": ("subject dark", "subject bright"),
-    "detail": ("plain", "detailed"),
-    "face_count": ("no or few faces", "many faces"),
-    "face_size": ("no or small face", "large face"),
-    "face_x": ("face at the left", "face at the right"),
-    "face_y": ("face at the top", "face at the bottom"),
-    "face_frontal": ("no face, or turned away", "looks at us"),
-    "faces_together": ("no pair", "a pair"),
-    "face_cut_off": ("nothing cut off", "face cut off"),
-    "closeness": ("wide", "close"),
-    "face_eyes_open": ("no face, or eyes closed", "eyes open"),
-    "face_smile": ("no smile", "smile"),
-    "camera_motion": ("camera still", "camera moves"),
-    "subject_motion": ("subject still", "subject moves"),
-    "lettering": ("no lettering", "lettering"),
-    "title_card": ("no title card", "title card"),
-    "mood_warm": ("not warm", "warm"),
-    "mood_romantic": ("not romantic", "romantic"),
-    "mood_tense": ("not tense", "tense"),
-    "mood_suspense": ("no suspense", "suspense"),
-    "mood_comic": ("not comic", "comic"),
-    "mood_action": ("no action", "action"),
-    "mood_epic": ("not epic", "epic"),
-    "mood_calm": ("not calm", "calm"),
-    "resonance": ("leaves one cold", "moves one"),
-}
-"""What a low and a high value of each feature look like."""
 THIRD = 1 / 3
 
 
@@ -83,14 +28,14 @@ class Signal:
 
 
 def word_of(name: str, value: float) -> str:
-    """What a value looks like: the low word in the lowest third of the range, the high one in the highest, else "".
+    """What a value looks like: the phrase for less in the lowest third of the range, for more in the highest, else "".
 
     >>> word_of("brightness", 0.1), word_of("brightness", 0.5), word_of("warmth", -0.1), word_of("warmth", 0.6)
-    ('dark', '', '', 'warm')
+    ('a darker light', '', '', 'warmer colours')
     """
     low = -1.0 if name in SIGNED else 0.0
     place = (value - low) / (1 - low)
-    return WORDS[name][0] if place < THIRD else WORDS[name][1] if place > 1 - THIRD else ""
+    return "" if THIRD <= place <= 1 - THIRD else phrase(name, more=place > 0.5)
 
 
 def read_signals(features: Sequence[float], others: Sequence[Sequence[float]]) -> list[Signal]:
