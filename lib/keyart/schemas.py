@@ -254,6 +254,13 @@ ARTWORKS = _fields(
     ("rank", INT, "1 is the title's best single artwork before anyone saw it"),
     ("reason", TEXT, "why it was chosen, in words"),
     ("active", FLAG, "may be shown; artworks of older selections stay as rows, inactive"),
+    ("only_regions?", TEXTS, "where alone it may be shown (a localised title); null: everywhere"),
+)
+
+TITLE_NAMES = _fields(
+    ("title_id", TEXT, ""),
+    ("language", TEXT, "as the manifest writes it, such as ja"),
+    ("name", TEXT, "the title in that language"),
 )
 
 EDITOR_OVERRIDES = _fields(
@@ -575,6 +582,7 @@ RUNS = _fields(
 
 TABLES: dict[str, TableSpec] = {
     "titles": TableSpec("one title", TITLES, ("title_id",)),
+    "title_names": TableSpec("a title's name in a language", TITLE_NAMES, ("title_id", "language")),
     "videos": TableSpec("one film file", VIDEOS, ("video_id",)),
     "frames": TableSpec("one decoded frame's signals", FRAMES, ("scan_id", "video_id", "pts"), ("video_id", "pts")),
     "shots": TableSpec("one shot", SHOTS, ("scan_id", "video_id", "shot_id"), ("video_id",)),

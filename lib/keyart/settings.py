@@ -178,6 +178,14 @@ class SelectSettings:
         }
     )
     """Model file: its sha256 and official address, a space between; `keyart models` lists and fetches them."""
+    variants: tuple[str, ...] = ()
+    """What is made of the best artworks, by name: grade (warm, cold, high contrast), title (the title set in the
+    calmest area, by language), or package.module:function. Empty: each is a picture more to store and to learn of."""
+    varied_artworks: Annotated[int, Range(1, 64)] = 2
+    """Of how many of a title's artworks variants are made, the best first."""
+    languages: dict[str, str] = field(default_factory=dict)
+    """Region: language of the titles set on its artworks, as the manifest's names call it. A variant with a localised
+    title is shown where its language is read only; where no region is named, everywhere."""
     spoiler_share: Annotated[float, Range(0, 0.5)] = 0.1
     """The last share of a film, whose frames are marked spoiler and score less."""
 

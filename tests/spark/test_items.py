@@ -139,3 +139,47 @@ def test_items_become_artworks_and_editors_have_their_say(tables, tmp_path, caps
     select()
     back = {row["artwork_id"] for row in rows(tables, "artworks", "title_id = 'blue-lamp' AND active")}
     assert back == {row["artwork_id"] for row in lamp.values()}
+
+
+def test_variants_are_artworks_with_lineage(tables, tmp_path, capsys):
+    save("coffee", tmp_path / "shop" / "mug" / "a.png")
+    save("temple", tmp_path / "shop" / "mug" / "b.png")
+    names = tmp_path / "names.csv"
+    names.write_text("title_id,name,uri,names\nmug,The Mug,,ja:長い道|ar:الطريق|ko:한국|sv:Muggen\n")
+    where = ("--images", str(tmp_path / "shop"), "--manifest", str(names))
+    assert run(tables, "ingest-catalog", *where) == 0
+    assert {row["language"] for row in rows(tables, "title_names")} == {"ja", "ar", "ko", "sv"}
+    languages = "select.languages={JP: ja, SA: ar, AE: ar}"
+    asked = (*SELECT, "select.variants=[grade,title]", "select.varied_artworks=1", languages)
+    capsys.readouterr()
+    assert run(tables, "select-artwork", also=asked) == 0
+    said = capsys.readouterr().out
+    assert "no font of the extra titles has 국한: names with them (ko) are not set on artworks" in said
+    assert "2 artworks, 6 variants, 0 retired" in said
+    found = rows(tables, "artworks", "active")
+    (best,) = [row for row in found if row["rank"] == 1]
+    made = {row["variant"]: row for row in found if row["parent_artwork_id"]}
+    assert set(made) == {"grade-warm", "grade-cold", "grade-high-contrast", "title", "title-ja", "title-ar"}
+    assert {row["parent_artwork_id"] for row in made.values()} == {best["artwork_id"]}
+    assert sorted(row["rank"] for row in found) == list(range(1, 9)), "after the artworks they were made of"
+    assert made["title-ja"]["only_regions"] == ["JP"] and made["title-ar"]["only_regions"] == ["AE", "SA"]
+    assert made["title"]["only_regions"] is None and made["grade-warm"]["only_regions"] is None
+    warm, cold = (row["features"][FEATURE_NAMES.index("warmth")] for row in (made["grade-warm"], made["grade-cold"]))
+    assert warm > best["features"][FEATURE_NAMES.index("warmth")] > cold
+    stored = {row["image_hash"]: row for row in rows(tables, "images")}
+    assert all(row["image_hash"] in stored for row in found) and len(stored) == 8
+    assert {(rule.action, rule.regions) for rule in placement_of(tables).rules} == {
+        ("only", ("JP",)), ("only", ("AE", "SA")),
+    }  # fmt: skip
+    assert run(tables, "explain-artwork", made["title-ja"]["artwork_id"]) == 0
+    said = capsys.readouterr().out
+    assert f"made from     {best['artwork_id']} (original)" in said and "shown only in  JP" in said
+
+    before = versions(tables, "title_names", "images", "candidates", "artworks")
+    assert run(tables, "ingest-catalog", *where) == 0 and run(tables, "select-artwork", also=asked) == 0
+    assert versions(tables, *before) == before
+    capsys.readouterr()
+    assert run(tables, "select-artwork", also=SELECT) == 0
+    assert "2 artworks, 0 variants, 6 retired" in capsys.readouterr().out
+    assert run(tables, "select-artwork", also=(*SELECT, "select.variants=[painted]")) == 2
+    assert "no variant painted" in capsys.readouterr().err

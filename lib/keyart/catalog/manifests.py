@@ -54,6 +54,8 @@ class Title:
     regions: tuple[str, ...] = ()
     rights: tuple[RightsWindow, ...] = ()
     cast_names: tuple[str, ...] = ()
+    names: tuple[tuple[str, str], ...] = ()
+    """The name in other languages, (language, name)."""
 
 
 def read_folder(folder: str) -> list[Title]:
@@ -89,7 +91,8 @@ def _remote_files(folder: str) -> list[str]:
 
 
 def read_manifest(file: str) -> list[Title]:
-    """Titles of a manifest: title_id, name, uri; optionally genres, maturity_rating, kids, regions, rights, cast.
+    """Titles of a manifest: title_id, name, uri; optionally genres, maturity_rating, kids, regions, rights, cast, names
+    (in other languages).
 
     Lists are separated by ``|`` in CSV or are JSON lists; a rights window is ``region:from:to`` or a JSON object. A uri
     may be empty; a relative one is relative to the manifest. InputError names the file, the line and what is wrong.
@@ -198,6 +201,7 @@ def _title(row: dict[str, Any], where: str, manifest: str) -> Title:
         regions=tuple(_list(row.get("regions"), where)),
         rights=tuple(_window(part, where) for part in _parts(row.get("rights"), where)),
         cast_names=tuple(_list(row.get("cast"), where)),
+        names=tuple(_names(row.get("names"), where)),
     )
 
 
@@ -241,6 +245,16 @@ def _window(part: Any, where: str) -> RightsWindow:
     if not region:
         raise InputError(f"{where}: rights {part!r} names no region")
     return RightsWindow(region, *dates)
+
+
+def _names(value: Any, where: str) -> list[tuple[str, str]]:
+    if isinstance(value, dict):
+        parts = [(_text(language), _text(name)) for language, name in value.items()]
+    else:
+        parts = [(a.strip(), b.strip()) for a, _, b in (_text(part).partition(":") for part in _parts(value, where))]
+    if wrong := [part for part in parts if not all(part)]:
+        raise InputError(f"{where}: names {':'.join(wrong[0])!r} is no language and name; write ja:NAME|ar:NAME")
+    return sorted(dict(parts).items())
 
 
 def _slug(stem: str) -> str:

@@ -39,6 +39,7 @@ def ingest_titles(tables: Tables, titles: Sequence[Title]) -> CatalogReport:
     films = [title for title in titles if title.uri]
     probes = probe_films([title.uri for title in films])
     _write(tables, "titles", [_title_row(title) for title in titles])
+    _write_names(tables, titles)
     videos = [_video_row(title, probe) for title, probe in zip(films, probes, strict=True) if isinstance(probe, Probe)]
     failures = [
         _failure_row(title, reason) for title, reason in zip(films, probes, strict=True) if isinstance(reason, str)
@@ -82,6 +83,16 @@ def _write(tables: Tables, table: str, rows: Sequence[dict], columns: Sequence[s
     frame = spark.createDataFrame(values, schema)
     if rows or not tables.exists(table):
         tables.merge(table, frame, columns=columns)
+
+
+def _write_names(tables: Tables, titles: Sequence[Title]) -> None:
+    """Make the names in other languages of these titles those that they have; what did not change is not written."""
+    ours = {title.title_id for title in titles}
+    before = {tuple(row) for row in tables.read_or_empty("title_names").collect()}
+    after = {row for row in before if row[0] not in ours}
+    after |= {(title.title_id, language, name) for title in titles for language, name in title.names}
+    if after != before:
+        tables.overwrite("title_names", tables.spark.createDataFrame(sorted(after), TABLES["title_names"].schema))
 
 
 def _title_row(title: Title) -> dict:

@@ -15,14 +15,16 @@ RULE = {"pin": ("pin",), "ban": ("ban",), "upload": ("only",)}
 
 
 def placement_of(tables: Tables) -> Placement:
-    """What select-artwork's policy rules exclude by region and what editors ask for, as things are now."""
+    """What select-artwork writes of artworks' regions and what editors ask for, as things are now."""
     return Placement(tuple(sorted({*_excluded(tables), *_asked(tables)}, key=str)))
 
 
 def _excluded(tables: Tables) -> Iterator[Rule]:
-    rows = tables.read_or_empty("artworks").where("active AND size(excluded_regions) > 0")
-    for row in rows.select("title_id", "artwork_id", "excluded_regions").collect():
-        yield Rule(row["title_id"], row["artwork_id"], "ban", tuple(sorted(row["excluded_regions"])))
+    rows = tables.read_or_empty("artworks").where("active AND (size(excluded_regions) > 0 OR size(only_regions) > 0)")
+    for row in rows.select("title_id", "artwork_id", "excluded_regions", "only_regions").collect():
+        for action, regions in (("ban", row["excluded_regions"]), ("only", row["only_regions"])):
+            if regions:
+                yield Rule(row["title_id"], row["artwork_id"], action, tuple(sorted(regions)))
 
 
 def _asked(tables: Tables) -> Iterator[Rule]:

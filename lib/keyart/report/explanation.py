@@ -114,6 +114,7 @@ def _facts(row: Mapping[str, Any], related: Sequence[Mapping[str, Any]]) -> Iter
     yield "flags", ", ".join(row.get("flags") or ())
     yield "sightings", ", ".join(f"{one['label']} {one['score']:.2f}" for one in row.get("sightings") or ())
     yield "not shown in", ", ".join(row.get("excluded_regions") or ())
+    yield "shown only in", ", ".join(row.get("only_regions") or ())
     if "variant" in row:
         yield "variant", row["variant"]
     yield "film", row["video_id"] or ""
@@ -128,7 +129,13 @@ def _cell(row: Mapping[str, Any]) -> tuple[str, str, str, bool, str]:
     value, lower, upper = (wording.signed_percent(bound) for bound in interval_of(dict(row)))
     where = "everywhere" if row["level"] == "global" else row["cell"]
     served = wording.percent(row["probability"], 0)
-    return where, f"{value} ({lower} to {upper}) against the average", served, row["is_default"], row["reason"]
+    return (
+        where,
+        f"{value} ({lower} to {upper}) against the average",
+        served,
+        row["is_default"],
+        wording.reason(row["reason"]),
+    )
 
 
 def _order(row: Mapping[str, Any]) -> tuple[int, str]:

@@ -21,6 +21,7 @@ from keyart.selection.editing import Pick, edit_title
 from keyart.selection.fitness import read_rules
 from keyart.selection.ranking import Candidates
 from keyart.selection.shortlist import shortlist
+from keyart.selection.variants_spark import varied_artworks
 from keyart.settings import SelectSettings
 from keyart.tables import Tables
 from keyart.vision.faces import Face, FaceModel, build_detector
@@ -34,6 +35,7 @@ IMAGES_PER_TASK = 64
 MOST_TASKS = 4096
 
 CANDIDATES, ARTWORKS = TABLES["candidates"].schema, TABLES["artworks"].schema
+IMAGE_COLUMNS = TABLES["images"].schema.names
 WRITTEN = (
     "features", "feature_version", "faces", "face_details", "sightings", "looked_with", "score", "verdict",
 )  # fmt: skip
@@ -68,6 +70,7 @@ class Selected:
     candidates: int
     computed: int
     artworks: int
+    variants: int
     unreadable: int
     retired: int
     empty: list[str]
@@ -105,6 +108,8 @@ def select_artwork(
         if counts["changed"]:
             tables.merge("candidates", edited.where("changed").select(*CANDIDATES.names), columns=WRITTEN)
         chosen = edited.where("artwork IS NOT NULL").select("artwork.*")
+        if settings.variants:
+            chosen = chosen.unionByName(_with_pictures(tables, varied_artworks(tables, chosen, settings).persist()))
         retired = _write_artworks(tables, chosen)
         empty = titles_without_candidates(tables, edited)
     finally:
@@ -115,10 +120,20 @@ def select_artwork(
         candidates=total,
         computed=int(counts["computed"]),
         artworks=int(counts["artworks"]),
+        variants=tables.read("artworks").where("active AND parent_artwork_id IS NOT NULL").count(),
         unreadable=int(counts["unreadable"]),
         retired=retired,
         empty=empty,
     )
+
+
+def _with_pictures(tables: Tables, made: DataFrame) -> DataFrame:
+    """The artworks rows of variants, whose pictures are written first."""
+    pictures = made.select(*IMAGE_COLUMNS).dropDuplicates(["image_hash"])
+    new = pictures.join(tables.read("images").select("image_hash"), on="image_hash", how="left_anti")
+    if not new.isEmpty():
+        tables.merge("images", new, update=False)
+    return made.select(*ARTWORKS.names).dropDuplicates(["artwork_id"])
 
 
 def _write_artworks(tables: Tables, chosen: DataFrame) -> int:
@@ -341,24 +356,22 @@ def _artwork(row: dict, score: float, pick: Pick, shown: Shown) -> dict:
     kept = ("features", "feature_version", "faces", "crops", "sightings")
     people = shown.people[pick.index]
     details = zip(row["face_details"], shown.clusters[pick.index], strict=True)
-    moments = {} if row["scan_id"] not in (IMAGES, UPLOADS) else dict.fromkeys(same[1:6])  # it is of no film
-    return (
-        {name: row[name] for name in (*same, *kept)}
-        | moments
-        | {
-            "artwork_id": artwork_id_of(row["title_id"], row["image_hash"]),
-            "parent_artwork_id": None,
-            "variant": "upload" if row["scan_id"] == UPLOADS else "original",
-            "excluded_regions": list(pick.excluded_regions),
-            "cast_clusters": people,
-            "cast_prominence": [float(shown.prominence[person]) for person in people],
-            "face_details": [one | {"embedding": [], "cluster": who} for one, who in details],
-            "shot_type": pick.shot_type,
-            "moods": pick.moods,
-            "flags": pick.flags,
-            "score": score,
-            "rank": pick.rank,
-            "reason": worded(pick.reason, row["scan_id"]),
-            "active": True,
-        }
-    )
+    of_no_film = dict.fromkeys(same[1:6]) if row["scan_id"] in (IMAGES, UPLOADS) else {}
+    known = {name: row[name] for name in (*same, *kept)} | of_no_film
+    return known | {
+        "artwork_id": artwork_id_of(row["title_id"], row["image_hash"]),
+        "parent_artwork_id": None,
+        "variant": "upload" if row["scan_id"] == UPLOADS else "original",
+        "excluded_regions": list(pick.excluded_regions),
+        "cast_clusters": people,
+        "cast_prominence": [float(shown.prominence[person]) for person in people],
+        "face_details": [one | {"embedding": [], "cluster": who} for one, who in details],
+        "shot_type": pick.shot_type,
+        "moods": pick.moods,
+        "flags": pick.flags,
+        "score": score,
+        "rank": pick.rank,
+        "reason": worded(pick.reason, row["scan_id"]),
+        "active": True,
+        "only_regions": None,
+    }
