@@ -17,6 +17,7 @@ from typing import Any
 from tqdm import tqdm
 
 from keyart import __version__
+from keyart.policy.placement_spark import day_of, placement_of
 from keyart.schemas import TABLES
 from keyart.settings import Settings
 from keyart.tables import Tables
@@ -32,6 +33,8 @@ class Stage:
     reads: tuple[str, ...]
     sections: tuple[str, ...]
     paths: Callable[[Settings], tuple[str, ...]] = lambda settings: ()
+    today: Callable[[Settings, Tables], object] = lambda settings, tables: ()
+    """What else it depends on that changes by the day alone."""
 
 
 STAGES: tuple[Stage, ...] = (
@@ -47,7 +50,10 @@ STAGES: tuple[Stage, ...] = (
     Stage("train-taste", ("titles", "events", "decisions"), ("taste", "time", "tracking")),
     Stage("train-response", ("decisions", "artworks", "taste"), ("response", "time", "regions", "tracking")),
     Stage(
-        "assign-artwork", ("artworks", "taste", "editor_overrides"), ("assign", "regions", "tracking", "responsibility")
+        "assign-artwork",
+        ("artworks", "taste", "editor_overrides"),
+        ("assign", "regions", "tracking", "responsibility"),
+        today=lambda s, tables: placement_of(tables).said(day_of(s.assign)),
     ),
     Stage("evaluate-policy", ("decisions", "policies", "user_assignments"), ("evaluate", "time")),
     Stage(
@@ -129,6 +135,7 @@ def input_key(stage: Stage, settings: Settings, tables: Tables) -> str:
         {name: tables.version(name) for name in stage.reads},
         {name: asdict(value) if hasattr(value, "__dataclass_fields__") else value for name, value in sections.items()},
         [_listing(path) for path in stage.paths(settings) if path],
+        stage.today(settings, tables),
     ]
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:32]
 

@@ -112,7 +112,8 @@ def greedy_choices(tables: Tables, policy: Policy, also: Iterable[str] = ()) -> 
     rows = tables.read("region_assignments").where((F.col("policy_id") == policy.policy_id) & (F.col("context") == "*"))
     defaults = rows.where("is_default").select("level", "cell", "title_id", "artwork_id").collect()
     artworks = rows.select("artwork_id").distinct().collect()
-    placement, day = placement_of(tables), assigned_on(tables, policy.policy_id)
+    placement = placement_of(tables)
+    day = assigned_on(tables, policy.policy_id) if placement.rules else date.min
     ranked = rows.where(F.col("title_id").isin(*placement.titles)).select(*RANKED).collect() if placement.titles else []
     kept = Kept.of(placement, day, [tuple(row) for row in ranked])
     ids = [*also, *(row[0] for row in artworks)]

@@ -96,6 +96,7 @@ def select_artwork(
         .applyInArrow(editor(settings, ratings_of(tables), asked_of(tables)), EDITED)
         .persist()
     )
+    made: DataFrame | None = None
     try:
         (counts,) = edited.agg(
             F.countDistinct("title_id").alias("titles"),
@@ -108,19 +109,23 @@ def select_artwork(
         if counts["changed"]:
             tables.merge("candidates", edited.where("changed").select(*CANDIDATES.names), columns=WRITTEN)
         chosen = edited.where("artwork IS NOT NULL").select("artwork.*")
+        variants = 0
         if settings.variants:
-            chosen = chosen.unionByName(_with_pictures(tables, varied_artworks(tables, chosen, settings).persist()))
+            made = varied_artworks(tables, chosen, settings).persist()
+            variants = made.count()
+            chosen = chosen.unionByName(_with_pictures(tables, made))
         retired = _write_artworks(tables, chosen)
         empty = titles_without_candidates(tables, edited)
     finally:
-        edited.unpersist()
-        looked.unpersist()
+        for frame in (edited, looked, made):
+            if frame is not None:
+                frame.unpersist()
     return Selected(
         titles=int(counts["titles"]),
         candidates=total,
         computed=int(counts["computed"]),
         artworks=int(counts["artworks"]),
-        variants=tables.read("artworks").where("active AND parent_artwork_id IS NOT NULL").count(),
+        variants=variants,
         unreadable=int(counts["unreadable"]),
         retired=retired,
         empty=empty,
