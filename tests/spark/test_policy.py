@@ -473,9 +473,11 @@ def test_what_is_excluded_in_a_region_is_a_candidate_there_at_no_level(assigned,
         "artworks",
         frame(spark, "artworks", [r.asDict() | {"excluded_regions": excluded.get(r["artwork_id"])} for r in before]),
     )
-    placed = replace(settings, assign=replace(settings.assign, policy_id="placed", exploration=0.4))
+    pin = {"override_id": "1", "title_id": "A", "action": "pin", "artwork_id": "A2", "regions": ["KR"]}
+    tables.overwrite("editor_overrides", frame(spark, "editor_overrides", [pin | {"from_date": T1, "until_date": END}]))
+    placed = replace(settings, assign=replace(settings.assign, policy_id="placed", exploration=0.4, day=T1))
     assert run("assign_artwork", tables, placed) == 0
-    assert "6 artworks not shown in some or all regions" in capsys.readouterr().out
+    assert "6 artworks not shown in some or all regions, 0 in named regions only, 1 pinned" in capsys.readouterr().out
     rows = tables.read("region_assignments").where("policy_id = 'placed'").toPandas()
     groups = rows.groupby(["level", "cell", "title_id"])
     np.testing.assert_allclose(groups["probability"].sum(), 1)
@@ -504,6 +506,9 @@ def test_what_is_excluded_in_a_region_is_a_candidate_there_at_no_level(assigned,
             assert out != found.artwork_id and set(found.candidate_set) == whole - {out}
             np.testing.assert_allclose(sorted(found.probabilities), [0.4 / 3, 0.4 / 3, 0.6 + 0.4 / 3])
     assert {own.resolve(user, "A", "BR", epoch=T1).artwork_id for user in everybody} == whole
+    pinned = own.resolve(everybody[0], "A", "KR", epoch=T1)
+    assert (pinned.artwork_id, pinned.candidate_set, pinned.probabilities) == ("A2", ("A2",), (1.0,))
+    assert set(own.resolve(everybody[0], "A", "KR", epoch=END).candidate_set) == whole
     with pytest.raises(LimitError, match="no artwork of title B may be shown in JP"):
         own.resolve(everybody[0], "B", "JP", epoch=T1)
 
@@ -523,6 +528,7 @@ def test_what_is_excluded_in_a_region_is_a_candidate_there_at_no_level(assigned,
     quick = replace(judged.evaluate, policy_id="placed", slices=("region",), pages=False, replicates=0)
     assert run("evaluate_policy", tables, replace(judged, evaluate=quick)) == 0
     tables.overwrite("artworks", frame(spark, "artworks", [row.asDict() for row in before]))
+    tables.delete("editor_overrides", "true")
     for name in ("region_assignments", "user_assignments", "policies", "policy_weights", "evaluations"):
         tables.delete(name, "policy_id = 'placed'")
 

@@ -17,14 +17,14 @@ from pyspark.sql import functions as F
 from keyart.errors import ModelError
 from keyart.learning.members import member_vectors
 from keyart.learning.predict import user_scores
-from keyart.policy.assignment import Overrides, Slate, best_of_title, build_slate, level_probabilities, overrides
+from keyart.policy.assignment import Overrides, Slate, best_of_title, build_slate, overrides
 from keyart.policy.columns import per_text, vectors
 from keyart.policy.exploration import EpsilonGreedy
 from keyart.policy.levels import Levels
 from keyart.policy.limiting import COSTS, Limits, cost_of, cost_rows, within_limits, worth_of
 from keyart.policy.limits import is_available
 from keyart.policy.limits_spark import limits_for, with_looks
-from keyart.policy.placement import Placed, place
+from keyart.policy.placement import Placed, Shelves, place
 from keyart.policy.placement_spark import day_of, placement_of
 from keyart.policy.reasons import level_reasons, member_reasons
 from keyart.policy.specification import Policy, content_hash, derived_id
@@ -56,7 +56,8 @@ class Assignment:
     policy: Policy
     slate: Slate
     levels: Levels
-    allowed: np.ndarray  # (C, A) whether the artwork is written for the cell
+    shelves: Shelves
+    written: np.ndarray  # (C, A) whether the artwork has a row in the cell
     learned: int  # cells of the model; those after it are regions that a placement names
     feature_names: tuple[str, ...]
     member_names: tuple[str, ...]
@@ -79,11 +80,11 @@ def plan_assignment(tables: Tables, tracking: Tracking, settings: Settings) -> A
     placement, day = placement_of(tables), day_of(settings.assign)
     placed = Placed.of(Levels.of(about["cells"], settings.regions), response.model.arrays, placement.regions)
     levels = placed.levels
-    free, allowed = place(build_slate(artworks, about["artwork_ids"], placed.arrays), levels, placement, day)
-    artworks = [row for row in artworks if row[0] not in limits.withheld]
-    slate = free
+    shelves = place(build_slate(artworks, about["artwork_ids"], placed.arrays), levels, placement, day)
+    artworks, free = [row for row in artworks if row[0] not in limits.withheld], shelves.slate
     if limits.withheld:
-        slate, allowed = place(build_slate(artworks, about["artwork_ids"], placed.arrays), levels, placement, day)
+        shelves = place(build_slate(artworks, about["artwork_ids"], placed.arrays), levels, placement, day)
+    slate = shelves.slate
     limits = with_looks(tables, limits, slate.artwork_ids)
     version, as_of = str(about["taste_version"]), _newest_taste(tables, str(about["taste_version"]))
     content = content_hash(response.model.arrays, {key: about[key] for key in CONTRACT})
@@ -111,7 +112,8 @@ def plan_assignment(tables: Tables, tracking: Tracking, settings: Settings) -> A
         policy,
         slate,
         levels,
-        _written(tables, slate, placed, allowed),
+        shelves,
+        _written(tables, shelves, placed),
         len(about["cells"]),
         tuple(about["feature_names"]),
         tuple(about["member_names"]),
@@ -222,23 +224,17 @@ def _newest_taste(tables: Tables, version: str) -> date:
     return row["newest"]
 
 
-def _written(tables: Tables, slate: Slate, placed: Placed, allowed: np.ndarray) -> np.ndarray:
-    """(C, A): which rows are written.
-
-    A region's own only for titles that may be shown there (titles unknown to us may); of a region that the model does
-    not know, only titles in which it differs from what stands in for it.
-    """
+def _written(tables: Tables, shelves: Shelves, placed: Placed) -> np.ndarray:
+    """(C, A): which rows are written; a region's own only for titles that may be shown there (unknown ones may)."""
     regions = {row[0]: row[1] for row in tables.read_or_empty("titles").select("title_id", "regions").collect()}
+    slate = shelves.slate
     available = np.array(
         [
             [level != "region" or is_available(regions.get(title, ()), (), cell) for title in slate.title_ids]
             for level, cell in placed.levels.cells
         ]
     )
-    instead = np.array(placed.instead)
-    differs = np.logical_or.reduceat(allowed != allowed[instead], slate.starts, axis=1)
-    differs |= (instead == np.arange(len(instead)))[:, None]
-    return allowed & (available & differs)[:, slate.title_index]
+    return shelves.written(placed.instead) & available[:, slate.title_index]
 
 
 def _said(loaded: LoadedModel) -> dict[str, str]:
@@ -268,11 +264,8 @@ def _policy_row(tables: Tables, plan: Assignment) -> DataFrame:
 def _level_rows(plan: Assignment, cell: int) -> pa.RecordBatch:
     slate, arrays = plan.slate, plan.slate.arrays
     level, name = plan.levels.cells[cell]
-    means = np.asarray(arrays["cell_mean"])[cell : cell + 1]
-    default = np.zeros(len(slate.artwork_ids), dtype=bool)
-    default[best_of_title(means, slate)[0]] = True
-    kept = np.flatnonzero(plan.allowed[cell])
-    reasons = level_reasons(arrays, cell, slate.known, plan.feature_names)
+    means, kept = plan.shelves.means[cell], np.flatnonzero(plan.written[cell])
+    reasons = level_reasons({**arrays, "cell_mean": plan.shelves.means}, cell, slate.known, plan.feature_names)
     columns = {
         "policy_id": [plan.policy.policy_id] * len(kept),
         "level": [level] * len(kept),
@@ -280,12 +273,12 @@ def _level_rows(plan: Assignment, cell: int) -> pa.RecordBatch:
         "context": ["*"] * len(kept),
         "title_id": slate.title_ids[slate.title_index[kept]],
         "artwork_id": slate.artwork_ids[kept],
-        "probability": level_probabilities(plan.policy.exploration, means, slate)[0, kept],
-        "mean": means[0, kept].astype(np.float64),
+        "probability": plan.shelves.probabilities(plan.policy.exploration, cell)[kept],
+        "mean": means[kept].astype(np.float64),
         "sd": np.asarray(arrays["cell_sd"])[cell, kept].astype(np.float64),
         "n": np.asarray(arrays["cell_n"])[cell, kept].round().astype(np.int64),
         "takes": np.asarray(arrays["cell_takes"])[cell, kept].round().astype(np.int64),
-        "is_default": default[kept],
+        "is_default": plan.shelves.defaults(cell)[kept],
         "reason": [reasons[a] for a in kept],
     }
     return pa.RecordBatch.from_pydict({key: pa.array(values) for key, values in columns.items()})

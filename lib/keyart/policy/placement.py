@@ -12,10 +12,11 @@ from datetime import date
 
 import numpy as np
 
-from keyart.policy.assignment import Slate
+from keyart.policy.assignment import Slate, best_of_title, level_probabilities
+from keyart.policy.exploration import Exploration
 from keyart.policy.levels import GLOBAL, Levels
 
-__all__ = ["ACTIONS", "EVERYWHERE", "Placed", "Placement", "Rule", "place"]
+__all__ = ["ACTIONS", "EVERYWHERE", "Placed", "Placement", "Rule", "Shelves", "place"]
 
 ACTIONS = ("ban", "pin", "only")
 """ban: not shown where the rule holds; pin: where it holds nothing else is; only: shown nowhere else."""
@@ -73,6 +74,13 @@ class Placement:
             {(r.title_id, r.artwork_id) for r in rules if r.action == "only"} for rules in (self.rules, live)
         )
         return Placement(tuple(sorted(live | {Rule(*shut, "ban") for shut in windowed - open_}, key=str)))
+
+    @property
+    def ever(self) -> "Placement":
+        """The rules that hold on every day: what they leave may be shown on some day."""
+        lasting = [rule for rule in self.rules if rule.action == "ban" and rule.begins is None and rule.until is None]
+        windows = [replace(rule, begins=None, until=None) for rule in self.rules if rule.action == "only"]
+        return Placement(tuple(sorted({*lasting, *windows}, key=str)))
 
     def allowed(self, title_id: str, artwork_ids: Sequence[str], places: Collection[str], day: date) -> np.ndarray:
         """Which artworks of a title (A,) may be shown on a day in a place: a region's name and its parent's, a parent's
@@ -139,27 +147,60 @@ class Placed:
         return cls(levels, taken, tuple(instead))
 
 
-def place(slate: Slate, levels: Levels, placement: Placement, day: date) -> tuple[Slate, np.ndarray]:
-    """The slate whose cells' means are minus infinity where an artwork may not be shown, and (C, A) where it may.
+@dataclass(frozen=True)
+class Shelves:
+    """A slate as cells may show it on a day: its means are minus infinity where an artwork may not be shown.
 
     Where a title has nothing left in a cell, its first artwork stands for it, so that sums stay finite; whoever writes
-    or serves rows goes by the second array.
+    or serves rows goes by ``allowed``.
     """
-    allowed = np.ones((len(levels.cells), len(slate.artwork_ids)), dtype=bool)
+
+    slate: Slate
+    allowed: np.ndarray  # (C, A) may be shown on the day
+    possible: np.ndarray  # (C, A) may be shown on some day: a window may open or shut, a pin may lapse
+    means: np.ndarray  # (C, A) of all artworks
+
+    def written(self, instead: Sequence[int]) -> np.ndarray:
+        """(C, A): which rows a cell needs.
+
+        All, or, of a region that the model does not know, those of titles in which it differs from ``instead``, the
+        cell that answers without them.
+        """
+        one, two = (grid != grid[list(instead)] for grid in (self.allowed, self.possible))
+        differs = np.logical_or.reduceat(one | two, self.slate.starts, axis=1)
+        differs |= (np.array(instead) == np.arange(len(instead)))[:, None]
+        return self.possible & differs[:, self.slate.title_index]
+
+    def probabilities(self, exploration: Exploration, cell: int) -> np.ndarray:
+        """(A,) of what the cell serves on the day; 0 for what it may serve on another."""
+        scores = np.asarray(self.slate.arrays["cell_mean"])[cell : cell + 1]
+        return np.where(self.allowed[cell], level_probabilities(exploration, scores, self.slate)[0], 0.0)
+
+    def defaults(self, cell: int) -> np.ndarray:
+        """(A,) booleans: the best of each title that may be shown."""
+        best = np.zeros(self.allowed.shape[1], dtype=bool)
+        best[best_of_title(np.asarray(self.slate.arrays["cell_mean"])[cell : cell + 1], self.slate)[0]] = True
+        return best & self.allowed[cell]
+
+
+def place(slate: Slate, levels: Levels, placement: Placement, day: date) -> Shelves:
+    """What each cell may show of a slate on a day."""
+    means = np.asarray(slate.arrays["cell_mean"])
+    allowed, possible = (np.ones((len(levels.cells), len(slate.artwork_ids)), dtype=bool) for _ in range(2))
     if not placement.rules:
-        return slate, allowed
-    places = [_places(levels, cell) for cell in levels.cells]
+        return Shelves(slate, allowed, possible, means)
+    places, ever = [_places(levels, cell) for cell in levels.cells], placement.ever
     ends = np.append(slate.starts[1:], len(slate.artwork_ids))
     for title, first, end in zip(slate.title_ids, slate.starts, ends, strict=True):
         if title in placement.titles:
             ids = [str(artwork) for artwork in slate.artwork_ids[first:end]]
             for c, names in enumerate(places):
                 allowed[c, first:end] = placement.allowed(str(title), ids, names, day)
+                possible[c, first:end] = ever.allowed(str(title), ids, names, day)
     finite = allowed.copy()
-    none_left = ~np.logical_or.reduceat(allowed, slate.starts, axis=1)
-    finite[:, slate.starts] |= none_left
-    means = np.where(finite, np.asarray(slate.arrays["cell_mean"]), -np.inf)
-    return replace(slate, arrays={**slate.arrays, "cell_mean": means}), allowed
+    finite[:, slate.starts] |= ~np.logical_or.reduceat(allowed, slate.starts, axis=1)
+    masked = replace(slate, arrays={**slate.arrays, "cell_mean": np.where(finite, means, -np.inf)})
+    return Shelves(masked, allowed, possible, means)
 
 
 def _places(levels: Levels, cell: tuple[str, str]) -> tuple[str, ...]:

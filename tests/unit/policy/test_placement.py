@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from keyart.errors import LimitError
-from keyart.policy.assignment import best_of_title, build_slate, level_probabilities, overrides
+from keyart.policy.assignment import best_of_title, build_slate, overrides
 from keyart.policy.choices import GreedyChoices, Kept, level_choices
 from keyart.policy.exploration import EpsilonGreedy
 from keyart.policy.levels import Levels
@@ -83,26 +83,22 @@ def world(rules):
     placement = Placement(tuple(rules))
     placed = Placed.of(Levels(CELLS, PARENTS), arrays, placement.regions)
     rows = [("a1", "A", 1), ("a2", "A", 2), ("a3", "A", 3), ("b1", "B", 1)]
-    slate, allowed = place(build_slate(rows, ["a1", "a2", "a3", "b1"], placed.arrays), placed.levels, placement, DAY)
-    return placed, slate, allowed, placement
+    shelves = place(build_slate(rows, ["a1", "a2", "a3", "b1"], placed.arrays), placed.levels, placement, DAY)
+    return placed, shelves, placement
 
 
-def rows_of(placed, slate, allowed):
-    """What assign-artwork writes, in plain loops."""
-    probabilities = level_probabilities(EpsilonGreedy(0.2), slate.arrays["cell_mean"], slate)
-    best = best_of_title(slate.arrays["cell_mean"], slate)
+def rows_of(placed, shelves):
+    """Rows of region_assignments."""
+    slate, written = shelves.slate, shelves.written(placed.instead)
     for c, (level, cell) in enumerate(placed.levels.cells):
-        for t, title in enumerate(slate.title_ids):
-            here = slate.title_index == t
-            instead = placed.instead[c]
-            if instead != c and (allowed[c] == allowed[instead])[here].all():
-                continue
-            for a in np.flatnonzero(here & allowed[c]):
-                yield {
-                    "policy_id": "p", "level": level, "cell": cell, "context": "*", "title_id": str(title),
-                    "artwork_id": str(slate.artwork_ids[a]), "mean": float(slate.arrays["cell_mean"][c, a]),
-                    "probability": float(probabilities[c, a]), "is_default": bool(best[c, t] == a), "reason": "",
-                }  # fmt: skip
+        probability, default = shelves.probabilities(EpsilonGreedy(0.2), c), shelves.defaults(c)
+        for a in np.flatnonzero(written[c]):
+            yield {
+                "policy_id": "p", "level": level, "cell": cell, "context": "*",
+                "title_id": str(slate.title_ids[slate.title_index[a]]), "artwork_id": str(slate.artwork_ids[a]),
+                "mean": float(shelves.means[c, a]), "probability": float(probability[a]),
+                "is_default": bool(default[a]), "reason": "",
+            }  # fmt: skip
 
 
 POLICY = Policy("p", EpsilonGreedy(0.2), "salt", 0.0, "taste", DAY, PARENTS)
@@ -123,15 +119,15 @@ POLICY = Policy("p", EpsilonGreedy(0.2), "salt", 0.0, "taste", DAY, PARENTS)
 )
 def test_rows_alone_answer_every_region_with_what_may_be_shown_there(rules, region):
     """Whoever reads the rows as they fall back gets the resolver's answers: same candidates, same propensities."""
-    placed, slate, allowed, placement = world(rules)
-    rows = list(rows_of(placed, slate, allowed))
+    placed, shelves, placement = world(rules)
+    rows = list(rows_of(placed, shelves))
     for group in {(r["level"], r["cell"], r["title_id"]) for r in rows}:
         found = [r for r in rows if (r["level"], r["cell"], r["title_id"]) == group]
         assert sum(r["probability"] for r in found) == pytest.approx(1)
         assert sum(r["is_default"] for r in found) == 1
     places = (region, PARENTS.get(region, "other"))
     expected = [a for a, fine in zip(IDS, placement.allowed("A", IDS, places, DAY), strict=True) if fine]
-    plain = ArtworkResolver.of(POLICY, rows).resolve("u", "A", region, epoch=DAY)
+    plain = ArtworkResolver.of(POLICY, [r for r in rows if r["probability"]]).resolve("u", "A", region, epoch=DAY)
     guarded = ArtworkResolver.of(POLICY, rows, placement=placement).resolve("u", "A", region, epoch=DAY)
     assert guarded == plain
     assert list(guarded.candidate_set) == expected
@@ -143,8 +139,8 @@ def test_rows_alone_answer_every_region_with_what_may_be_shown_there(rules, regi
 
 
 def test_rules_newer_than_the_policy_bind_the_resolver_too():
-    placed, slate, allowed, _ = world([])
-    rows = list(rows_of(placed, slate, allowed))
+    placed, shelves, _ = world([])
+    rows = list(rows_of(placed, shelves))
     assert {(r["level"], r["cell"]) for r in rows} == set(CELLS), "no rule, no row more"
     newer = Placement((Rule("A", "a1", "ban", ("NO",)), *(Rule("A", a, "ban", ("BR",)) for a in IDS)))
     own = ArtworkResolver.of(POLICY, rows, placement=newer, overrides=lambda user: {"A": Override("a1", 0.5)})
@@ -158,7 +154,8 @@ def test_rules_newer_than_the_policy_bind_the_resolver_too():
 
 
 def test_members_are_not_given_what_their_region_may_not_show():
-    placed, slate, _, _ = world([Rule("A", "a2", "ban", ("KR",)), *(Rule("A", a, "ban", ("JP",)) for a in IDS)])
+    placed, shelves, _ = world([Rule("A", "a2", "ban", ("KR",)), *(Rule("A", a, "ban", ("JP",)) for a in IDS)])
+    slate = shelves.slate
     means = slate.arrays["cell_mean"]
     taste = np.array([0.0, 5.0, 1.0, 0.0])  # loves a2, then a3
     cells = [placed.levels.chain(region)[0] for region in ("SE", "KR", "JP")]
@@ -172,8 +169,8 @@ def test_members_are_not_given_what_their_region_may_not_show():
 
 def test_the_worlds_default_is_the_next_best_where_it_may_not_be_shown():
     rules = [Rule("A", "a1", "ban", ("SE",)), *(Rule("A", a, "ban", ("JP",)) for a in IDS)]
-    placed, slate, allowed, placement = world(rules)
-    rows = list(rows_of(placed, slate, allowed))
+    placed, shelves, placement = world(rules)
+    rows = list(rows_of(placed, shelves))
     ranked = [tuple(r[n] for n in ("level", "cell", "title_id", "artwork_id", "mean", "is_default")) for r in rows]
     defaults = [row[:4] for row in ranked if row[5]]
     greedy = GreedyChoices.of(defaults, PARENTS, IDS, Kept.of(placement, DAY, ranked))
@@ -191,3 +188,25 @@ def test_what_holds_is_said_and_told_apart():
     assert pin.said(date(2026, 6, 1)) == ()
     (one,), (other,) = pin.said(DAY), Placement((Rule("A", "a2", "pin"),)).said(DAY)
     assert "1 pinned" in one and one != other
+
+
+def test_a_policy_outlives_the_windows_it_was_written_in():
+    """Written in December, asked in every season: a pin lapses, windows shut and open, without a run between."""
+    spring = (date(2027, 3, 1), date(2027, 4, 1))
+    placed, shelves, placement = world(
+        [Rule("A", "a3", "pin", ("NO",), *CHRISTMAS), Rule("A", "a1", "only", ("KR",), *CHRISTMAS),
+         Rule("A", "a2", "ban", ("SE",), *spring)]
+    )  # fmt: skip
+    own = ArtworkResolver.of(POLICY, list(rows_of(placed, shelves)), placement=placement)
+
+    def seen(region, day):
+        found = own.resolve("u", "A", region, epoch=day)
+        assert sum(found.probabilities) == pytest.approx(1)
+        return found.candidate_set
+
+    summer = date(2027, 7, 1)
+    assert seen("NO", DAY) == ("a3",) and seen("NO", summer) == ("a2", "a3")
+    assert seen("KR", DAY) == ("a1", "a2", "a3") and seen("KR", summer) == ("a2", "a3")
+    assert seen("SE", DAY) == ("a2", "a3") == seen("SE", summer) and seen("SE", spring[0]) == ("a3",)
+    december = [r for r in rows_of(placed, shelves) if (r["cell"], r["title_id"]) == ("NO", "A")]
+    assert {r["artwork_id"]: r["probability"] for r in december} == {"a2": 0.0, "a3": 1.0}
