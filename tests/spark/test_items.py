@@ -108,9 +108,11 @@ def test_items_become_artworks_and_editors_have_their_say(tables, tmp_path, caps
         "nobody,ban,abcdef0123456789,,,,\n"
         "mug,bin,abcdef0123456789,,,,\n"
         "mug,pin,abcdef0123456789,,,2026-12-27,2026-12-01\n"
+        "mug,ban,abcdef0123456789,,,,\n"
     )
     said = ingest("--overrides", str(lines))
-    assert "overrides: 2 pins, 2 bans, 0 uploads; 4 lines cannot be used" in said
+    assert "override kept, but there is no artwork abcdef0123456789 of title mug (yet)" in said
+    assert "overrides: 2 pins, 3 bans, 0 uploads; 4 lines cannot be used" in said
     for problem in (
         "line 5: ", "line 7: there is no title nobody", "line 8: action is 'bin'", "line 9: until 2026-12-01 is not",
     ):  # fmt: skip
@@ -127,6 +129,7 @@ def test_items_become_artworks_and_editors_have_their_say(tables, tmp_path, caps
     rules = {(rule.artwork_id, rule.action, rule.regions, str(rule.begins)) for rule in placement_of(tables).rules}
     assert rules == {
         (lamp[1]["artwork_id"], "ban", (), "None"),
+        ("abcdef0123456789", "ban", (), "None"),
         (lamp[2]["artwork_id"], "ban", ("JP",), "None"),
         (upload["artwork_id"], "pin", ("NO", "SE"), "2026-12-01"),
         (upload["artwork_id"], "only", ("NO", "SE"), "2026-12-01"),

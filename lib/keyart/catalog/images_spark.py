@@ -76,19 +76,21 @@ def ingest_pictures(
         if not new.isEmpty():
             tables.merge("images", new, update=False)
         candidates = good.dropDuplicates(["title_id", "image_hash"]).select(*CANDIDATES.names)
-        _replace(tables, scan_id, candidates, [] if whole else sorted({title for title, _ in found}))
+        _replace(tables, scan_id, candidates, None if whole else sorted({title for title, _ in found}))
         pictures = candidates.count()
     finally:
         read.unpersist()
     return PicturesReport(pictures, losses, hashes)
 
 
-def _replace(tables: Tables, scan_id: str, candidates: DataFrame, titles: Sequence[str]) -> None:
+def _replace(tables: Tables, scan_id: str, candidates: DataFrame, titles: Sequence[str] | None) -> None:
     """Candidates of a scan_id (of these titles, or of all) become these; rows that stay keep what was learned."""
     key = list(TABLES["candidates"].key)
     before = tables.read_or_empty("candidates").where(F.col("scan_id") == scan_id)
-    named = tables.spark.createDataFrame([(title,) for title in titles], "title_id string")
-    ours = before.join(named, on="title_id", how="left_semi") if titles else before
+    ours = before
+    if titles is not None:
+        named = tables.spark.createDataFrame([(title,) for title in titles], "title_id string")
+        ours = before.join(named, on="title_id", how="left_semi")
     gone = ours.join(candidates, on=key, how="left_anti")
     new = candidates.join(before, on=key, how="left_anti").select(*CANDIDATES.names)
     if gone.isEmpty() and new.isEmpty():

@@ -83,9 +83,9 @@ def _local_files(folder: str) -> list[str]:
     return [str(file.absolute()) for file in sorted(files)]
 
 
-def _remote_files(folder: str) -> list[str]:
+def _remote_files(folder: str, suffixes: tuple[str, ...] = FILM_SUFFIXES) -> list[str]:
     try:
-        return [file for file in list_files(folder) if PurePosixPath(file).suffix.lower() in FILM_SUFFIXES]
+        return [file for file in list_files(folder) if PurePosixPath(file).suffix.lower() in suffixes]
     except VideoError as error:
         raise InputError(f"{folder}: {error}") from error
 
@@ -134,7 +134,7 @@ def read_items(source: str) -> tuple[list[Title], list[tuple[str, str]]]:
     """
     path = Path(source)
     if is_remote(source) and PurePosixPath(source).suffix.lower() not in TABLE_SUFFIXES:
-        files = [file for file in list_files(source) if PurePosixPath(file).suffix.lower() in IMAGE_SUFFIXES]
+        files = _remote_files(source, IMAGE_SUFFIXES)
         rows = [Title(_slug(name), name, file) for file in files for name in [PurePosixPath(unquote(file)).stem]]
     elif path.is_dir():
         found = sorted(file for file in [*path.glob("*"), *path.glob("*/*")] if file.suffix.lower() in IMAGE_SUFFIXES)

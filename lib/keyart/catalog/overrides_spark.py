@@ -4,6 +4,8 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pyspark.sql import functions as F
+
 from keyart.catalog.images import UPLOADS, artwork_id_of
 from keyart.catalog.images_spark import ingest_pictures
 from keyart.catalog.overrides import EditorOverride, read_overrides
@@ -22,13 +24,16 @@ class OverridesReport:
     kept: dict[str, int]
     uploads: int
     problems: tuple[str, ...]
+    waiting: tuple[str, ...] = ()
+    """Artworks, with their title, that lines speak of and that are not there, or not yet."""
 
     @property
     def lines(self) -> list[str]:
         """What the job says."""
         counts = ", ".join(f"{count} {action}{'' if count == 1 else 's'}" for action, count in self.kept.items())
         last = f"overrides: {counts}; {len(self.problems)} lines cannot be used"
-        return [*(f"override not kept: {line}" for line in self.problems), last]
+        waiting = [f"override kept, but there is no artwork {name} (yet)" for name in self.waiting]
+        return [*(f"override not kept: {line}" for line in self.problems), *waiting, last]
 
 
 def ingest_overrides(tables: Tables, file: str) -> OverridesReport:
@@ -55,7 +60,15 @@ def ingest_overrides(tables: Tables, file: str) -> OverridesReport:
             rows.append(_row(one, read.hashes.get(key)))
     _write(tables, rows)
     kept = {action: sum(row["action"] == action for row in rows) for action in ("pin", "ban", "upload")}
-    return OverridesReport(kept, read.pictures, tuple(problems))
+    return OverridesReport(kept, read.pictures, tuple(problems), tuple(_waiting(tables, rows)))
+
+
+def _waiting(tables: Tables, rows: Sequence[dict]) -> list[str]:
+    titles = sorted({row["title_id"] for row in rows if row["image_hash"] is None})
+    there = tables.read_or_empty("artworks").where(F.col("title_id").isin(*titles)) if titles else None
+    known = {tuple(row) for row in there.select("title_id", "artwork_id").collect()} if there is not None else set()
+    asked = [(row["title_id"], row["artwork_id"]) for row in rows if row["image_hash"] is None]
+    return [f"{artwork} of title {title}" for title, artwork in sorted(set(asked) - known)]
 
 
 def _row(one: EditorOverride, image_hash: str | None) -> dict:
