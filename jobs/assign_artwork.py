@@ -24,7 +24,7 @@ def run(spark: SparkSession, settings: Settings) -> int:
         f"policy {plan.policy.policy_id}: {len(slate.artwork_ids)} artworks of {len(slate.title_ids)} titles in "
         f"{len(plan.levels.cells)} cells; {overrides} overrides for {members} members"
     )
-    for limit in plan.limits.said:
+    for limit in plan.policy.limits:
         print(f"limit: {limit}")
     for row in tables.read_or_empty("policy_measures").where(F.col("policy_id") == plan.policy.policy_id).collect():
         if row["behaviour"] == "limits":

@@ -1,11 +1,13 @@
-"""ingest-catalog: read a folder of films, a manifest or both into titles and videos."""
+"""ingest-catalog: read films, items' images and editors' overrides into titles, videos and candidates."""
 
 import sys
+from dataclasses import asdict
 
 from pyspark.sql import SparkSession
 
-from keyart.catalog.manifests import combined, read_folder, read_manifest
-from keyart.catalog.spark import ingest_titles
+from keyart.catalog.manifests import combined, read_folder, read_items, read_manifest
+from keyart.catalog.overrides_spark import ingest_overrides
+from keyart.catalog.spark import ingest_items, ingest_titles
 from keyart.cli import run_job
 from keyart.errors import InputError
 from keyart.settings import Settings
@@ -13,16 +15,19 @@ from keyart.tables import Tables
 
 
 def run(spark: SparkSession, settings: Settings) -> int:
-    """Register the titles; films that cannot be read are named and the rest goes on."""
-    catalog = settings.catalog
-    if not (catalog.videos or catalog.manifest):
-        raise InputError("ingest-catalog takes --videos FOLDER, --manifest FILE or both")
+    """Register the titles; what cannot be read is named and the rest goes on."""
+    catalog, tables = settings.catalog, Tables(spark, settings.tables)
+    if not any(asdict(catalog).values()):
+        raise InputError("ingest-catalog takes --videos FOLDER, --manifest FILE, --images PATH, --overrides FILE")
     found = read_folder(catalog.videos) if catalog.videos else []
     named = read_manifest(catalog.manifest) if catalog.manifest else []
-    report = ingest_titles(Tables(spark, settings.tables), combined(found, named))
-    for line in report.losses:
-        print(f"unreadable: {line}")
-    print(f"ingested {report.titles} titles, {report.films} films; {len(report.losses)} films cannot be read")
+    items, pictures = read_items(catalog.images) if catalog.images else ([], [])
+    report = ingest_titles(tables, combined([*found, *items], named))
+    lines = [f"unreadable: {line}" for line in report.losses]
+    lines.append(f"ingested {report.titles} titles, {report.films} films; {len(report.losses)} films cannot be read")
+    lines += ingest_items(tables, pictures).lines if pictures else []
+    lines += ingest_overrides(tables, catalog.overrides).lines if catalog.overrides else []
+    print("\n".join(lines))
     return 0
 
 

@@ -21,6 +21,7 @@ JOBS: dict[str, str] = {
     "ingest-catalog": "read a folder or manifest of films into titles and videos",
     "scan-videos": "decode every frame once: signals, shots, candidate frames",
     "select-artwork": "look closely at the candidates and choose a small diverse set per title",
+    "explain-artwork": "what a picture shows, why it was chosen or not, and who is shown it",
     "models": "list model files and fetch those that are missing, by checksum, from their official addresses",
     "ingest-events": "read logs into events, impressions, decisions and artwork_stats",
     "train-taste": "learn member and title factors (ALS)",
@@ -37,11 +38,16 @@ JOBS: dict[str, str] = {
 ACTIONS: dict[str, tuple[str, tuple[str, ...]]] = {"experiment": ("experiment.action", ("plan", "register"))}
 """Jobs with a first word of their own, and the setting it stands for."""
 
+POSITIONAL = {"explain-artwork": ("explain.artwork_id", "ID", "an artwork's id or its beginning, or an image's hash")}
+"""Jobs that take one thing by name, the setting it stands for, and what it is called in the help."""
+
 # Shorthands that read better than --set; which job knows which.
 SHORTHANDS: dict[str, dict[str, tuple[str, str]]] = {
     "ingest-catalog": {
         "videos": ("catalog.videos", "folder of films (mp4, mkv, mov, webm, gif)"),
         "manifest": ("catalog.manifest", "CSV or JSON lines that names the films"),
+        "images": ("catalog.images", "images of items without films: a folder, or a table with a line an image"),
+        "overrides": ("catalog.overrides", "CSV of editors' pins, bans and uploads"),
     },
     "ingest-events": {"events": ("events.events", "log file or folder")},
     "evaluate-policy": {
@@ -56,6 +62,7 @@ SHORTHANDS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "analyze-experiment": {"id": ("experiment.experiment_id", "name of the experiment")},
     "build-report": {"report": ("report.folder", "folder that the site is written to")},
+    "explain-artwork": {"out": ("explain.out", "HTML file to write, with the picture in it")},
 }
 NUMBERS = {"effect": "NUMBER", "power": "NUMBER", "plan": "WIDTH"}
 NAMES = {"metric": "NAME", "id": "NAME", "policy": "NAMES"}
@@ -94,6 +101,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _add_arguments(parser: argparse.ArgumentParser, job: str) -> None:
     if job in ACTIONS:
         parser.add_argument("action", choices=ACTIONS[job][1])
+    if job in POSITIONAL:
+        parser.add_argument("name", metavar=POSITIONAL[job][1], help=POSITIONAL[job][2])
     parser.add_argument("--config", metavar="FILE", help="configuration, such as conf/local.yaml")
     parser.add_argument(
         "--tables", metavar="ROOT", help="where the Delta tables lie (folder, URL or catalog:NAME.SCHEMA)"
@@ -119,6 +128,8 @@ def _execute(job: str, parsed: argparse.Namespace) -> int:
     short = {target: given[name] for name, (target, _) in SHORTHANDS.get(job, {}).items() if given.get(name)}
     if job in ACTIONS:
         short[ACTIONS[job][0]] = parsed.action
+    if job in POSITIONAL:
+        short[POSITIONAL[job][0]] = parsed.name
     if parsed.tables:
         short["tables"] = parsed.tables
     settings = with_values(settings, short)

@@ -17,6 +17,7 @@ from typing import Any
 from tqdm import tqdm
 
 from keyart import __version__
+from keyart.policy.placement_spark import day_of, placement_of
 from keyart.schemas import TABLES
 from keyart.settings import Settings
 from keyart.tables import Tables
@@ -32,16 +33,28 @@ class Stage:
     reads: tuple[str, ...]
     sections: tuple[str, ...]
     paths: Callable[[Settings], tuple[str, ...]] = lambda settings: ()
+    today: Callable[[Settings, Tables], object] = lambda settings, tables: ()
+    """What else it depends on that changes by the day alone."""
 
 
 STAGES: tuple[Stage, ...] = (
-    Stage("ingest-catalog", (), ("catalog",), lambda s: (s.catalog.videos, s.catalog.manifest)),
+    Stage(
+        "ingest-catalog",
+        (),
+        ("catalog",),
+        lambda s: (s.catalog.videos, s.catalog.manifest, s.catalog.images, s.catalog.overrides),
+    ),
     Stage("scan-videos", ("videos",), ("scan",)),
-    Stage("select-artwork", ("titles", "videos", "candidates"), ("select",)),
+    Stage("select-artwork", ("titles", "title_names", "videos", "candidates", "editor_overrides"), ("select",)),
     Stage("ingest-events", ("titles", "artworks"), ("events", "privacy"), lambda s: (s.events.events,)),
     Stage("train-taste", ("titles", "events", "decisions"), ("taste", "time", "tracking")),
     Stage("train-response", ("decisions", "artworks", "taste"), ("response", "time", "regions", "tracking")),
-    Stage("assign-artwork", ("artworks", "taste"), ("assign", "regions", "tracking", "responsibility")),
+    Stage(
+        "assign-artwork",
+        ("artworks", "taste", "editor_overrides"),
+        ("assign", "regions", "tracking", "responsibility"),
+        today=lambda s, tables: placement_of(tables).said(day_of(s.assign)),
+    ),
     Stage("evaluate-policy", ("decisions", "policies", "user_assignments"), ("evaluate", "time")),
     Stage(
         "measure-policy",
@@ -68,7 +81,7 @@ class StageResult:
 
 def stages_for(settings: Settings, tables: Tables) -> list[Stage]:
     """The stages that have something to read: without logs, now or earlier, only the films' side runs."""
-    has_catalog = bool(settings.catalog.videos or settings.catalog.manifest)
+    has_catalog = any(asdict(settings.catalog).values())
     has_events = bool(settings.events.events)
     learns = has_events or tables.exists("decisions")
     return [
@@ -122,6 +135,7 @@ def input_key(stage: Stage, settings: Settings, tables: Tables) -> str:
         {name: tables.version(name) for name in stage.reads},
         {name: asdict(value) if hasattr(value, "__dataclass_fields__") else value for name, value in sections.items()},
         [_listing(path) for path in stage.paths(settings) if path],
+        stage.today(settings, tables),
     ]
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:32]
 

@@ -254,6 +254,25 @@ ARTWORKS = _fields(
     ("rank", INT, "1 is the title's best single artwork before anyone saw it"),
     ("reason", TEXT, "why it was chosen, in words"),
     ("active", FLAG, "may be shown; artworks of older selections stay as rows, inactive"),
+    ("only_regions?", TEXTS, "where alone it may be shown (a localised title); null: everywhere"),
+)
+
+TITLE_NAMES = _fields(
+    ("title_id", TEXT, ""),
+    ("language", TEXT, "as the manifest writes it, such as ja"),
+    ("name", TEXT, "the title in that language"),
+)
+
+EDITOR_OVERRIDES = _fields(
+    ("override_id", TEXT, "hash of the line"),
+    ("title_id", TEXT, ""),
+    ("action", TEXT, "pin, ban or upload"),
+    ("artwork_id", TEXT, "what it speaks of; of a picture, the id that it has as the title's artwork"),
+    ("image_hash?", TEXT, "of an upload, and of a picture that is pinned: it is uploaded too"),
+    ("regions", TEXTS, "regions or parent regions where it holds; empty means everywhere"),
+    ("rating?", TEXT, "holds for titles of this maturity rating only; null: of any"),
+    ("from_date?", DAY, "first day; null: from ever"),
+    ("until_date?", DAY, "day after the last; null: for ever"),
 )
 
 SCAN_FAILURES = _fields(
@@ -563,12 +582,14 @@ RUNS = _fields(
 
 TABLES: dict[str, TableSpec] = {
     "titles": TableSpec("one title", TITLES, ("title_id",)),
+    "title_names": TableSpec("a title's name in a language", TITLE_NAMES, ("title_id", "language")),
     "videos": TableSpec("one film file", VIDEOS, ("video_id",)),
     "frames": TableSpec("one decoded frame's signals", FRAMES, ("scan_id", "video_id", "pts"), ("video_id", "pts")),
     "shots": TableSpec("one shot", SHOTS, ("scan_id", "video_id", "shot_id"), ("video_id",)),
     "candidates": TableSpec("one frame worth looking at", CANDIDATES, ("scan_id", "video_id", "pts"), ("title_id",)),
     "images": TableSpec("one image's bytes, append-only", IMAGES, ("image_hash",)),
     "artworks": TableSpec("one image that may be shown", ARTWORKS, ("artwork_id",), ("title_id",)),
+    "editor_overrides": TableSpec("an editor's line: pin, ban or upload", EDITOR_OVERRIDES, ("override_id",)),
     "scan_segments": TableSpec(
         "a part of a segment that landed; removed once its film is visible",
         SCAN_SEGMENTS,

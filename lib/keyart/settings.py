@@ -14,6 +14,7 @@ __all__ = [
     "EvaluateSettings",
     "EventsSettings",
     "ExperimentSettings",
+    "ExplainSettings",
     "OneOf",
     "PrivacySettings",
     "Range",
@@ -118,6 +119,11 @@ class CatalogSettings:
     """Folder of films; each file is a title of its own (--videos)."""
     manifest: str = ""
     """CSV or JSON lines with title_id, name, uri and more (--manifest); uris are relative to the manifest."""
+    images: str = ""
+    """Items without films (--images): a folder of images, of folders of images (one an item), or a table like a
+    manifest with a line an image."""
+    overrides: str = ""
+    """CSV of editors' pins, bans and uploads (--overrides); it is the whole truth: lines taken out are forgotten."""
 
 
 @dataclass(frozen=True)
@@ -172,6 +178,14 @@ class SelectSettings:
         }
     )
     """Model file: its sha256 and official address, a space between; `keyart models` lists and fetches them."""
+    variants: tuple[str, ...] = ()
+    """What is made of the best artworks, by name: grade (warm, cold, high contrast), title (the title set in the
+    calmest area, by language), or package.module:function. Empty: each is a picture more to store and to learn of."""
+    varied_artworks: Annotated[int, Range(1, 64)] = 2
+    """Of how many of a title's artworks variants are made, the best first."""
+    languages: dict[str, str] = field(default_factory=dict)
+    """Region: language of the titles set on its artworks, as the manifest's names call it. A variant with a localised
+    title is shown where its language is read only; where no region is named, everywhere."""
     spoiler_share: Annotated[float, Range(0, 0.5)] = 0.1
     """The last share of a film, whose frames are marked spoiler and score less."""
 
@@ -253,6 +267,8 @@ class AssignSettings:
     """Expected gain in log reward below which a member keeps their level's default."""
     salt: str = "artwork-1"
     """Of the exploration draw; changing it redraws everyone."""
+    day: date | None = None
+    """Day for which windows and pins are looked at; null: today (UTC). The resolver looks at them day by day."""
 
 
 @dataclass(frozen=True)
@@ -410,6 +426,16 @@ class ReportSettings:
 
 
 @dataclass(frozen=True)
+class ExplainSettings:
+    """explain-artwork."""
+
+    artwork_id: str = ""
+    """The artwork's id, or its beginning; of a candidate that was not chosen, its image's hash."""
+    out: str = ""
+    """HTML file that shows the explanation beside the picture (--out); empty: the terminal only."""
+
+
+@dataclass(frozen=True)
 class DemoSettings:
     """The demo's films and simulated audience."""
 
@@ -466,6 +492,8 @@ class Settings:
     """measure-policy and the limits of assign-artwork."""
     report: ReportSettings = ReportSettings()
     """build-report."""
+    explain: ExplainSettings = ExplainSettings()
+    """explain-artwork."""
     demo: DemoSettings = DemoSettings()
     """The demo."""
     regions: dict[str, str] = field(default_factory=dict)

@@ -85,7 +85,7 @@ def write(tables: Tables, world: World) -> dict[str, np.ndarray]:
             *[None] * 4,
             "wide",
         )
-        art.append((ids[t, a], films[t], *fixed, [], [], [], 0.5, a + 1, "", True))
+        art.append((ids[t, a], films[t], *fixed, [], [], [], 0.5, a + 1, "", True, None))
     put(tables, "artworks", list(zip(*art, strict=True)))
 
     events = history(random, world, keys, liking, back, genre)

@@ -464,6 +464,75 @@ def test_a_limit_is_obeyed_and_its_cost_is_said(assigned, capsys):
         tables.delete(name, "policy_id = 'limited'")
 
 
+def test_what_is_excluded_in_a_region_is_a_candidate_there_at_no_level(assigned, spark, capsys):
+    """A0 is excluded in SE, which the model knows, and A1 in NO, which falls back to nordics; all of B in JP."""
+    tables, settings, members, _ = assigned
+    before = tables.read("artworks").collect()
+    excluded = {"A0": ["SE"], "A1": ["NO"], **{artwork: ["JP"] for artwork in ("B0", "B1", "B2", "B-new")}}
+    tables.merge(
+        "artworks",
+        frame(spark, "artworks", [r.asDict() | {"excluded_regions": excluded.get(r["artwork_id"])} for r in before]),
+    )
+    pin = {"override_id": "1", "title_id": "A", "action": "pin", "artwork_id": "A2", "regions": ["KR"]}
+    tables.overwrite("editor_overrides", frame(spark, "editor_overrides", [pin | {"from_date": T1, "until_date": END}]))
+    placed = replace(settings, assign=replace(settings.assign, policy_id="placed", exploration=0.4, day=T1))
+    assert run("assign_artwork", tables, placed) == 0
+    assert "6 artworks not shown in some or all regions, 0 in named regions only, 1 pinned" in capsys.readouterr().out
+    rows = tables.read("region_assignments").where("policy_id = 'placed'").toPandas()
+    groups = rows.groupby(["level", "cell", "title_id"])
+    np.testing.assert_allclose(groups["probability"].sum(), 1)
+    assert (groups["is_default"].sum() == 1).all()
+    held = {key: set(found["artwork_id"]) for key, found in groups}
+    whole = {"A0", "A1", "A2", "A3"}
+    assert held["region", "SE", "A"] == whole - {"A0"}
+    assert held["region", "NO", "A"] == whole - {"A1"}, "a region that the model does not know has rows of its own"
+    assert held["parent", "nordics", "A"] == held["global", "*", "A"] == held["region", "JP", "A"] == whole
+    assert ("region", "NO", "B") not in held, "where nothing differs, what stands in for it answers"
+    assert ("region", "JP", "B") not in held
+    assert set(tables.read("policy_weights").where("policy_id = 'placed'").toPandas()["cell"]) == {
+        cell["cell"] for cell in CELLS
+    }
+    where = {user: row["region"] for user, row in members.items()}
+    for row in tables.read("user_assignments").where("policy_id = 'placed'").collect():
+        given = zip(row["title_ids"], row["artwork_ids"], strict=True)
+        assert all(where[row["user_key"]] not in excluded.get(artwork, ()) for _, artwork in given)
+        assert where[row["user_key"]] != "JP" or "B" not in row["title_ids"]
+
+    own = resolver(tables, "placed")
+    everybody = list(members)[:120]
+    for region, out in (("SE", "A0"), ("NO", "A1")):
+        for user in everybody:
+            found = own.resolve(user, "A", region, epoch=T1)
+            assert out != found.artwork_id and set(found.candidate_set) == whole - {out}
+            np.testing.assert_allclose(sorted(found.probabilities), [0.4 / 3, 0.4 / 3, 0.6 + 0.4 / 3])
+    assert {own.resolve(user, "A", "BR", epoch=T1).artwork_id for user in everybody} == whole
+    pinned = own.resolve(everybody[0], "A", "KR", epoch=T1)
+    assert (pinned.artwork_id, pinned.candidate_set, pinned.probabilities) == ("A2", ("A2",), (1.0,))
+    assert set(own.resolve(everybody[0], "A", "KR", epoch=END).candidate_set) == whole
+    with pytest.raises(LimitError, match="no artwork of title B may be shown in JP"):
+        own.resolve(everybody[0], "B", "JP", epoch=T1)
+
+    shown = choices(tables, tables.read("taste").where(F.col("as_of") == F.lit(T1)), "placed").toPandas()
+    shown["region"] = shown["user_key"].map(where)
+    for level in ("global", "region", "user"):
+        seen = {
+            key: set(found[f"{level}_artwork"]) for key, found in shown.groupby(["region", "title_id"], dropna=False)
+        }
+        assert "A0" not in seen["SE", "A"] and "A1" not in seen["NO", "A"]
+        assert seen["JP", "B"] == {None}
+    best = {row["title_id"]: row["artwork_id"] for _, row in rows.query("level == 'global' and is_default").iterrows()}
+    usual = shown.query("region == 'JP' and title_id == 'A'")
+    assert set(usual["global_artwork"]) == {best["A"]}
+
+    judged = replace(settings, time=replace(settings.time, t0=T0, t1=T1, end=END))
+    quick = replace(judged.evaluate, policy_id="placed", slices=("region",), pages=False, replicates=0)
+    assert run("evaluate_policy", tables, replace(judged, evaluate=quick)) == 0
+    tables.overwrite("artworks", frame(spark, "artworks", [row.asDict() for row in before]))
+    tables.delete("editor_overrides", "true")
+    for name in ("region_assignments", "user_assignments", "policies", "policy_weights", "evaluations"):
+        tables.delete(name, "policy_id = 'placed'")
+
+
 def test_a_policy_outside_its_limits_is_not_served(assigned, capsys):
     tables, settings, _, _ = assigned
     first, _ = newest_policy(tables)

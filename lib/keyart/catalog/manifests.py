@@ -11,12 +11,24 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote
 
+from keyart.catalog.images import IMAGE_SUFFIXES
 from keyart.errors import InputError, VideoError
 from keyart.video.sources import SCHEME, is_remote, list_files, open_source
 
-__all__ = ["FILM_SUFFIXES", "RightsWindow", "Title", "combined", "read_folder", "read_manifest"]
+__all__ = [
+    "FILM_SUFFIXES",
+    "RightsWindow",
+    "Title",
+    "address_beside",
+    "combined",
+    "read_folder",
+    "read_items",
+    "read_manifest",
+    "read_text",
+]
 
 FILM_SUFFIXES = (".mp4", ".mkv", ".mov", ".webm", ".gif", ".m4v", ".avi")
+TABLE_SUFFIXES = (".csv", ".json", ".jsonl")
 REQUIRED = ("title_id", "name", "uri")
 
 
@@ -42,6 +54,8 @@ class Title:
     regions: tuple[str, ...] = ()
     rights: tuple[RightsWindow, ...] = ()
     cast_names: tuple[str, ...] = ()
+    names: tuple[tuple[str, str], ...] = ()
+    """The name in other languages, (language, name)."""
 
 
 def read_folder(folder: str) -> list[Title]:
@@ -69,31 +83,70 @@ def _local_files(folder: str) -> list[str]:
     return [str(file.absolute()) for file in sorted(files)]
 
 
-def _remote_files(folder: str) -> list[str]:
+def _remote_files(folder: str, suffixes: tuple[str, ...] = FILM_SUFFIXES) -> list[str]:
     try:
-        return [file for file in list_files(folder) if PurePosixPath(file).suffix.lower() in FILM_SUFFIXES]
+        return [file for file in list_files(folder) if PurePosixPath(file).suffix.lower() in suffixes]
     except VideoError as error:
         raise InputError(f"{folder}: {error}") from error
 
 
 def read_manifest(file: str) -> list[Title]:
-    """Titles of a manifest: title_id, name, uri; optionally genres, maturity_rating, kids, regions, rights, cast.
+    """Titles of a manifest: title_id, name, uri; optionally genres, maturity_rating, kids, regions, rights, cast, names
+    (in other languages).
 
     Lists are separated by ``|`` in CSV or are JSON lists; a rights window is ``region:from:to`` or a JSON object. A uri
     may be empty; a relative one is relative to the manifest. InputError names the file, the line and what is wrong.
     """
-    try:
-        with open_source(file) as source:
-            text = source.read(source.size).decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError, VideoError) as error:
-        raise InputError(
-            f"{file}: cannot be read as a manifest ({getattr(error, 'strerror', None) or error})"
-        ) from error
+    return _unique(_titles_of(file), file)
+
+
+def _titles_of(file: str) -> list[Title]:
+    text = read_text(file, "a manifest")
     rows = _json_rows(file, text) if text.lstrip().startswith("{") else _csv_rows(file, text)
     titles = [_title(row, f"{file}, line {line}", file) for line, row in rows]
     if not titles:
         raise InputError(f"{file}: holds no titles")
-    return _unique(titles, file)
+    return titles
+
+
+def read_text(file: str, kind: str) -> str:
+    """A small UTF-8 file at a path or URL; InputError says what ``kind`` of file it was to be."""
+    try:
+        with open_source(file) as source:
+            return source.read(source.size).decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError, VideoError) as error:
+        raise InputError(f"{file}: cannot be read as {kind} ({getattr(error, 'strerror', None) or error})") from error
+
+
+def address_beside(file: str, uri: str) -> str:
+    """A path or URL as it stands in a file: a relative path is relative to the file."""
+    if SCHEME.match(uri) or Path(uri).is_absolute():
+        return uri
+    return f"{file.rpartition('/')[0]}/{uri}" if is_remote(file) else str((Path(file).parent / uri).absolute())
+
+
+def read_items(source: str) -> tuple[list[Title], list[tuple[str, str]]]:
+    """Items without a film, as titles, and their images as (title_id, uri), in order.
+
+    From a folder (each folder in it is an item with the images that it holds, each image beside them an item of its
+    own), or from a CSV or JSON-lines table with the columns of a manifest and a line an image. InputError says what is
+    wrong with which line.
+    """
+    path = Path(source)
+    if is_remote(source) and PurePosixPath(source).suffix.lower() not in TABLE_SUFFIXES:
+        files = _remote_files(source, IMAGE_SUFFIXES)
+        rows = [Title(_slug(name), name, file) for file in files for name in [PurePosixPath(unquote(file)).stem]]
+    elif path.is_dir():
+        found = sorted(file for file in [*path.glob("*"), *path.glob("*/*")] if file.suffix.lower() in IMAGE_SUFFIXES)
+        named = [(file.stem if file.parent == path else file.parent.name, file) for file in found if file.is_file()]
+        rows = [Title(_slug(name), re.sub(r"[_\s]+", " ", name).strip(), str(file.absolute())) for name, file in named]
+    else:
+        rows = _titles_of(source)
+    pictures = [(row.title_id, row.uri) for row in rows if row.uri]
+    if not pictures:
+        raise InputError(f"{source}: no images in it ({', '.join(IMAGE_SUFFIXES)})")
+    items = {row.title_id: replace(row, uri="") for row in reversed(rows)}
+    return [items[title_id] for title_id in dict.fromkeys(row.title_id for row in rows)], pictures
 
 
 def combined(found: list[Title], named: list[Title]) -> list[Title]:
@@ -136,9 +189,8 @@ def _title(row: dict[str, Any], where: str, manifest: str) -> Title:
     if not title_id:
         raise InputError(f"{where}: title_id is empty")
     uri = _text(row["uri"])
-    if uri and not SCHEME.match(uri) and not Path(uri).is_absolute():
-        beside = is_remote(manifest) and not Path(uri).is_absolute()
-        uri = f"{manifest.rpartition('/')[0]}/{uri}" if beside else str((Path(manifest).parent / uri).absolute())
+    if uri:
+        uri = address_beside(manifest, uri)
     return Title(
         title_id=title_id,
         name=_text(row["name"]) or title_id,
@@ -149,6 +201,7 @@ def _title(row: dict[str, Any], where: str, manifest: str) -> Title:
         regions=tuple(_list(row.get("regions"), where)),
         rights=tuple(_window(part, where) for part in _parts(row.get("rights"), where)),
         cast_names=tuple(_list(row.get("cast"), where)),
+        names=tuple(_names(row.get("names"), where)),
     )
 
 
@@ -192,6 +245,16 @@ def _window(part: Any, where: str) -> RightsWindow:
     if not region:
         raise InputError(f"{where}: rights {part!r} names no region")
     return RightsWindow(region, *dates)
+
+
+def _names(value: Any, where: str) -> list[tuple[str, str]]:
+    if isinstance(value, dict):
+        parts = [(_text(language), _text(name)) for language, name in value.items()]
+    else:
+        parts = [(a.strip(), b.strip()) for a, _, b in (_text(part).partition(":") for part in _parts(value, where))]
+    if wrong := [part for part in parts if not all(part)]:
+        raise InputError(f"{where}: names {':'.join(wrong[0])!r} is no language and name; write ja:NAME|ar:NAME")
+    return sorted(dict(parts).items())
 
 
 def _slug(stem: str) -> str:

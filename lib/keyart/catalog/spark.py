@@ -6,12 +6,14 @@ from dataclasses import asdict, dataclass
 
 from pyspark.sql import SparkSession
 
+from keyart.catalog.images import IMAGES
+from keyart.catalog.images_spark import PicturesReport, ingest_pictures
 from keyart.catalog.manifests import Title
 from keyart.catalog.probing import Probe, probe_films
 from keyart.schemas import TABLES
 from keyart.tables import Tables
 
-__all__ = ["INGEST", "CatalogReport", "ingest_titles", "video_id_of"]
+__all__ = ["INGEST", "CatalogReport", "ingest_items", "ingest_titles", "video_id_of"]
 
 SCANNED = {"current_scan_id", "scanned_fingerprint", "pts_repaired"}
 """Columns of videos that scan-videos fills."""
@@ -37,6 +39,7 @@ def ingest_titles(tables: Tables, titles: Sequence[Title]) -> CatalogReport:
     films = [title for title in titles if title.uri]
     probes = probe_films([title.uri for title in films])
     _write(tables, "titles", [_title_row(title) for title in titles])
+    _write_names(tables, titles)
     videos = [_video_row(title, probe) for title, probe in zip(films, probes, strict=True) if isinstance(probe, Probe)]
     failures = [
         _failure_row(title, reason) for title, reason in zip(films, probes, strict=True) if isinstance(reason, str)
@@ -52,6 +55,22 @@ def ingest_titles(tables: Tables, titles: Sequence[Title]) -> CatalogReport:
     return CatalogReport(len(titles), len(videos), losses)
 
 
+def ingest_items(tables: Tables, pictures: Sequence[tuple[str, str]]) -> PicturesReport:
+    """Make candidates of items' images, (title_id, uri); those that cannot be read become scan_failures.
+
+    An item's images are these and no others. Run twice, the tables are the same.
+    """
+    report = ingest_pictures(tables, IMAGES, pictures)
+    lost = [_failure_row(Title(title, "", uri), reason) for title, uri, reason in report.losses]
+    before = tables.read_or_empty("scan_failures").where(f"scan_id = '{INGEST}'").select("video_id").collect()
+    mine = {video_id_of(Title(title, "", uri)) for title, uri in pictures}
+    if mended := sorted({row[0] for row in before} & mine - {row["video_id"] for row in lost}):
+        ids = ", ".join(f"'{name}'" for name in mended)
+        tables.delete("scan_failures", f"scan_id = '{INGEST}' AND video_id IN ({ids})")
+    _write(tables, "scan_failures", lost)
+    return report
+
+
 def video_id_of(title: Title) -> str:
     """A film's id: a hash of its title and its address."""
     return hashlib.blake2b(f"{title.title_id}\x1f{title.uri}".encode(), digest_size=12).hexdigest()
@@ -64,6 +83,16 @@ def _write(tables: Tables, table: str, rows: Sequence[dict], columns: Sequence[s
     frame = spark.createDataFrame(values, schema)
     if rows or not tables.exists(table):
         tables.merge(table, frame, columns=columns)
+
+
+def _write_names(tables: Tables, titles: Sequence[Title]) -> None:
+    """Make the names in other languages of these titles those that they have; what did not change is not written."""
+    ours = {title.title_id for title in titles}
+    before = {tuple(row) for row in tables.read_or_empty("title_names").collect()}
+    after = {row for row in before if row[0] not in ours}
+    after |= {(title.title_id, language, name) for title in titles for language, name in title.names}
+    if after != before:
+        tables.overwrite("title_names", tables.spark.createDataFrame(sorted(after), TABLES["title_names"].schema))
 
 
 def _title_row(title: Title) -> dict:

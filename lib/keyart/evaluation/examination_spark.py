@@ -29,9 +29,11 @@ from keyart.evaluation.reward_model import RewardModel
 from keyart.evaluation.targets import BEHAVIOURS, PolicyTables, Targets, policy_tables
 from keyart.feedback.spark import windows_of
 from keyart.feedback.windows import Windows, holdout_buckets
-from keyart.policy.choices import GreedyChoices
+from keyart.policy.choices import RANKED, GreedyChoices, Kept
 from keyart.policy.levels import Levels
-from keyart.policy.spark import newest_policy
+from keyart.policy.placement import Placement
+from keyart.policy.placement_spark import placement_of
+from keyart.policy.spark import assigned_on, newest_policy
 from keyart.policy.specification import Policy
 from keyart.settings import EvaluateSettings, Settings
 from keyart.tables import Tables
@@ -166,7 +168,8 @@ def _examination(
 ) -> Examination:
     arrays = response.model.arrays
     described: Mapping[str, Any] = response.model.about
-    assigned = _assigned(tables, policies)
+    assigned, placement = _assigned(tables, policies), placement_of(tables)
+    days = {policy.policy_id: assigned_on(tables, policy.policy_id) for policy in policies if placement.rules}
     pairs = {(row["title_id"], artwork) for row in sets for artwork in row["candidate_set"]}
     pairs |= {(row["title_id"], row["artwork_id"]) for row in assigned}
     title_by_artwork = {artwork: title for title, artwork in sorted(pairs)}
@@ -181,7 +184,7 @@ def _examination(
     names = [str(name).removeprefix("genre ") for name in described["member_names"][lengths[0] :]]
     tables_of = tuple(
         _tables_of(policy, [row for row in assigned if row["policy_id"] == policy.policy_id],
-                   artwork_ids, title_ids, title_of, known.regions)
+                   artwork_ids, title_ids, title_of, known.regions, placement, days.get(policy.policy_id, date.min))
         for policy in policies
     )  # fmt: skip
     return Examination(
@@ -232,9 +235,12 @@ def _tables_of(
     title_ids: tuple[str, ...],
     title_of: np.ndarray,
     regions: tuple[str, ...],
+    placement: Placement,
+    day: date,
 ) -> PolicyTables:
     defaults = [(r["level"], r["cell"], r["title_id"], r["artwork_id"]) for r in rows if r["is_default"]]
-    choices = GreedyChoices.of(defaults, policy.parents, artwork_ids)
+    kept = Kept.of(placement, day, [tuple(row[name] for name in RANKED) for row in rows])
+    choices = GreedyChoices.of(defaults, policy.parents, artwork_ids, kept)
     levels = [(r["level"], r["cell"], r["artwork_id"], r["mean"], r["is_default"]) for r in rows]
     return policy_tables(
         policy.policy_id, policy.exploration, choices, levels, artwork_ids, title_ids, title_of, regions

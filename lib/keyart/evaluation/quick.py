@@ -115,7 +115,7 @@ def _fits(fits, title, offsets, artworks, support, everywhere, by_region, known,
                 for j in range(first, end):
                     good = good and known[r, artworks[j], g]
                     best = best or artworks[j] == by_region[r, t, g]
-                    found = found or artworks[j] == everywhere[t, g]
+                    found = found or artworks[j] == everywhere[r, t, g]
                 good = good and found and best
                 if not good:
                     break
@@ -155,7 +155,7 @@ def _add(
                 at += 1
         for c in range(len(levels)):
             for g in range(policies):
-                artwork = everywhere[t, g] if levels[c] == 1 else shelf[g] if levels[c] == 2 else personal[g]
+                artwork = everywhere[r, t, g] if levels[c] == 1 else shelf[g] if levels[c] == 2 else personal[g]
                 found = artwork - begin
                 if not ordered:
                     found = -1

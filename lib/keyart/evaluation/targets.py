@@ -32,7 +32,7 @@ class PolicyTables:
 
     policy_id: str
     exploration: Exploration
-    everywhere: np.ndarray  # (T,) artwork shown to all, -1 where the policy does not know the title
+    everywhere: np.ndarray  # (R, T) what the world shows, of what may be shown in the region; -1 where there is none
     by_region: np.ndarray  # (R, T)
     served: np.ndarray  # (R, A) probability under the level's scores; 0 where the policy lacks the artwork
     scores: np.ndarray  # (R, A) of the level that answers, not a number where the policy lacks the artwork
@@ -40,7 +40,7 @@ class PolicyTables:
     def best_only(self, title_of: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """How many artworks (R, T) a level has of each title, and the probabilities of the best and of any other among
         so many, for explorations in BEST_ONLY."""
-        known, titles = np.isfinite(self.scores), len(self.everywhere)
+        known, titles = np.isfinite(self.scores), self.everywhere.shape[1]
         sizes = np.stack([np.bincount(title_of, row, titles) for row in known]).astype(np.int64)
         most = int(np.bincount(title_of, minlength=titles).max(initial=1))
         hit, rest = np.ones(most + 1), np.zeros(most + 1)
@@ -55,7 +55,7 @@ class PolicyTables:
 class Stacked:
     """All policies' tables side by side: what a decision needs of ten policies lies together."""
 
-    everywhere: np.ndarray  # (T, G)
+    everywhere: np.ndarray  # (R, T, G)
     by_region: np.ndarray  # (R, T, G)
     served: np.ndarray  # (R, A, G)
     known: np.ndarray  # (R, A, G)
@@ -129,14 +129,34 @@ def policy_tables(
                 new = here & missing[title_of]
                 top = _top(np.where(here, mean, -np.inf), title_of, len(title_ids))[title_of]
                 scores[r] = np.where(new, np.where(default == 1, np.nextafter(top, np.inf), mean), scores[r])
+    scores[~_shown(choices, regions, artwork_ids, title_ids, title_of)] = np.nan
     return PolicyTables(
         policy_id,
         exploration,
-        translated("global", [None])[0],
+        translated("global", list(regions)),
         translated("region", list(regions)),
         _draws(exploration, scores, title_of, len(title_ids)).astype(np.float32),
         scores,
     )
+
+
+def _shown(
+    choices: GreedyChoices,
+    regions: Sequence[str],
+    artwork_ids: Sequence[str],
+    title_ids: Sequence[str],
+    title_of: np.ndarray,
+) -> np.ndarray:
+    """(R, A) which artworks may be shown in a region."""
+    shown = np.ones((len(regions), len(artwork_ids)), dtype=bool)
+    for t, title in enumerate(title_ids):
+        if title in choices.kept.placement.titles:
+            here = np.flatnonzero(title_of == t)
+            ids = [artwork_ids[int(a)] for a in here]
+            for r, region in enumerate(regions):
+                places = (region, choices.levels.parent(region))
+                shown[r, here] = choices.kept.placement.allowed(title, ids, places, choices.kept.day)
+    return shown
 
 
 def _top(scores: np.ndarray, title_of: np.ndarray, titles: int) -> np.ndarray:
@@ -232,7 +252,7 @@ class Targets:
 
     def _redrawn(self, pi, column, policy, entry, title, region, offsets, candidates, overrides) -> None:
         """Draws where a member's own artwork stands above the level's best, for explorations that weigh all scores."""
-        starts = np.searchsorted(self.title_of, np.arange(len(policy.everywhere) + 1))
+        starts = np.searchsorted(self.title_of, np.arange(policy.everywhere.shape[1] + 1))
         for i in np.flatnonzero(entry >= 0):
             stands = slice(starts[title[i]], starts[title[i] + 1])
             scores = np.nan_to_num(policy.scores[region[i], stands], nan=-np.inf)
@@ -249,7 +269,7 @@ def _fill(
     own_offsets, own_titles, own_policies, own_artworks, everywhere, by_region, served, known, sizes, hit, rest,
 ):  # fmt: skip
     """What ``Targets.fill`` writes; ``entry`` (n, G), unless empty, says which override each decision has."""
-    policies = everywhere.shape[1]
+    policies = everywhere.shape[2]
     each = 0
     for k in range(1, 4):
         each += wanted[k]
@@ -272,7 +292,7 @@ def _fill(
                 at = 1 + each * g
                 for k in range(1, 4):
                     if wanted[k]:
-                        choice = everywhere[t, g] if k == 1 else by_region[r, t, g]
+                        choice = everywhere[r, t, g] if k == 1 else by_region[r, t, g]
                         for j in range(first, end):
                             pi[j, at] = 1.0 if candidates[j] == choice else 0.0
                         at += 1

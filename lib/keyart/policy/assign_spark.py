@@ -17,13 +17,15 @@ from pyspark.sql import functions as F
 from keyart.errors import ModelError
 from keyart.learning.members import member_vectors
 from keyart.learning.predict import user_scores
-from keyart.policy.assignment import Overrides, Slate, best_of_title, build_slate, level_probabilities, overrides
+from keyart.policy.assignment import Overrides, Slate, best_of_title, build_slate, overrides
 from keyart.policy.columns import per_text, vectors
 from keyart.policy.exploration import EpsilonGreedy
 from keyart.policy.levels import Levels
 from keyart.policy.limiting import COSTS, Limits, cost_of, cost_rows, within_limits, worth_of
 from keyart.policy.limits import is_available
 from keyart.policy.limits_spark import limits_for, with_looks
+from keyart.policy.placement import Placed, Shelves, place
+from keyart.policy.placement_spark import day_of, placement_of
 from keyart.policy.reasons import level_reasons, member_reasons
 from keyart.policy.specification import Policy, content_hash, derived_id
 from keyart.schemas import TABLES
@@ -54,7 +56,9 @@ class Assignment:
     policy: Policy
     slate: Slate
     levels: Levels
-    shown: np.ndarray  # (C, T) whether the title may be shown in the cell
+    shelves: Shelves
+    written: np.ndarray  # (C, A) whether the artwork has a row in the cell
+    learned: int  # cells of the model; those after it are regions that a placement names
     feature_names: tuple[str, ...]
     member_names: tuple[str, ...]
     models: str  # JSON for the policies table
@@ -73,11 +77,15 @@ def plan_assignment(tables: Tables, tracking: Tracking, settings: Settings) -> A
         tuple(row) for row in tables.read("artworks").where("active").select("artwork_id", "title_id", "rank").collect()
     ]
     limits = limits_for(tables, settings, artworks)
-    free = build_slate(artworks, about["artwork_ids"], response.model.arrays)
-    artworks = [row for row in artworks if row[0] not in limits.withheld]
-    slate = build_slate(artworks, about["artwork_ids"], response.model.arrays) if limits.withheld else free
+    placement, day = placement_of(tables), day_of(settings.assign)
+    placed = Placed.of(Levels.of(about["cells"], settings.regions), response.model.arrays, placement.regions)
+    levels = placed.levels
+    shelves = place(build_slate(artworks, about["artwork_ids"], placed.arrays), levels, placement, day)
+    artworks, free = [row for row in artworks if row[0] not in limits.withheld], shelves.slate
+    if limits.withheld:
+        shelves = place(build_slate(artworks, about["artwork_ids"], placed.arrays), levels, placement, day)
+    slate = shelves.slate
     limits = with_looks(tables, limits, slate.artwork_ids)
-    levels = Levels.of(about["cells"], settings.regions)
     version, as_of = str(about["taste_version"]), _newest_taste(tables, str(about["taste_version"]))
     content = content_hash(response.model.arrays, {key: about[key] for key in CONTRACT})
     exploration, assign = EpsilonGreedy(settings.assign.exploration), settings.assign
@@ -91,17 +99,22 @@ def plan_assignment(tables: Tables, tracking: Tracking, settings: Settings) -> A
             sorted(levels.parents.items()),
             sorted(artworks),
             *limits.said,
+            *placement.said(day),
         ]
     )
-    policy = Policy(name, exploration, assign.salt, assign.minimum_gain, version, as_of, levels.parents, limits.said)
+    said = (*limits.said, *placement.said(day))
+    policy = Policy(name, exploration, assign.salt, assign.minimum_gain, version, as_of, levels.parents, said)
     segments = [str(name).removeprefix(GENRE) for name in about["member_names"] if str(name).startswith(GENRE)]
-    said = {"response": _said(response), "taste": _said(taste), "content": content, "segments": segments}
-    models = json.dumps(said, sort_keys=True)
+    models = json.dumps(
+        {"response": _said(response), "taste": _said(taste), "content": content, "segments": segments}, sort_keys=True
+    )
     return Assignment(
         policy,
         slate,
         levels,
-        _shown(tables, slate, levels),
+        shelves,
+        _written(tables, shelves, placed),
+        len(about["cells"]),
         tuple(about["feature_names"]),
         tuple(about["member_names"]),
         models,
@@ -146,7 +159,7 @@ def policy_weights(tables: Tables, plan: Assignment) -> DataFrame:
     weights = np.asarray(plan.slate.arrays["region_weights"])  # (C, F)
     rows = [
         (plan.policy.policy_id, level, name, feature, float(weights[cell, f]))
-        for cell, (level, name) in enumerate(plan.levels.cells)
+        for cell, (level, name) in enumerate(plan.levels.cells[: plan.learned])
         for f, feature in enumerate(plan.feature_names)
     ]
     return tables.spark.createDataFrame(rows, schema)
@@ -211,15 +224,17 @@ def _newest_taste(tables: Tables, version: str) -> date:
     return row["newest"]
 
 
-def _shown(tables: Tables, slate: Slate, levels: Levels) -> np.ndarray:
-    """(C, T): a region's own row is written only for titles that may be shown there; titles unknown to us may."""
+def _written(tables: Tables, shelves: Shelves, placed: Placed) -> np.ndarray:
+    """(C, A): which rows are written; a region's own only for titles that may be shown there (unknown ones may)."""
     regions = {row[0]: row[1] for row in tables.read_or_empty("titles").select("title_id", "regions").collect()}
-    return np.array(
+    slate = shelves.slate
+    available = np.array(
         [
             [level != "region" or is_available(regions.get(title, ()), (), cell) for title in slate.title_ids]
-            for level, cell in levels.cells
+            for level, cell in placed.levels.cells
         ]
     )
+    return shelves.written(placed.instead) & available[:, slate.title_index]
 
 
 def _said(loaded: LoadedModel) -> dict[str, str]:
@@ -249,11 +264,8 @@ def _policy_row(tables: Tables, plan: Assignment) -> DataFrame:
 def _level_rows(plan: Assignment, cell: int) -> pa.RecordBatch:
     slate, arrays = plan.slate, plan.slate.arrays
     level, name = plan.levels.cells[cell]
-    means = np.asarray(arrays["cell_mean"])[cell : cell + 1]
-    default = np.zeros(len(slate.artwork_ids), dtype=bool)
-    default[best_of_title(means, slate)[0]] = True
-    kept = np.flatnonzero(plan.shown[cell][slate.title_index])
-    reasons = level_reasons(arrays, cell, slate.known, plan.feature_names)
+    means, kept = plan.shelves.means[cell], np.flatnonzero(plan.written[cell])
+    reasons = level_reasons({**arrays, "cell_mean": plan.shelves.means}, cell, slate.known, plan.feature_names)
     columns = {
         "policy_id": [plan.policy.policy_id] * len(kept),
         "level": [level] * len(kept),
@@ -261,12 +273,12 @@ def _level_rows(plan: Assignment, cell: int) -> pa.RecordBatch:
         "context": ["*"] * len(kept),
         "title_id": slate.title_ids[slate.title_index[kept]],
         "artwork_id": slate.artwork_ids[kept],
-        "probability": level_probabilities(plan.policy.exploration, means, slate)[0, kept],
-        "mean": means[0, kept].astype(np.float64),
+        "probability": plan.shelves.probabilities(plan.policy.exploration, cell)[kept],
+        "mean": means[kept].astype(np.float64),
         "sd": np.asarray(arrays["cell_sd"])[cell, kept].astype(np.float64),
         "n": np.asarray(arrays["cell_n"])[cell, kept].round().astype(np.int64),
         "takes": np.asarray(arrays["cell_takes"])[cell, kept].round().astype(np.int64),
-        "is_default": default[kept],
+        "is_default": plan.shelves.defaults(cell)[kept],
         "reason": [reasons[a] for a in kept],
     }
     return pa.RecordBatch.from_pydict({key: pa.array(values) for key, values in columns.items()})

@@ -1,13 +1,42 @@
 """The greedy choice at each level, for many members and titles at once: what a policy shows when not exploring."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import date
 
 import numpy as np
 
 from keyart.policy.levels import Levels
+from keyart.policy.placement import EVERYWHERE, Placement
 
-__all__ = ["GreedyChoices", "level_choices", "user_choices"]
+__all__ = ["RANKED", "GreedyChoices", "Kept", "level_choices", "user_choices"]
+
+RANKED = ("level", "cell", "title_id", "artwork_id", "mean", "is_default")
+"""Columns of region_assignments that ``Kept`` is made of."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Where artworks may be shown on a day, and each cell's order of preference of the titles that this concerns."""
+
+    placement: Placement = EVERYWHERE
+    day: date = date.min
+    order: Mapping[tuple[str, str], Mapping[str, Sequence[str]]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, placement: Placement, day: date, rows: Iterable[tuple[str, str, str, str, float, bool]]) -> "Kept":
+        """From rows of region_assignments as RANKED; the order is that of ``resolve``."""
+        order: dict[tuple[str, str], dict[str, list[str]]] = {}
+        for level, cell, title, artwork, _, _ in sorted(rows, key=lambda row: (not row[5], -row[4], row[3])):
+            if title in placement.titles:
+                order.setdefault((level, cell), {}).setdefault(title, []).append(artwork)
+        return cls(placement, day, order)
+
+    def best(self, cell: tuple[str, str], title: str, places: Sequence[str]) -> str | None:
+        """The artwork that a cell prefers among those of a title that may be shown in a place."""
+        ids = self.order.get(cell, {}).get(title, ())
+        allowed = self.placement.allowed(title, ids, places, self.day)
+        return next((artwork for artwork, may in zip(ids, allowed, strict=True) if may), None)
 
 
 @dataclass(frozen=True)
@@ -18,6 +47,8 @@ class GreedyChoices:
     title_ids: tuple[str, ...]
     levels: Levels
     defaults: np.ndarray  # (C, T)
+    kept: Kept = Kept()
+    _rows: dict = field(default_factory=dict, init=False, repr=False, compare=False)  # by level and region
 
     @classmethod
     def of(
@@ -25,6 +56,7 @@ class GreedyChoices:
         rows: Iterable[tuple[str, str, str, str]],
         parents: Mapping[str, str],
         artwork_ids: Iterable[str],
+        kept: Kept = Kept(),
     ) -> "GreedyChoices":
         """From the default rows of region_assignments as (level, cell, title_id, artwork_id); ``artwork_ids`` are those
         that choices may be expressed in: all that members may override with, and the defaults."""
@@ -36,7 +68,7 @@ class GreedyChoices:
         defaults = np.full((len(cells), len(titles)), -1)
         for level, cell, title, artwork in found:
             defaults[row[level, cell], shelf[title]] = place[artwork]
-        return cls(ids, titles, Levels(cells, dict(parents)), defaults)
+        return cls(ids, titles, Levels(cells, dict(parents)), defaults, kept)
 
 
 def _places(values: Sequence) -> dict:
@@ -44,14 +76,34 @@ def _places(values: Sequence) -> dict:
 
 
 def level_choices(choices: GreedyChoices, level: str, regions: Sequence[str | None]) -> np.ndarray:
-    """What a level ("region" or "global") shows in each region, (regions, T); -1 where no level knows the title.
+    """What a level ("region" or "global") shows in each region, (regions, T); -1 where no level knows the title, or
+    nothing of it may be shown there.
 
-    A region without an own default for a title falls back to its parent, then to the world, as ``resolve`` does.
+    A region without an own default for a title falls back to its parent, then to the world, as ``resolve`` does; what
+    may not be shown in the region is left out at every level.
     """
-    shown = np.full((len(regions), len(choices.title_ids)), -1)
-    for i, region in enumerate(regions):
-        for cell in choices.levels.chain(region if level == "region" else None):
-            shown[i] = np.where(shown[i] < 0, choices.defaults[cell], shown[i])
+    for region in regions:
+        if (level, region) not in choices._rows:
+            choices._rows[level, region] = _row(choices, level, region)
+    none = np.empty((0, len(choices.title_ids)), dtype=np.int64)
+    return np.stack([choices._rows[level, region] for region in regions]) if len(regions) else none
+
+
+def _row(choices: GreedyChoices, level: str, region: str | None) -> np.ndarray:
+    chain = choices.levels.chain(region if level == "region" else None)
+    shown = np.full(len(choices.title_ids), -1)
+    for cell in chain:
+        shown = np.where(shown < 0, choices.defaults[cell], shown)
+    concerned = choices.kept.placement.titles
+    if not concerned:
+        return shown
+    names = () if region is None else (region, choices.levels.parent(region))
+    place = _places(choices.artwork_ids)
+    for t, title in enumerate(choices.title_ids):
+        answers = [choices.levels.cells[c] for c in chain if choices.defaults[c, t] >= 0]
+        if title in concerned and answers:
+            best = choices.kept.best(answers[0], title, names)
+            shown[t] = -1 if best is None else place[best]
     return shown
 
 

@@ -11,6 +11,7 @@ from keyart.errors import LimitError, TableError
 from keyart.policy.exploration import draw, hashed_uniforms
 from keyart.policy.levels import GLOBAL
 from keyart.policy.limits import Window, is_available, is_personalised, masked
+from keyart.policy.placement import EVERYWHERE, Placement
 from keyart.policy.sentences import member_sentence
 from keyart.policy.specification import Policy
 
@@ -62,7 +63,8 @@ class ArtworkResolver:
     """Answers for one policy from its region_assignments and a lookup of a member's overrides by title.
 
     ``inactive`` artworks are withdrawn since the policy was written; ``titles`` gives regions and rights windows where
-    they are known. Limits apply before the draw, and the propensity is of what is served.
+    they are known, ``placement`` where and when artworks may be shown. Limits apply before the draw, and the propensity
+    is of what is served.
     """
 
     policy: Policy
@@ -70,6 +72,7 @@ class ArtworkResolver:
     overrides: Callable[[str], Mapping[str, Override]] = NO_OVERRIDES
     inactive: Collection[str] = frozenset()
     titles: Mapping[str, tuple[Sequence[str], Sequence[Window]]] = field(default_factory=dict)
+    placement: Placement = EVERYWHERE
 
     @classmethod
     def of(cls, policy: Policy, rows: Iterable[Mapping[str, Any]], **options: Any) -> "ArtworkResolver":
@@ -101,6 +104,10 @@ class ArtworkResolver:
         allowed = np.array([artwork not in self.inactive for artwork in shelf.artwork_ids])
         if not allowed.any():
             raise LimitError(f"no active artwork is left for title {title_id}; run assign-artwork")
+        places = (region, self.policy.parents.get(region, "other"))
+        allowed &= self.placement.allowed(title_id, shelf.artwork_ids, places, epoch)
+        if not allowed.any():
+            raise LimitError(f"no artwork of title {title_id} may be shown in {region} on {epoch}")
         scores, reasons = masked(shelf.scores, allowed), shelf.reasons
         own = self.overrides(user_key).get(title_id) if is_personalised(kids) else None
         if own is not None and own.artwork_id in shelf.artwork_ids:

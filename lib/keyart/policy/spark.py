@@ -1,6 +1,7 @@
 """What other rooms and services ask of a policy that was written: its row, a resolver, and its greedy choices."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -9,13 +10,15 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from keyart.errors import ModelError
-from keyart.policy.choices import GreedyChoices, level_choices, user_choices
+from keyart.policy.choices import RANKED, GreedyChoices, Kept, level_choices, user_choices
 from keyart.policy.columns import codes, owners, per_text
+from keyart.policy.placement_spark import placement_of
 from keyart.policy.resolve import ArtworkResolver, Override
 from keyart.policy.specification import Policy
 from keyart.tables import Tables
 
 __all__ = [
+    "assigned_on",
     "choices",
     "greedy_choices",
     "newest_policy",
@@ -70,8 +73,8 @@ def serving_policy(tables: Tables, policy_id: str = "") -> Policy:
 
 
 def resolver(tables: Tables, policy_id: str = "") -> ArtworkResolver:
-    """A resolver for a policy (the newest within its limits) as things are now: withdrawn artworks, rights, members'
-    overrides."""
+    """A resolver for a policy (the newest within its limits) as things are now: withdrawn artworks, rights, where and
+    when artworks may be shown, members' overrides."""
     policy = serving_policy(tables, policy_id)
     rows = tables.read("region_assignments").where(F.col("policy_id") == policy.policy_id).collect()
     gone = {row[0] for row in tables.read("artworks").where(~F.col("active")).select("artwork_id").collect()}
@@ -81,7 +84,12 @@ def resolver(tables: Tables, policy_id: str = "") -> ArtworkResolver:
     }
     lookup = override_lookup(tables, policy.policy_id)
     return ArtworkResolver.of(
-        policy, [row.asDict() for row in rows], overrides=lookup, inactive=frozenset(gone), titles=titles
+        policy,
+        [row.asDict() for row in rows],
+        overrides=lookup,
+        inactive=frozenset(gone),
+        titles=titles,
+        placement=placement_of(tables),
     )
 
 
@@ -103,15 +111,25 @@ def greedy_choices(tables: Tables, policy: Policy, also: Iterable[str] = ()) -> 
     """The policy's default at each level, as arrays for closures, among its artworks and ``also`` others."""
     rows = tables.read("region_assignments").where((F.col("policy_id") == policy.policy_id) & (F.col("context") == "*"))
     defaults = rows.where("is_default").select("level", "cell", "title_id", "artwork_id").collect()
-    artworks = rows.where("level = 'global'").select("artwork_id").collect()
-    return GreedyChoices.of([tuple(row) for row in defaults], policy.parents, [*also, *(row[0] for row in artworks)])
+    artworks = rows.select("artwork_id").distinct().collect()
+    placement = placement_of(tables)
+    day = assigned_on(tables, policy.policy_id) if placement.rules else date.min
+    ranked = rows.where(F.col("title_id").isin(*placement.titles)).select(*RANKED).collect() if placement.titles else []
+    kept = Kept.of(placement, day, [tuple(row) for row in ranked])
+    ids = [*also, *(row[0] for row in artworks)]
+    return GreedyChoices.of([tuple(row) for row in defaults], policy.parents, ids, kept)
+
+
+def assigned_on(tables: Tables, policy_id: str) -> date:
+    """The day a policy was first written: its rows show what could be shown then."""
+    return newest_policy(tables, policy_id)[1]["created_at"].date()
 
 
 def choices(tables: Tables, members: DataFrame, policy_id: str = "") -> DataFrame:
     """What a policy shows without exploring, for members (user_key, region, kids) x its titles.
 
     Columns user_key, title_id, global_artwork, region_artwork, user_artwork; a title that may not be shown in the
-    member's region has its parent's or the world's default there.
+    member's region has its parent's or the world's default there; one of which no artwork may be shown there has none.
     """
     policy = serving_policy(tables, policy_id)
     greedy = greedy_choices(tables, policy)
@@ -146,7 +164,8 @@ def _choice_rows(greedy: GreedyChoices, batch: pa.RecordBatch) -> pa.RecordBatch
         codes(batch.column("artwork_ids").flatten(), greedy.artwork_ids)[personal],
     )
     ids = pa.array(greedy.artwork_ids)
-    named = {f"{level}_artwork": ids.take(pa.array(by_level[level])) for level in ("global", "region", "user")}
+    none: dict[str, np.ndarray] = {level: found < 0 for level, found in by_level.items()}
+    named = {f"{level}_artwork": ids.take(pa.array(by_level[level], mask=none[level])) for level in by_level}
     return pa.RecordBatch.from_pydict(
         {
             "user_key": batch.column("user_key").take(pa.array(member)),

@@ -62,7 +62,7 @@ class Policy:
                 said["taste"]["version"],
                 date.fromisoformat(said["taste"]["as_of"]),
                 said["levels"]["parents"],
-                tuple(said.get("limits", ALWAYS)[len(ALWAYS) :]),
+                tuple(limit for limit in said.get("limits", ()) if limit not in ALWAYS),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise TableError(

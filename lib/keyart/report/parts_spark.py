@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
+from keyart.catalog.images import IMAGES, UPLOADS
 from keyart.report.facts import Row
 from keyart.schemas import TABLES
 from keyart.settings import ReportSettings
@@ -82,12 +83,13 @@ def title_parts(
 
     assigned = read("region_assignments").where(F.col("policy_id").isin(list(policies)) & (F.col("context") == "*"))
     shots = visible("shots")
+    pictures = of_titles(read("candidates").where(F.col("scan_id").isin(IMAGES, UPLOADS)))
     return {
         "titles": of_titles(read("titles").drop("rights")),
         "videos": of_titles(read("videos")),
         "shots": shots,
         "signal": _signal(visible("frames"), shots),
-        "candidates": _candidates(visible("candidates"), settings),
+        "candidates": _candidates(visible("candidates").unionByName(pictures), settings),
         "failures": visible("scan_failures"),
         "artworks": of_titles(read("artworks").where("active")),
         "assignments": of_titles(assigned),

@@ -114,7 +114,8 @@ def _film(catalogue: Catalogue, video: Row) -> dict[str, Any]:
     shots = sorted((row for row in facts.shots if row["video_id"] == key), key=lambda row: row["shot_id"])
     signal = sorted((row for row in facts.signal if row["video_id"] == key), key=lambda row: row["bin"])
     end = max([row["end_seconds"] for row in shots] + [video["duration_seconds"] or 0.0, 1e-6])
-    pins = [row for row in catalogue.artworks.get(video["title_id"], []) if row["video_id"] == key]
+    own = [row for row in catalogue.artworks.get(video["title_id"], []) if row["video_id"] == key]
+    pins = [row for row in own if not row.get("parent_artwork_id")]  # variants are of the same moment
     candidates = [row for row in catalogue.candidates.get(video["title_id"], []) if row["video_id"] == key]
     return {
         "video": video,

@@ -1,6 +1,6 @@
 """What an editor does with one title's candidates: rank them, choose a few that differ, say why."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,23 +47,27 @@ def edit_title(
     rules: Sequence[Rule] = (),
     rating: str | None = None,
     sightings: Sequence[Sequence[str]] | None = None,
+    wanted: Collection[int] = (),
 ) -> Edit:
     """Choose at most ``most`` artworks of one title; ``faces`` counts each candidate's faces.
 
     ``rules`` are the policy, ``rating`` the title's; ``sightings`` what plug-ins saw in each candidate, as flags.
+    What an editor ``wanted`` is chosen too, whatever its score: it comes in addition.
 
     Where no candidate is usable the least bad one is chosen and flagged "weak", so that the title has a picture.
     """
     ranking, fits = _fit(rank(candidates, spoiler_share), rules, rating, sightings)
     choice = choose(candidates, ranking, most, diversity)
     verdicts, picks = list(choice.verdicts), []
-    for place, index in enumerate(choice.chosen, 1):
+    asked = sorted(set(wanted) - set(choice.chosen), key=lambda index: (-ranking.score[index], index))
+    for place, index in enumerate([*choice.chosen, *asked], 1):
         signals = named(candidates.features[index])
         shot, moods = shot_type(signals["face_size"]), mood_labels(signals)
         words = reason(signals, shot, faces[index], moods, float(candidates.shot_share[index]))
-        if choice.least_bad:
+        weak = choice.least_bad and index in choice.chosen
+        if weak:
             words = f"the least bad of a weak choice ({ranking.problem[index]}): {words}"
-        flags = [*ranking.flags[index], *(["weak"] if choice.least_bad else [])]
+        flags = [*ranking.flags[index], *(["weak"] if weak else [])]
         picks.append(Pick(index, place, shot, moods, flags, words, fits[index].excluded_regions))
         verdicts[index] = f"selected: {words}"
     return Edit(ranking.score, verdicts, picks)

@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw, ImageFont
 from keyart.errors import SetupError
 from keyart.vision.faces import Face
 
-__all__ = ["LEAST_CONTRAST", "Titled", "contrast_ratio", "font_for", "script_of", "set_title"]
+__all__ = ["LEAST_CONTRAST", "Titled", "contrast_ratio", "font_for", "missing_letters", "script_of", "set_title"]
 
 LEAST_CONTRAST = 4.5
 """WCAG 2.1 ratio between the letters and what lies under them, held against the worst twentieth of the ground."""
@@ -72,6 +72,24 @@ def font_for(script: str, size: int) -> ImageFont.FreeTypeFont:
         bold = [700.0 if "eight" in str(axis["name"]) else float(axis["default"] or 0) for axis in axes]
         font.set_variation_by_axes(bold)
     return font
+
+
+def missing_letters(title: str) -> str:
+    """Letters of a title that its script's font does not have: it would show empty boxes. Fonts of the extra ``titles``
+    cover Latin, Greek, Cyrillic, Hebrew, Arabic, kana and the Chinese characters that Japanese uses; not Hangul.
+
+    SetupError where the font's package is not installed.
+    """
+    script = script_of(title)
+    letters = sorted({letter for letter in title if unicodedata.category(letter)[0] in "LN"})
+    return "".join(letter for letter in letters if not _has(script, letter))
+
+
+@cache
+def _has(script: str, letter: str) -> bool:
+    font = font_for(script, 32)
+    drawn, nothing = (font.getmask(one) for one in (letter, "\uffff"))  # the latter is no character: the font's box
+    return drawn.size != nothing.size or bytes(drawn) != bytes(nothing)
 
 
 def set_title(bgr: np.ndarray, title: str, faces: list[Face]) -> Titled | None:

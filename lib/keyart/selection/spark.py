@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
-from hashlib import sha256
 
 import cv2
 import numpy as np
@@ -12,7 +11,9 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import BooleanType, LongType, StringType, StructField, StructType
 
+from keyart.catalog.images import IMAGES, UPLOADS, artwork_id_of
 from keyart.schemas import TABLES
+from keyart.selection.asked import Asked, suits, worded
 from keyart.selection.casting import Shown, shown_cast
 from keyart.selection.closer import Closer
 from keyart.selection.crops import crops
@@ -20,6 +21,7 @@ from keyart.selection.editing import Pick, edit_title
 from keyart.selection.fitness import read_rules
 from keyart.selection.ranking import Candidates
 from keyart.selection.shortlist import shortlist
+from keyart.selection.variants_spark import varied_artworks
 from keyart.settings import SelectSettings
 from keyart.tables import Tables
 from keyart.vision.faces import Face, FaceModel, build_detector
@@ -33,6 +35,7 @@ IMAGES_PER_TASK = 64
 MOST_TASKS = 4096
 
 CANDIDATES, ARTWORKS = TABLES["candidates"].schema, TABLES["artworks"].schema
+IMAGE_COLUMNS = TABLES["images"].schema.names
 WRITTEN = (
     "features", "feature_version", "faces", "face_details", "sightings", "looked_with", "score", "verdict",
 )  # fmt: skip
@@ -67,6 +70,7 @@ class Selected:
     candidates: int
     computed: int
     artworks: int
+    variants: int
     unreadable: int
     retired: int
     empty: list[str]
@@ -89,9 +93,10 @@ def select_artwork(
     edited = (
         looked.transform(look_closer, tables, closer, tasks)
         .groupBy("title_id")
-        .applyInArrow(editor(settings, ratings_of(tables)), EDITED)
+        .applyInArrow(editor(settings, ratings_of(tables), asked_of(tables)), EDITED)
         .persist()
     )
+    made: DataFrame | None = None
     try:
         (counts,) = edited.agg(
             F.countDistinct("title_id").alias("titles"),
@@ -104,20 +109,36 @@ def select_artwork(
         if counts["changed"]:
             tables.merge("candidates", edited.where("changed").select(*CANDIDATES.names), columns=WRITTEN)
         chosen = edited.where("artwork IS NOT NULL").select("artwork.*")
+        variants = 0
+        if settings.variants:
+            made = varied_artworks(tables, chosen, settings).persist()
+            variants = made.count()
+            chosen = chosen.unionByName(_with_pictures(tables, made))
         retired = _write_artworks(tables, chosen)
         empty = titles_without_candidates(tables, edited)
     finally:
-        edited.unpersist()
-        looked.unpersist()
+        for frame in (edited, looked, made):
+            if frame is not None:
+                frame.unpersist()
     return Selected(
         titles=int(counts["titles"]),
         candidates=total,
         computed=int(counts["computed"]),
         artworks=int(counts["artworks"]),
+        variants=variants,
         unreadable=int(counts["unreadable"]),
         retired=retired,
         empty=empty,
     )
+
+
+def _with_pictures(tables: Tables, made: DataFrame) -> DataFrame:
+    """The artworks rows of variants, whose pictures are written first."""
+    pictures = made.select(*IMAGE_COLUMNS).dropDuplicates(["image_hash"])
+    new = pictures.join(tables.read("images").select("image_hash"), on="image_hash", how="left_anti")
+    if not new.isEmpty():
+        tables.merge("images", new, update=False)
+    return made.select(*ARTWORKS.names).dropDuplicates(["artwork_id"])
 
 
 def _write_artworks(tables: Tables, chosen: DataFrame) -> int:
@@ -137,18 +158,19 @@ def _write_artworks(tables: Tables, chosen: DataFrame) -> int:
 
 
 def current_candidates(tables: Tables) -> DataFrame:
-    """Candidates of the scans that are visible: those videos.current_scan_id names."""
-    visible = tables.read("videos").select("video_id", F.col("current_scan_id").alias("scan_id"))
+    """Candidates of the scans that are visible, those videos.current_scan_id names, and pictures that are no film's."""
+    candidates = tables.read_or_empty("candidates")
+    visible = tables.read_or_empty("videos").select("video_id", F.col("current_scan_id").alias("scan_id"))
     return (
-        tables.read_or_empty("candidates")
-        .join(visible, on=["video_id", "scan_id"], how="left_semi")
+        candidates.join(visible, on=["video_id", "scan_id"], how="left_semi")
         .select(*CANDIDATES.names)
+        .unionByName(candidates.where(F.col("scan_id").isin(IMAGES, UPLOADS)))
     )
 
 
 def titles_without_candidates(tables: Tables, candidates: DataFrame) -> list[str]:
     """Titles that have a scanned film and yet no candidate, in order."""
-    scanned = tables.read("videos").where("current_scan_id IS NOT NULL").select("title_id").dropDuplicates()
+    scanned = tables.read_or_empty("videos").where("current_scan_id IS NOT NULL").select("title_id").dropDuplicates()
     bare = scanned.join(candidates.select("title_id"), on="title_id", how="left_anti").orderBy("title_id")
     return [row["title_id"] for row in bare.collect()]
 
@@ -164,12 +186,12 @@ def with_images(candidates: DataFrame, images: DataFrame, tasks: int) -> DataFra
 
 
 def no_longer_chosen(artworks: DataFrame, chosen: DataFrame) -> DataFrame:
-    """Active artworks from films of the titles in ``chosen`` that are not among them, set inactive.
+    """Active artworks of the titles in ``chosen`` that are not among them, set inactive.
 
-    A title for which nothing was chosen keeps what it has; uploads are an editor's, not ours to retire.
+    A title for which nothing was chosen keeps what it has.
     """
     return (
-        artworks.where("active AND video_id IS NOT NULL")
+        artworks.where("active")
         .join(chosen.select("title_id").dropDuplicates(), on="title_id", how="left_semi")
         .join(chosen.select("artwork_id"), on="artwork_id", how="left_anti")
         .withColumn("active", F.lit(False))
@@ -262,13 +284,31 @@ def ratings_of(tables: Tables) -> dict[str, str | None]:
     return {row["title_id"]: row["maturity_rating"] for row in rated.select("title_id", "maturity_rating").collect()}
 
 
-def editor(settings: SelectSettings, ratings: Mapping[str, str | None]) -> Callable[[pa.Table], pa.Table]:
+def asked_of(tables: Tables) -> dict[str, list[Asked]]:
+    """What editors ask for, by title: as many rows as people wrote."""
+    asked: dict[str, list[Asked]] = {}
+    for row in tables.read_or_empty("editor_overrides").collect():
+        always = not row["regions"] and row["from_date"] is None and row["until_date"] is None
+        said = Asked(row["action"], row["artwork_id"], row["rating"], always)
+        asked.setdefault(row["title_id"], []).append(said)
+    return asked
+
+
+def editor(
+    settings: SelectSettings, ratings: Mapping[str, str | None], asked: Mapping[str, list[Asked]]
+) -> Callable[[pa.Table], pa.Table]:
     """The second pass: all candidates of one title in, their scores and verdicts and the title's artworks out."""
 
     rules = read_rules(settings.policy)
 
     def edit(table: pa.Table) -> pa.Table:
         rows = sorted(table.to_pylist(), key=lambda row: (row["video_id"], row["pts"]))
+        rating = ratings.get(rows[0]["title_id"]) if rows else None
+        wishes = suits(asked.get(rows[0]["title_id"], ()) if rows else (), rating)
+        for row in rows:
+            row["failure"] = row["failure"] or wishes.against(
+                row["scan_id"], artwork_id_of(row["title_id"], row["image_hash"])
+            )
         read = [row for row in rows if row["failure"] is None]
         shown = shown_cast([row["face_details"] for row in read], np.array([row["shot_share"] for row in read], float))
         done = edit_title(
@@ -278,10 +318,14 @@ def editor(settings: SelectSettings, ratings: Mapping[str, str | None]) -> Calla
             settings.diversity,
             settings.spoiler_share,
             rules,
-            ratings.get(rows[0]["title_id"]) if rows else None,
+            rating,
             [[seen["label"] for seen in row["sightings"] or ()] for row in read],
+            [i for i, row in enumerate(read) if wishes.wants(artwork_id_of(row["title_id"], row["image_hash"]))],
         )
-        news: list[dict] = [{"score": float(s), "verdict": v} for s, v in zip(done.score, done.verdicts, strict=True)]
+        news: list[dict] = [
+            {"score": float(score), "verdict": worded(verdict, row["scan_id"])}
+            for row, score, verdict in zip(read, done.score, done.verdicts, strict=True)
+        ]
         for pick in done.picks:
             news[pick.index]["artwork"] = _artwork(read[pick.index], float(done.score[pick.index]), pick, shown)
         news += [{"score": None, "verdict": row["failure"]} for row in rows if row["failure"] is not None]
@@ -317,10 +361,12 @@ def _artwork(row: dict, score: float, pick: Pick, shown: Shown) -> dict:
     kept = ("features", "feature_version", "faces", "crops", "sightings")
     people = shown.people[pick.index]
     details = zip(row["face_details"], shown.clusters[pick.index], strict=True)
-    return {name: row[name] for name in (*same, *kept)} | {
-        "artwork_id": sha256(f"{row['title_id']}\x1f{row['image_hash']}".encode()).hexdigest()[:32],
+    of_no_film = dict.fromkeys(same[1:6]) if row["scan_id"] in (IMAGES, UPLOADS) else {}
+    known = {name: row[name] for name in (*same, *kept)} | of_no_film
+    return known | {
+        "artwork_id": artwork_id_of(row["title_id"], row["image_hash"]),
         "parent_artwork_id": None,
-        "variant": "original",
+        "variant": "upload" if row["scan_id"] == UPLOADS else "original",
         "excluded_regions": list(pick.excluded_regions),
         "cast_clusters": people,
         "cast_prominence": [float(shown.prominence[person]) for person in people],
@@ -330,6 +376,7 @@ def _artwork(row: dict, score: float, pick: Pick, shown: Shown) -> dict:
         "flags": pick.flags,
         "score": score,
         "rank": pick.rank,
-        "reason": pick.reason,
+        "reason": worded(pick.reason, row["scan_id"]),
         "active": True,
+        "only_regions": None,
     }

@@ -1,15 +1,23 @@
-"""Variants: an artwork in, artworks out. A generative model plugs in here, as one more entry of VARIANTS."""
+"""Variants: an artwork in, artworks out. A generative model plugs in here, by name.
 
-from collections.abc import Callable
+A plug-in is a function of ``Source`` that gives ``Variation``s: one of VARIANTS, or any other by
+``package.module:function``.
+"""
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from keyart.errors import ConfigError
-from keyart.selection.lettering import set_title
+from keyart.selection.lettering import missing_letters, set_title
 from keyart.vision.faces import Face
 
-__all__ = ["GRADES", "VARIANTS", "Source", "Variation", "grade", "vary"]
+__all__ = ["GRADES", "TITLE", "VARIANTS", "Source", "Variation", "grade", "regions_of", "variant_named", "vary"]
+
+TITLE = "title"
+"""Name of a variation that carries the title; with a dash and a language where that is a localised one."""
 
 
 @dataclass(frozen=True)
@@ -59,9 +67,9 @@ def _grades(source: Source) -> list[Variation]:
 def _titled(source: Source) -> list[Variation]:
     found = []
     for language, title in source.titles.items():
-        made = set_title(source.bgr, title, source.faces)
+        made = None if missing_letters(title) else set_title(source.bgr, title, source.faces)
         if made is not None:
-            found.append(Variation(f"title-{language}" if language else "title", made.bgr))
+            found.append(Variation(f"{TITLE}-{language}" if language else TITLE, made.bgr))
     return found
 
 
@@ -69,8 +77,30 @@ VARIANTS: dict[str, Variant] = {"grade": _grades, "title": _titled}
 """What can be made of an artwork, by name."""
 
 
-def vary(source: Source, names: list[str]) -> list[Variation]:
+def variant_named(name: str) -> Variant:
+    """The plug-in; ConfigError for a name that is unknown or cannot be imported."""
+    if name in VARIANTS:
+        return VARIANTS[name]
+    module, _, function = name.partition(":")
+    try:
+        return getattr(importlib.import_module(module), function) if function else VARIANTS[name]
+    except (ImportError, AttributeError, KeyError) as error:
+        known = f"{', '.join(VARIANTS)}, or package.module:function"
+        raise ConfigError(f"select.variants: no variant {name} ({error}); known are {known}") from error
+
+
+def vary(source: Source, names: Sequence[str]) -> list[Variation]:
     """All variations of the named plug-ins; ConfigError for a name that is unknown."""
-    if unknown := [name for name in names if name not in VARIANTS]:
-        raise ConfigError(f"no variant {', '.join(unknown)}; known are {', '.join(VARIANTS)}")
-    return [made for name in names for made in VARIANTS[name](source)]
+    return [made for name in names for made in variant_named(name)(source)]
+
+
+def regions_of(variation: str, languages: Mapping[str, str]) -> list[str] | None:
+    """Where alone a variation may be shown: one with a localised title where that language is read; None: everywhere.
+
+    >>> regions_of("title-ja", {"JP": "ja", "SE": "sv"}), regions_of("title", {"JP": "ja"}), regions_of("title-ja", {})
+    (['JP'], None, None)
+    """
+    kind, _, language = variation.partition("-")
+    if kind != TITLE or not language or not languages:
+        return None
+    return sorted(region for region, read in languages.items() if read == language)

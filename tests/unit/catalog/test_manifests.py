@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from keyart.catalog.manifests import RightsWindow, combined, read_folder, read_manifest
+from keyart.catalog.manifests import RightsWindow, combined, read_folder, read_items, read_manifest
 from keyart.errors import InputError
 
 
@@ -117,3 +117,27 @@ def test_a_folder_and_a_manifest_on_the_web(web, tmp_path):
         read_manifest(f"{url}/none.csv")
     with pytest.raises(InputError, match="cannot be listed"):
         read_folder(f"{url}/none/")
+
+
+def test_names_in_other_languages(tmp_path):
+    file = tmp_path / "catalogue.csv"
+    file.write_text("title_id,name,uri,names\nt,The Way,,ja:長い道|ar: الطريق\n")
+    assert read_manifest(str(file))[0].names == (("ar", "الطريق"), ("ja", "長い道"))
+    file.write_text(json.dumps({"title_id": "t", "name": "The Way", "uri": "", "names": {"ja": "長い: 道"}}))
+    assert read_manifest(str(file))[0].names == (("ja", "長い: 道"),)
+    file.write_text("title_id,name,uri,names\nt,The Way,,長い道\n")
+    with pytest.raises(InputError, match="names '長い道:' is no language and name"):
+        read_manifest(str(file))
+
+
+def test_a_folder_of_folders_gives_items(tmp_path):
+    for name in ("Blue Lamp/b.png", "Blue Lamp/a.JPG", "mug.webp", "Blue Lamp/notes.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    items, pictures = read_items(str(tmp_path))
+    assert [(item.title_id, item.name, item.uri) for item in items] == [
+        ("blue-lamp", "Blue Lamp", ""),
+        ("mug", "mug", ""),
+    ]
+    found = [("blue-lamp", "Blue Lamp/a.JPG"), ("blue-lamp", "Blue Lamp/b.png"), ("mug", "mug.webp")]
+    assert pictures == [(item, f"{tmp_path}/{name}") for item, name in found]

@@ -34,7 +34,7 @@ def policy() -> PolicyTables:
         for t, (first, end) in enumerate(((0, 2), (2, 5))):
             served[r, first:end] = 0.3 / (end - first)
             served[r, best[r, t]] += 0.7
-    return PolicyTables("p", EpsilonGreedy(0.3), np.array([0, 3]), best, served, np.zeros((2, 5)))
+    return PolicyTables("p", EpsilonGreedy(0.3), np.array([[0, 3]] * 2), best, served, np.zeros((2, 5)))
 
 
 def examination(**changes) -> Examination:

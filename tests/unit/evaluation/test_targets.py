@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from keyart.evaluation.targets import BEHAVIOURS, Overrides, PolicyTables, Targets, policy_tables
-from keyart.policy.choices import GreedyChoices
+from keyart.policy.choices import RANKED, GreedyChoices, Kept
 from keyart.policy.exploration import Best, EpsilonGreedy, Exploration, Softmax, Uniform
+from keyart.policy.placement import EVERYWHERE, Placement, Rule
 from keyart.policy.resolve import ArtworkResolver, Override
 from keyart.policy.specification import Policy
 
@@ -42,9 +43,14 @@ def assignment(seed: int, without: str = "") -> list[dict]:
     return rows
 
 
-def tables_of(rows: list[dict], exploration: Exploration) -> PolicyTables:
+KEPT = Placement((Rule("A", "A1", "ban", ("SE",)), Rule("A", "A2", "ban", ("asia",)), Rule("B", "B1", "pin", ("JP",))))
+"""What some regions may not be shown; BR, of which nothing is said, has the world's."""
+
+
+def tables_of(rows: list[dict], exploration: Exploration, placement: Placement = EVERYWHERE) -> PolicyTables:
     defaults = [(r["level"], r["cell"], r["title_id"], r["artwork_id"]) for r in rows if r["is_default"]]
-    choices = GreedyChoices.of(defaults, PARENTS, ARTWORKS)
+    kept = Kept.of(placement, date(2026, 1, 2), [tuple(row[name] for name in RANKED) for row in rows])
+    choices = GreedyChoices.of(defaults, PARENTS, ARTWORKS, kept)
     levels = [(r["level"], r["cell"], r["artwork_id"], r["mean"], r["is_default"]) for r in rows]
     return policy_tables("p", exploration, choices, levels, ARTWORKS, TITLES, TITLE_OF, REGIONS)
 
@@ -65,10 +71,12 @@ def overrides() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     return np.array(member), np.array(title), np.array(artwork), np.array(gain)
 
 
+@pytest.mark.parametrize("placement", [EVERYWHERE, KEPT], ids=["everywhere", "kept from regions"])
 @pytest.mark.parametrize("exploration", EXPLORATIONS, ids=lambda e: e.kind)
-def test_what_is_filled_in_is_what_the_resolver_serves(exploration):
+def test_what_is_filled_in_is_what_the_resolver_serves(exploration, placement):
     rows = [assignment(1), assignment(2, without=OLD)]
-    targets = Targets((tables_of(rows[0], exploration), tables_of(rows[1], EpsilonGreedy(0.05))), TITLE_OF)
+    both = tables_of(rows[0], exploration, placement), tables_of(rows[1], EpsilonGreedy(0.05), placement)
+    targets = Targets(both, TITLE_OF)
     member = np.repeat(np.arange(MEMBERS), 3)
     title, region = np.tile(np.arange(3), MEMBERS), member % 3
     kids = member == 5
@@ -86,7 +94,7 @@ def test_what_is_filled_in_is_what_the_resolver_serves(exploration):
         def lookup(user):
             return {t: Override(a, gain) for t, (a, gain) in OWN.get(int(user), {}).items()}
 
-        resolver = ArtworkResolver.of(policy, each, overrides=lookup)
+        resolver = ArtworkResolver.of(policy, each, overrides=lookup, placement=placement)
         for i in range(len(title)):
             here = slice(offsets[i], offsets[i + 1])
             ids = [ARTWORKS[a] for a in candidates[here]]
@@ -97,13 +105,14 @@ def test_what_is_filled_in_is_what_the_resolver_serves(exploration):
             np.testing.assert_allclose(column["served"], [served.get(a, 0.0) for a in ids], atol=1e-6)
             np.testing.assert_allclose(column["uniform"], 1 / len(ids), rtol=1e-6)
             best = ArtworkResolver.of(
-                Policy("p", Best(), "", 0.0, "", date(2026, 1, 1), PARENTS), each, overrides=lookup
+                Policy("p", Best(), "", 0.0, "", date(2026, 1, 1), PARENTS), each, overrides=lookup, placement=placement
             )
             user = best.resolve(str(member[i]), kids=bool(kids[i]), **asked).artwork_id
             level = best.resolve("99", **asked).artwork_id
             assert ids[int(np.argmax(column["user"]))] == user and column["user"].sum() == 1
             assert ids[int(np.argmax(column["region"]))] == level and column["region"].sum() == 1
-            everywhere = best.resolve("99", TITLES[title[i]], "nowhere", epoch=date(2026, 1, 2)).artwork_id
+            world = ArtworkResolver.of(best.policy, [r for r in each if r["level"] == "global"], placement=placement)
+            everywhere = world.resolve("99", **asked).artwork_id
             assert ids[int(np.argmax(column["global"]))] == everywhere
 
 

@@ -14,6 +14,7 @@ from keyart.report.facts import Facts
 from keyart.report.members_page import members_page, spread
 from keyart.report.operations_page import operations_page
 from keyart.report.policy_page import policy_page
+from keyart.report.site import IMAGES, environment
 from keyart.report.title_page import title_page
 from keyart.report.wall_page import FIRST, card, wall_data, wall_page
 
@@ -161,6 +162,29 @@ def test_a_title_page_shows_the_strip_the_chosen_and_the_others(whole):
     assert page["artworks"][2]["wins"] == ["SE"]
     labels = [(row["label"], row["number"], row["differs"]) for row in page["winners"]["rows"]]
     assert labels == [("everywhere", 1, False), ("JP", 1, False), ("nordics", 2, True), ("SE", 3, True)]
+
+
+def test_variants_stand_beside_what_they_were_made_of(whole):
+    made = {
+        "artwork_id": "orbit-9",
+        "rank": 9,
+        "parent_artwork_id": "orbit-1",
+        "variant": "title-ja",
+        "only_regions": ["JP"],
+    }
+    parent = next(row for row in whole.artworks if row["artwork_id"] == "orbit-1")
+    facts = dataclasses.replace(whole, artworks=[*whole.artworks, parent | made])
+    catalogue = Catalogue(facts)
+    page = title_page(catalogue, catalogue.title["orbit"])
+    assert len(page["films"][0]["pins"]) == 3, "the moment is marked once"
+    last = page["artworks"][-1]
+    assert (last["number"], last["parent"]) == (4, 2)
+    text = (
+        environment()
+        .get_template("title.html")
+        .render(active="index.html", images=IMAGES, navigation=(), footer={"when": None, "versions": []}, **page)
+    )
+    assert "title-ja of artwork 2" in text and "<dt>shown only in</dt><dd>JP</dd>" in text
 
 
 def test_people_are_shown_by_their_largest_face_the_longest_on_screen_first(whole):

@@ -11,12 +11,15 @@ from keyart.selection.lettering import (
     contrast_ratio,
     font_for,
     luminance,
+    missing_letters,
     script_of,
     set_title,
 )
-from keyart.selection.variants import GRADES, Source, grade, vary
+from keyart.selection.variants import GRADES, Source, Variation, grade, regions_of, variant_named, vary
+from keyart.selection.varied import varied_artwork
 from keyart.vision.colour import measure
 from keyart.vision.faces import Face
+from keyart.vision.features import look, named
 from keyart.vision.picture import prepare
 
 NAMES = ("astronaut", "chelsea", "coffee", "rocket")
@@ -100,3 +103,50 @@ def test_variants_are_plugins_by_name():
     assert names == ["grade-warm", "grade-cold", "grade-high-contrast", "title", "title-ja"]
     with pytest.raises(ConfigError, match="known are grade, title"):
         vary(source, ["paint"])
+
+
+def test_letters_that_no_font_has_are_named_and_such_titles_left_off():
+    assert all(missing_letters(title) == "" for title in TITLES.values())
+    assert missing_letters("The 한국 Way") == "국한"
+    names = [made.name for made in vary(Source(photograph("coffee"), [], {"": "Mug", "ko": "한국"}), ["title"])]
+    assert names == ["title"]
+
+
+def upside_down(source: Source) -> list[Variation]:
+    return [Variation("upside-down", source.bgr[::-1].copy())]
+
+
+def test_a_function_plugs_in_by_its_address():
+    assert variant_named(f"{__name__}:upside_down") is upside_down
+    (made,) = vary(Source(photograph("coffee")), [f"{__name__}:upside_down"])
+    assert (made.bgr == photograph("coffee")[::-1]).all()
+    for wrong in ("painted", "nowhere.at:all", f"{__name__}:nothing"):
+        with pytest.raises(ConfigError, match=r"select\.variants: no variant"):
+            variant_named(wrong)
+
+
+def test_a_localised_title_is_shown_where_its_language_is_read():
+    languages = {"JP": "ja", "SA": "ar", "AE": "ar"}
+    assert regions_of("title-ar", languages) == ["AE", "SA"]
+    assert regions_of("title-ko", languages) == [], "nowhere: it need not be made"
+    assert regions_of("title-ko", {}) is None and regions_of("grade-warm", languages) is None
+
+
+def test_a_variation_is_looked_at_anew_and_keeps_what_does_not_change():
+    bgr = photograph("coffee")
+    face = Face(0.1, 0.1, 0.2, 0.3, 0.9, [])
+    parent = {
+        "artwork_id": "p", "title_id": "t", "rank": 2, "reason": "sharp", "score": 0.5, "flags": ["spoiler"],
+        "variant": "original", "only_regions": None,
+        "faces": [{"x": 0.1, "y": 0.1, "width": 0.2, "height": 0.3, "score": 0.9, "landmarks": []}],
+        "features": look(bgr, 0.01, 0.02, lambda _: [face]).features.tolist(),
+    }  # fmt: skip
+    row, image = varied_artwork(parent, Variation("grade-cold", grade(bgr, "cold")), 9, None)
+    assert (row["parent_artwork_id"], row["variant"], row["rank"], row["score"]) == ("p", "grade-cold", 9, 0.5)
+    assert row["flags"] == ["spoiler"] and row["image_hash"] == image.image_hash and image.width == 640
+    assert row["artwork_id"] not in ("p", image.image_hash)
+    before, after = named(parent["features"]), named(row["features"])
+    assert after["warmth"] < before["warmth"]
+    for name in ("face_size", "camera_motion", "subject_motion"):
+        assert after[name] == pytest.approx(before[name])
+    assert [crop["aspect"] for crop in row["crops"]] == ["16:9", "2:3", "1:1", "4:1"]
