@@ -12,7 +12,7 @@ from keyart.evaluation import reading
 from keyart.evaluation.blocks import from_block
 from keyart.evaluation.estimators import ESTIMATORS
 from keyart.evaluation.examination import CandidateSets, Examination, Prepared, judge_rows
-from keyart.evaluation.reading import blocks_of
+from keyart.evaluation.reading import blocks_of, pack_overrides, pack_vectors
 from keyart.evaluation.replay import ALL, WHOLE, Limits, add_all
 from keyart.evaluation.reward_model import RewardModel
 from keyart.evaluation.targets import PolicyTables, Targets
@@ -25,6 +25,7 @@ TITLE_OF = np.array([0, 0, 1, 1, 1])
 LOGGED = {11: [0.6, 0.4], 22: [0.5, 0.3, 0.2]}  # by the hash of the candidate set
 REGIONS = ("JP", "SE")
 MEMBERS = 40
+OWN = ["title_ids", "artwork_ids", "gains"]
 
 
 def policy() -> PolicyTables:
@@ -98,10 +99,18 @@ def log() -> pa.Table:
     return pa.Table.from_pylist(rows, schema)
 
 
+def packed(plan: Examination, table: pa.Table) -> pa.Table:
+    """As they come from the shuffle: decisions, and what else is known of members as bytes."""
+    decisions, vectors, own = (table.filter(table.column(name).is_valid()) for name in ("set", "history", "policy_id"))
+    decisions = decisions.drop_columns(["factors", "genre_mix", "history", "policy_id", *OWN])
+    parts = [decisions, pack_vectors(plan, vectors), pack_overrides(plan, own.select(["code", "policy_id", *OWN]))]
+    return pa.concat_tables(parts, promote_options="default").sort_by([("code", "ascending"), ("epoch", "ascending")])
+
+
 def examine(plan: Examination, table: pa.Table, prepared: Prepared | None = None) -> dict:
     """Through blocks and back, as a worker reads them."""
     found: dict = {}
-    for block in blocks_of(plan, table):
+    for block in blocks_of(plan, packed(plan, table)):
         rows, members = from_block(unpack(pack(block)))
         add_all(found, judge_rows(plan, rows, members, prepared or Prepared.of(plan)))
     return found
