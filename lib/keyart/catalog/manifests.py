@@ -42,6 +42,7 @@ class Title:
     regions: tuple[str, ...] = ()
     rights: tuple[RightsWindow, ...] = ()
     cast_names: tuple[str, ...] = ()
+    creators: tuple[str, ...] = ()
 
 
 def read_folder(folder: str) -> list[Title]:
@@ -77,7 +78,8 @@ def _remote_files(folder: str) -> list[str]:
 
 
 def read_manifest(file: str) -> list[Title]:
-    """Titles of a manifest: title_id, name, uri; optionally genres, maturity_rating, kids, regions, rights, cast.
+    """Titles of a manifest: title_id, name, uri; optionally genres, maturity_rating, kids, regions, rights, cast,
+    creators.
 
     Lists are separated by ``|`` in CSV or are JSON lists; a rights window is ``region:from:to`` or a JSON object. A uri
     may be empty; a relative one is relative to the manifest. InputError names the file, the line and what is wrong.
@@ -149,6 +151,7 @@ def _title(row: dict[str, Any], where: str, manifest: str) -> Title:
         regions=tuple(_list(row.get("regions"), where)),
         rights=tuple(_window(part, where) for part in _parts(row.get("rights"), where)),
         cast_names=tuple(_list(row.get("cast"), where)),
+        creators=tuple(_list(row.get("creators"), where)),
     )
 
 

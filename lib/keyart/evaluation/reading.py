@@ -1,8 +1,9 @@
 """Arrow tables of whole members as the compact blocks that an examination reads.
 
 What is known of a member besides their decisions is packed before it is shuffled (``pack_overrides``,
-``pack_vectors``): a few bytes instead of lists and texts, and no list column that is null in the rows of decisions. To tell a batch's size
-after each row, Spark has Arrow fill the gaps since the last list that was there: time squared in the length of a batch.
+``pack_vectors``): a few bytes instead of lists and texts, and no list column that is null in the rows of decisions. To
+tell a batch's size after each row, Spark has Arrow fill the gaps since the last list that was there: time squared in
+the length of a batch.
 """
 
 from collections.abc import Iterator
