@@ -5,6 +5,7 @@ from datetime import date, timedelta
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from keyart.errors import ModelError
@@ -170,6 +171,35 @@ def test_parts_and_pieces_change_nothing(monkeypatch):
         np.testing.assert_allclose(pieces[key].replicated, evidence.replicated, rtol=1e-9, atol=1e-9)
         np.testing.assert_array_equal(pieces[key].largest, evidence.largest)
         assert (pieces[key].seen, pieces[key].moments.members) == (evidence.seen, evidence.moments.members)
+
+
+def test_what_is_packed_is_found_in_any_piece_of_a_batch():
+    """A batch cut from a larger one, its first members gone, says what it says by itself."""
+    plan = examination()
+    table = packed(plan, log())
+    first = pc.index(table.column("code"), pa.scalar(10 * 977 - 5000)).as_py()
+    cut = table.combine_chunks().slice(first)
+    alone = pa.Table.from_pylist(cut.to_pylist(), table.schema)
+    for one, other in zip(blocks_of(plan, cut), blocks_of(plan, alone), strict=True):
+        assert one.keys() == other.keys()
+        for name, values in other.items():
+            np.testing.assert_array_equal(one[name], values, err_msg=name)
+        assert len(one["codes"]) == MEMBERS - 10 and len(one["own_title"]) == 10, "one a member in three"
+
+
+def test_overrides_that_nobody_knows_are_left_out_and_nulls_are_none():
+    plan = examination()
+    rows = [
+        {"code": 1, "policy_id": "p", "title_ids": ["gone", "A"], "artwork_ids": ["A0", "A1"], "gains": [0.5, 0.25]},
+        {"code": 2, "policy_id": "other", "title_ids": ["A"], "artwork_ids": ["A1"], "gains": [0.1]},
+        {"code": 3, "policy_id": "p", "title_ids": [], "artwork_ids": [], "gains": []},
+        {"code": 4, "policy_id": "p", "title_ids": None, "artwork_ids": None, "gains": None},
+    ]
+    lists = {"title_ids": pa.list_(pa.string()), "artwork_ids": pa.list_(pa.string()), "gains": pa.list_(pa.float32())}
+    schema = pa.schema({"code": pa.int64(), "policy_id": pa.string(), **lists})
+    found = pack_overrides(plan, pa.Table.from_pylist(rows, schema)).to_pylist()
+    assert [(row["code"], row["policy"]) for row in found] == [(1, 0), (3, 0), (4, 0)]
+    assert [np.frombuffer(row["packed"], reading.OWN).tolist() for row in found] == [[(0, 1, 0.25)], [], []]
 
 
 def test_a_log_that_changed_is_noticed():
