@@ -30,7 +30,7 @@ from keyart.evaluation.examination import SLICES
 from keyart.evaluation.log_spark import candidate_sets, judged, raw_sets
 from keyart.evaluation.replay import ALL
 from keyart.evaluation.spark import evidence_from
-from keyart.session import open_session
+from keyart.session import of_small_rows, open_session
 from keyart.sharing import shared
 
 FIRST, END = date(2026, 3, 1), date(2026, 3, 9)
@@ -119,7 +119,7 @@ def main() -> None:
 
         plan = planned(given.policies, ("uniform", "served"), (), False)
         start = time.perf_counter()
-        with shared(plan, "") as handle:
+        with shared(plan, "") as handle, of_small_rows(spark):
             as_blocks(judged(decisions, FIRST, END), taste, own, handle, 5, 7, 12).write.parquet(f"{folder}/blocks")
         said("blocks (reading, one shuffle by member, writing)", rows, time.perf_counter() - start)
         size = sum(file.stat().st_size for file in Path(folder, "blocks").glob("part-*"))

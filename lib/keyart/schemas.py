@@ -61,6 +61,7 @@ TITLES = _fields(
     ("regions", TEXTS, "where the title may be shown; empty means everywhere"),
     ("rights", ArrayType(RIGHTS, False), "windows per region"),
     ("cast_names", TEXTS, "main cast first, if known"),
+    ("creators?", TEXTS, "who made it, if known: exposure of niche creators is measured"),
 )
 
 VIDEOS = _fields(

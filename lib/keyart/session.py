@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from keyart.java import check_java
 from keyart.settings import SessionSettings
 
-__all__ = ["following", "is_running", "open_session"]
+__all__ = ["following", "is_running", "of_small_rows", "open_session"]
 
 DELTA = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
@@ -81,6 +82,31 @@ def open_session(settings: SessionSettings) -> SparkSession:
     spark = _configured(builder, options).getOrCreate()
     spark.sparkContext.setLogLevel(settings.log_level)
     return spark
+
+
+BATCH_BYTES = "spark.sql.execution.arrow.maxBytesPerBatch"
+
+
+@contextmanager
+def of_small_rows(spark: SparkSession) -> Iterator[None]:
+    """While the body runs actions on rows of some hundred bytes: Arrow batches are bounded by their rows alone.
+
+    Spark else asks every column for its size after every row, which takes as long as writing them. Where a session does
+    not let the option be set, batches stay as they are.
+    """
+    before = spark.conf.get(BATCH_BYTES, None)
+    try:
+        spark.conf.set(BATCH_BYTES, str(2**31 - 1))
+    except PySparkException:
+        yield
+        return
+    try:
+        yield
+    finally:
+        if before is None:
+            spark.conf.unset(BATCH_BYTES)
+        else:
+            spark.conf.set(BATCH_BYTES, before)
 
 
 def is_running() -> bool:

@@ -60,7 +60,7 @@ def write(tables: Tables, world: World) -> dict[str, np.ndarray]:
     back = [f"back-{i:02d}" for i in range(30)]
     films = [f"film-{i:02d}" for i in range(world.titles)]
     genre = {title: GENRES[i % len(GENRES)] for i, title in enumerate(back + films)}
-    titles = [(t, t, [genre[t]], None, False, [], [], []) for t in back + films]
+    titles = [(t, t, [genre[t]], None, False, [], [], [], None) for t in back + films]
     videos = [(f"v-{t}", t, "", "", 0, "", 0, 0, 0, 1, 25, RUNNING, None, None, None, None) for t in films]
     put(tables, "titles", list(zip(*titles, strict=True)))
     put(tables, "videos", list(zip(*videos, strict=True)))

@@ -53,7 +53,7 @@ def fill(tables, films: dict[str, list[bytes | None]], scan: str = "scan-1", sta
     stale = stale or {}
     titles, videos, candidates, images = [], [], [], {}
     for title, contents in films.items():
-        titles.append((title, title, [], None, False, [], [], []))
+        titles.append((title, title, [], None, False, [], [], [], None))
         videos.append((f"v-{title}", title, "x.mp4", "f", 1, "h264", 640, 360, 0, 1, 25, 60.0, 25.0, scan, "f", False))
         for number, content in enumerate(contents):
             content_hash = sha256(content or title.encode()).hexdigest()

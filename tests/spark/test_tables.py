@@ -14,7 +14,9 @@ pytestmark = pytest.mark.spark
 
 
 def titles(spark, *names, kids=False):
-    rows = [(name, name.upper(), ["drama"], None, kids, [], [("SE", date(2026, 1, 1), None)], []) for name in names]
+    rows = [
+        (name, name.upper(), ["drama"], None, kids, [], [("SE", date(2026, 1, 1), None)], [], None) for name in names
+    ]
     return spark.createDataFrame(rows, TABLES["titles"].schema)
 
 

@@ -54,6 +54,7 @@ class Title:
     regions: tuple[str, ...] = ()
     rights: tuple[RightsWindow, ...] = ()
     cast_names: tuple[str, ...] = ()
+    creators: tuple[str, ...] = ()
     names: tuple[tuple[str, str], ...] = ()
     """The name in other languages, (language, name)."""
 
@@ -91,8 +92,8 @@ def _remote_files(folder: str, suffixes: tuple[str, ...] = FILM_SUFFIXES) -> lis
 
 
 def read_manifest(file: str) -> list[Title]:
-    """Titles of a manifest: title_id, name, uri; optionally genres, maturity_rating, kids, regions, rights, cast, names
-    (in other languages).
+    """Titles of a manifest: title_id, name, uri; optionally genres, maturity_rating, kids, regions, rights, cast,
+    creators, names (in other languages).
 
     Lists are separated by ``|`` in CSV or are JSON lists; a rights window is ``region:from:to`` or a JSON object. A uri
     may be empty; a relative one is relative to the manifest. InputError names the file, the line and what is wrong.
@@ -202,6 +203,7 @@ def _title(row: dict[str, Any], where: str, manifest: str) -> Title:
         rights=tuple(_window(part, where) for part in _parts(row.get("rights"), where)),
         cast_names=tuple(_list(row.get("cast"), where)),
         names=tuple(_names(row.get("names"), where)),
+        creators=tuple(_list(row.get("creators"), where)),
     )
 
 

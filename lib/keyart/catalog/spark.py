@@ -101,6 +101,7 @@ def _title_row(title: Title) -> dict:
         "regions": list(title.regions),
         "rights": [(window.region, window.from_date, window.to_date) for window in title.rights],
         "cast_names": list(title.cast_names),
+        "creators": list(title.creators),
     }
 
 

@@ -7,7 +7,8 @@ behaviours or limits reads the blocks alone.
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -16,7 +17,7 @@ from pyspark.sql import functions as F
 
 from keyart.evaluation.examination import Examination
 from keyart.evaluation.log_spark import coded, member_code
-from keyart.evaluation.reading import blocks_of
+from keyart.evaluation.reading import blocks_of, pack_overrides, pack_vectors
 from keyart.learning.blocks import pack
 from keyart.learning.blocks_spark import whole_members
 from keyart.schemas import TABLES
@@ -31,6 +32,8 @@ FORMAT = "1"
 READ = ("decisions", "taste", "region_assignments", "user_assignments", "artworks")
 ROWS = 400_000
 """Rows that a worker holds at a time, about."""
+VECTORS, OVERRIDES = "code long, history int, packed binary", "code long, policy int, packed binary"
+Batches = Iterator[pa.RecordBatch]
 
 
 def source_of(tables: Tables, *about: object) -> str:
@@ -70,15 +73,23 @@ def as_blocks(
 ) -> DataFrame:
     """Blocks (block, payload) of judged decisions, with members' vectors and overrides: one shuffle by member."""
     code = member_code(seed).alias("code")
+
+    def packed(pack_rows: Callable[[Examination, pa.Table], pa.Table], batches: Batches) -> Batches:
+        examination = plan.value()
+        for batch in batches:
+            yield from pack_rows(examination, pa.Table.from_batches([batch])).combine_chunks().to_batches()
+
+    own = own.select(code, "policy_id", "title_ids", "artwork_ids", "gains")
+    taste = taste.select(code, "factors", "genre_mix", "history")
     rows = (
         coded(decisions, folds, seed, held_out)
-        .unionByName(taste.select(code, "factors", "genre_mix", "history"), allowMissingColumns=True)
-        .unionByName(own.select(code, "policy_id", "title_ids", "artwork_ids", "gains"), allowMissingColumns=True)
+        .unionByName(taste.mapInArrow(partial(packed, pack_vectors), VECTORS), allowMissingColumns=True)
+        .unionByName(own.mapInArrow(partial(packed, pack_overrides), OVERRIDES), allowMissingColumns=True)
         .repartition("code")
-        .sortWithinPartitions("code", "epoch", "set", "slot", "policy_id")
+        .sortWithinPartitions("code", "epoch", "set", "slot", "policy")
     )
 
-    def built(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def built(batches: Batches) -> Batches:
         examination = plan.value()
         for table in whole_members(batches, ROWS, "code"):
             for block in blocks_of(examination, table):

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-__all__ = ["alike_scores", "alike_share", "coverage", "gini", "niche_titles", "outlier_share", "roles", "spread"]
+__all__ = [
+    "alike_scores", "alike_share", "coverage", "gini", "niche_titles", "outlier_share", "prominence", "roles", "spread",
+]  # fmt: skip
 
 LARGEST = 4_000_000
 """Distances held at a time."""
@@ -114,11 +116,33 @@ def niche_titles(takes: np.ndarray, share: float) -> np.ndarray:
     return niche
 
 
-def roles(clusters: Sequence[Sequence[int]], titles: Sequence[str]) -> np.ndarray:
+def prominence(
+    clusters: Sequence[Sequence[int]], screen_time: Sequence[Sequence[float] | None], titles: Sequence[str]
+) -> np.ndarray:
+    """How much of the title one sees whoever an artwork (A,) shows, over the one who is seen most: 1 a lead, towards 0
+    a small role; NaN where nobody is known or screen time is not.
+
+    ``clusters`` are the people that each artwork shows and ``screen_time`` the share of each; of several people the
+    most prominent counts.
+
+    >>> prominence([[0], [1, 2], [2], []], [[0.6], [0.3, 0.1], [0.1], []], ["t"] * 4).round(2).tolist()
+    [1.0, 0.5, 0.17, nan]
+    """
+    found = np.array([max(times or (), default=np.nan) for times in screen_time], dtype=np.float64)
+    found[[not people for people in clusters]] = np.nan
+    most: dict[str, float] = {}
+    for title, share in zip(titles, found.tolist(), strict=True):
+        if share > 0:
+            most[title] = max(most.get(title, 0.0), share)
+    return found / np.array([most.get(title, np.nan) for title in titles], dtype=np.float64)
+
+
+def roles(clusters: Sequence[Sequence[int]], titles: Sequence[str], share: np.ndarray | None = None) -> np.ndarray:
     """Whom each artwork (A,) shows: 0 nobody who is known, 1 one of the title's main people, 2 only small roles.
 
     ``clusters`` are the people of its title that each artwork shows. Of a title's people those count as main who are
-    seen in at least half as many of its artworks as the one who is seen most.
+    on screen at least half as long as the one who is seen most, by ``share`` (``prominence``); where screen time is not
+    known, those in at least half as many of its artworks.
 
     >>> roles([[0], [0, 1], [0], [0, 2], [2], []], ["t"] * 6).tolist()
     [1, 1, 1, 1, 1, 0]
@@ -132,10 +156,13 @@ def roles(clusters: Sequence[Sequence[int]], titles: Sequence[str]) -> np.ndarra
     most: dict[str, int] = {}
     for (title, _), count in seen.items():
         most[title] = max(most.get(title, 0), count)
-    return np.array(
+    counted = np.array(
         [
             0 if not people else 1 if any(2 * seen[title, p] >= most[title] for p in people) else 2
             for title, people in zip(titles, clusters, strict=True)
         ],
         dtype=np.int64,
     )
+    if share is None:
+        return counted
+    return np.where(np.isfinite(share), np.where(share >= 0.5, 1, 2), counted)

@@ -15,7 +15,7 @@ from keyart.evaluation.responsibility import MEASURES, calibration, entropy, gap
 __all__ = ["CATALOGUE_MEASURES", "GAPS", "Findings", "Limit", "Pictures", "breaches", "limits_of", "measure_rows"]
 
 ALL = "*"
-GAPS = ("small_roles", "abandonment", "take_fraction", "value")
+GAPS = ("small_roles", "prominence", "abandonment", "take_fraction", "value")
 """Measures whose largest difference between segments is given too."""
 CATALOGUE_MEASURES = {
     "gini": "inequality of exposure over artworks, 0 all alike",
@@ -27,6 +27,9 @@ CATALOGUE_MEASURES = {
     "alike_scores": "share of artworks that the model cannot tell from their title's best",
     "niche_exposure": "share of decisions that show niche titles",
     "niche_takes": "share of takes that go to niche titles",
+    "niche_creator_exposure": "share of decisions that show titles of niche creators",
+    "niche_creator_takes": "share of takes that go to niche creators",
+    "creator_gini": "inequality of takes over creators, 0 all alike",
 }
 
 
@@ -45,11 +48,13 @@ class Findings:
 
 @dataclass(frozen=True)
 class Pictures:
-    """The catalogue's side: features (A, F), title (A,) and look (A,) of each artwork."""
+    """The catalogue's side: features (A, F), title (A,) and look (A,) of each artwork; shares (T, C) of creators in
+    titles, no columns where nobody says who they are."""
 
     features: np.ndarray
     title: np.ndarray
     look: np.ndarray
+    creators: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -149,7 +154,8 @@ def _catalogue(found: Findings, pictures: Pictures, niche_share: float) -> Itera
     looks = int(pictures.look.max(initial=0)) + 1
     # Only what could be shown in these days counts, not what was withdrawn before.
     there = found.exposure["uniform"] > 0
-    pictures = Pictures(pictures.features[there], pictures.title[there], pictures.look[there])
+    pictures = Pictures(pictures.features[there], pictures.title[there], pictures.look[there], pictures.creators)
+    niche_creators = concentration.niche_titles(found.takes["logged"] @ pictures.creators, niche_share)
     artworks = np.bincount(pictures.look, minlength=looks)
     for behaviour, exposure in sorted(found.exposure.items()):
         exposure, takes = exposure[there], found.takes[behaviour]
@@ -162,11 +168,19 @@ def _catalogue(found: Findings, pictures: Pictures, niche_share: float) -> Itera
             "look_spread": concentration.spread(pictures.features, exposure),
             "outlier_share": concentration.outlier_share(pictures.features, exposure),
             "alike_share": concentration.alike_share(pictures.features, pictures.title, exposure),
-            "niche_exposure": float(shown[niche].sum() / shown.sum()) if shown.sum() else float("nan"),
-            "niche_takes": float(takes[niche].sum() / takes.sum()) if takes.sum() else float("nan"),
+            "niche_exposure": _part(shown, niche),
+            "niche_takes": _part(takes, niche),
+            "niche_creator_exposure": _part(shown @ pictures.creators, niche_creators),
+            "niche_creator_takes": _part(takes @ pictures.creators, niche_creators),
+            "creator_gini": concentration.gini(takes @ pictures.creators) if pictures.creators.size else nan,
         }
         for name, value in values.items():
             yield _row(behaviour, name, ALL, (value,))
+
+
+def _part(amounts: np.ndarray, of: np.ndarray) -> float:
+    """What of the whole belongs to these; NaN of nothing."""
+    return float(amounts[of].sum() / amounts.sum()) if amounts.sum() else nan
 
 
 def _representation(found: Findings, smallest: int) -> Iterator[dict[str, Any]]:

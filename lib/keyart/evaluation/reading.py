@@ -1,10 +1,15 @@
-"""Arrow tables of whole members as the compact blocks that an examination reads."""
+"""Arrow tables of whole members as the compact blocks that an examination reads.
+
+What is known of a member besides their decisions is packed before it is shuffled (``pack_overrides``,
+``pack_vectors``): a few bytes instead of lists and texts, and no list column that is null in the rows of decisions. To
+tell a batch's size after each row, Spark has Arrow fill the gaps since the last list that was there: time squared in
+the length of a batch.
+"""
 
 from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from keyart.errors import ModelError
 from keyart.evaluation.blocks import to_block
@@ -14,17 +19,50 @@ from keyart.learning.blocks import Arrays
 from keyart.learning.members import member_vectors, standardised
 from keyart.policy.columns import codes, owners, per_text, vectors
 
-__all__ = ["blocks_of"]
+__all__ = ["OWN", "blocks_of", "pack_overrides", "pack_vectors"]
 
 PART = 65_536
 """Decisions of a block, about; their members' sums are held at a time."""
 
-Entries = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+OWN = np.dtype([("title", "<i4"), ("artwork", "<i4"), ("gain", "<f4")])
+"""An override as it is packed: codes of an examination."""
+VECTOR = np.dtype("<f4")
+
+
+def pack_overrides(plan: Examination, table: pa.Table) -> pa.Table:
+    """Rows of user_assignments (code, policy_id, title_ids, artwork_ids, gains) as code, policy, packed.
+
+    ``policy`` is the place among the examination's, ``packed`` records of OWN; policies that are not examined and what
+    nobody knows any more are left out.
+    """
+    policy = codes(_one(table, "policy_id"), [policy.policy_id for policy in plan.targets.policies])
+    titles = _one(table, "title_ids")
+    own = np.empty(len(titles.flatten()), OWN)
+    title, artwork = (
+        codes(titles.flatten(), plan.title_ids),
+        codes(_one(table, "artwork_ids").flatten(), plan.artwork_ids),
+    )
+    own["title"], own["artwork"], own["gain"] = title, artwork, _one(table, "gains").flatten()
+    row = owners(titles)
+    kept = (policy[row] >= 0) & (title >= 0) & (artwork >= 0)
+    packed = _packed(own[kept], np.bincount(row[kept], minlength=table.num_rows))
+    return pa.table({"code": _one(table, "code"), "policy": pa.array(policy, pa.int32()), "packed": packed}).filter(
+        pa.array(policy >= 0)
+    )
+
+
+def pack_vectors(plan: Examination, table: pa.Table) -> pa.Table:
+    """Rows of taste (code, factors, genre_mix, history) as code, history, packed: factors, then genre_mix, in single
+    precision."""
+    both = [vectors(_one(table, name), n)[0] for name, n in zip(("factors", "genre_mix"), plan.lengths, strict=True)]
+    values = np.hstack(both).astype(VECTOR)
+    packed = _packed(values.ravel(), np.full(len(values), values.shape[1]))
+    return pa.table({"code": _one(table, "code"), "history": _one(table, "history"), "packed": packed})
 
 
 def blocks_of(plan: Examination, table: pa.Table) -> Iterator[Arrays]:
     """Blocks of whole members, of about PART decisions, from their rows sorted by ``code`` and day: decisions (with a
-    ``set``), a member's vectors (with ``history``) and their overrides under each policy (with ``policy_id``).
+    ``set``), a member's vectors (with ``history``) and their overrides under each policy (with ``policy``), packed.
 
     ModelError where a decision has a candidate set that was not there when the evaluation was planned.
     """
@@ -73,40 +111,54 @@ def _members(plan: Examination, table: pa.Table, decisions: pa.Table, keys: np.n
     with_vectors = table.filter(table.column("history").is_valid())
     place = _places(with_vectors, keys)
     known, at = place >= 0, place[place >= 0]
-    factors, mix = (
-        vectors(_one(with_vectors, name), length)[0]
-        for name, length in zip(("factors", "genre_mix"), plan.lengths, strict=True)
-    )
+    rank, genres = plan.lengths
+    both = _unpacked(with_vectors, VECTOR)[0].reshape(with_vectors.num_rows, rank + genres).astype(np.float64)
+    factors, mix = both[:, :rank], both[:, rank:]
     count = _numbers(with_vectors, "history")
-    standard = np.zeros((len(keys), sum(plan.lengths)))
+    standard = np.zeros((len(keys), rank + genres))
     standard[at] = standardised(plan.arrays, member_vectors(factors, mix, count))[known]
     if plan.of_held_out_only:
         standard[~np.asarray(_one(decisions, "held"))[starts]] = 0.0
     segment, history = np.full(len(keys), len(plan.segments)), np.zeros(len(keys), dtype=np.int64)
-    if plan.segments and mix.shape[1]:
+    if plan.segments and genres:
         segment[at] = mix.argmax(axis=1)[known]
     history[at] = np.searchsorted([1, 5], count, side="right")[known]
-    own = table.filter(table.column("policy_id").is_valid())
-    chosen = [own.filter(pc.equal(own.column("policy_id"), policy.policy_id)) for policy in plan.targets.policies]
     return Members(
         keys.view(np.uint64),
         _numbers(decisions, "fold")[starts],
         standard,
         segment,
         history,
-        Overrides.of(len(keys), [_entries(plan, rows, keys) for rows in chosen]),
+        _overrides(table.filter(table.column("policy").is_valid()), keys),
     )
 
 
-def _entries(plan: Examination, rows: pa.Table, keys: np.ndarray) -> Entries:
-    """A policy's overrides as member, title, artwork, gain; what nobody knows any more is left out."""
-    titles = _one(rows, "title_ids")
-    member = _places(rows, keys)[owners(titles)]
-    title = codes(titles.flatten(), plan.title_ids)
-    artwork = codes(_one(rows, "artwork_ids").flatten(), plan.artwork_ids)
-    gain = np.asarray(_one(rows, "gains").flatten(), dtype=np.float64)
-    kept = (member >= 0) & (title >= 0) & (artwork >= 0)
-    return member[kept], title[kept], artwork[kept], gain[kept]
+def _overrides(rows: pa.Table, keys: np.ndarray) -> Overrides:
+    """Those of members with a decision."""
+    own, size = _unpacked(rows, OWN)
+    member, policy = np.repeat(_places(rows, keys), size), np.repeat(_numbers(rows, "policy"), size)
+    kept = slice(None) if (member >= 0).all() else member >= 0
+    own = own[kept]
+    gain = own["gain"].astype(np.float64)
+    return Overrides.sorted(len(keys), member[kept], own["title"], policy[kept], own["artwork"], gain)
+
+
+def _packed(records: np.ndarray, sizes: np.ndarray) -> pa.Array:
+    """Records as bytes, so many a row."""
+    offsets = np.concatenate([[0], np.cumsum(sizes)]) * records.itemsize
+    buffers = [None, pa.py_buffer(offsets.astype(np.int32)), pa.py_buffer(np.ascontiguousarray(records).tobytes())]
+    return pa.Array.from_buffers(pa.binary(), len(sizes), buffers)
+
+
+def _unpacked(rows: pa.Table, kind: np.dtype) -> tuple[np.ndarray, np.ndarray]:
+    """All records of the column ``packed``, end to end, and how many each row has."""
+    column = _one(rows, "packed").cast(pa.large_binary())
+    _, places, data = column.buffers()
+    if data is None or not len(column):
+        return np.empty(0, kind), np.zeros(len(column), dtype=np.int64)
+    offsets = np.frombuffer(places, np.int64, len(column) + 1, column.offset * 8)
+    records = np.frombuffer(data, kind, (offsets[-1] - offsets[0]) // kind.itemsize, offsets[0])
+    return records, np.diff(offsets) // kind.itemsize
 
 
 def _places(rows: pa.Table, keys: np.ndarray) -> np.ndarray:

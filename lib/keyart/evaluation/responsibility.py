@@ -61,16 +61,18 @@ class Shown:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """What is known of artworks (A,) and titles (T,), by position; ``role`` as ``concentration.roles`` has it."""
+    """What is known of artworks (A,) and titles (T,), by position; ``role`` and ``prominence`` as ``concentration``'s
+    functions of these names have them."""
 
     look: np.ndarray  # (A,) codes
     role: np.ndarray  # (A,)
     genres: np.ndarray  # (T, G) shares of each title's genres; rows of 0 where unknown
+    prominence: np.ndarray  # (A,) NaN where unknown
 
 
 COLUMNS = (
     "members", "look_entropy", "genre_entropy", "both_halves", "look_drift", "genre_drift", "cast", "small_roles",
-    "weight", "takes", "abandoned", "reward", "places", "swaps",
+    "timed", "prominence", "weight", "takes", "abandoned", "reward", "places", "swaps",
 )  # fmt: skip
 
 
@@ -89,6 +91,7 @@ MEASURES: dict[str, Measure] = {
     "look_drift": Measure("look_drift", "both_halves", "how far the looks a member sees move within the days, [0, 1]"),
     "genre_drift": Measure("genre_drift", "both_halves", "how far the genres a member sees move, [0, 1]"),
     "small_roles": Measure("small_roles", "cast", "of pictures of known people, the share that shows small roles only"),
+    "prominence": Measure("prominence", "timed", "screen time of whom the pictures show, over the title's lead's"),
     "abandonment": Measure("abandoned", "takes", "share of takes left within the first part: the picture misled"),
     "take_fraction": Measure("takes", "weight", "takes per decision"),
     "value": Measure("reward", "weight", "take x quality per decision"),
@@ -152,6 +155,8 @@ def member_figures(shown: Shown, probabilities: np.ndarray, catalogue: Catalogue
     halves = [np.bincount(shown.member[rows], minlength=m) > 0 for rows in (~shown.late, shown.late)]
     both = (halves[0] & halves[1]).astype(np.float64)
     role = np.where(known, catalogue.role[np.maximum(shown.candidates, 0)], 0)
+    share = np.where(known, catalogue.prominence[np.maximum(shown.candidates, 0)], np.nan)
+    timed = probabilities * np.isfinite(share)
     weight = shown.weights(probabilities)
     again = shown.previous >= 0
     swapped = 1 - _where(shown, probabilities, shown.previous)
@@ -168,6 +173,8 @@ def member_figures(shown: Shown, probabilities: np.ndarray, catalogue: Catalogue
         "genre_drift": both * divergence(seen_genres(~shown.late), seen_genres(shown.late)),
         "cast": np.bincount(member, probabilities * (role > 0), minlength=m),
         "small_roles": np.bincount(member, probabilities * (role == 2), minlength=m),
+        "timed": np.bincount(member, timed, minlength=m),
+        "prominence": np.bincount(member, timed * np.nan_to_num(share), minlength=m),
         "weight": total(weight),
         "takes": total(weight * shown.take),
         "abandoned": total(weight * shown.abandoned),

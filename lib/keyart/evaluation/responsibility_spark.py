@@ -1,6 +1,6 @@
 """measure-policy: one pass over the test days' decisions, judging what the policy shows beside what was shown."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
@@ -12,7 +12,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from keyart.errors import ModelError
-from keyart.evaluation.concentration import alike_scores, roles
+from keyart.evaluation.concentration import alike_scores, prominence, roles
 from keyart.evaluation.estimators import Moments
 from keyart.evaluation.experiments.comparison import flat, unflat
 from keyart.evaluation.experiments.pass_spark import EPOCH, Key, add_up
@@ -45,6 +45,7 @@ class _Judge:
     choices: GreedyChoices
     catalogue: Catalogue
     middle: int  # first day of the second half
+    genres: tuple[str, ...]
 
 
 def measure_policy(tables: Tables, settings: Settings) -> list[dict[str, Any]]:
@@ -54,14 +55,18 @@ def measure_policy(tables: Tables, settings: Settings) -> list[dict[str, Any]]:
     decisions = tables.read("decisions")
     windows = windows_of(decisions, settings.time)
     rows = tables.read("artworks").select(
-        "artwork_id", "title_id", "features", "moods", "shot_type", "cast_clusters"
+        "artwork_id", "title_id", "features", "moods", "shot_type", "cast_clusters", "cast_prominence"
     ).collect()  # fmt: skip
     artworks = {row["artwork_id"]: row for row in rows}
     choices = greedy_choices(tables, policy, artworks)
-    pictures, role = _pictures(choices, artworks)
-    catalogue = Catalogue(pictures.look, role, _genres(tables, choices))
+    titles = {row["title_id"]: row for row in tables.read_or_empty("titles").collect()}
+    genres, genre_names = _shares(choices.title_ids, {title: row["genres"] for title, row in titles.items()})
+    creators, _ = _shares(choices.title_ids, {title: row["creators"] or () for title, row in titles.items()})
+    pictures = _pictures(choices, artworks, creators)
+    role, share = _cast(choices, artworks)
+    catalogue = Catalogue(pictures.look, role, genres, share)
     middle = windows.t1 + timedelta(days=(windows.end - windows.t1).days // 2)
-    judge = _Judge(choices, catalogue, (middle - EPOCH).days)
+    judge = _Judge(choices, catalogue, (middle - EPOCH).days, tuple(genre_names))
     found = _findings(tables, decisions, judge, policy.policy_id, (windows.t1, windows.end))
     if (BEHAVIOURS[0], ALL) not in found.moments:
         raise ModelError(f"no matured decision lies in [{windows.t1}, {windows.end}); ingest later logs or set time.t1")
@@ -78,7 +83,7 @@ def write_measures(tables: Tables, rows: list[dict[str, Any]], behaviour: str = 
     tables.replace("policy_measures", frame, f"policy_id = '{policy_id}' AND {kept}")
 
 
-def _pictures(choices: GreedyChoices, artworks: Mapping[str, Any]) -> tuple[Pictures, np.ndarray]:
+def _pictures(choices: GreedyChoices, artworks: Mapping[str, Any], creators: np.ndarray) -> Pictures:
     """In the order of the choices' artworks; an artwork that is gone from the table has average features."""
     known = [artworks.get(artwork) for artwork in choices.artwork_ids]
     width = max((len(row["features"]) for row in known if row), default=0)
@@ -87,21 +92,29 @@ def _pictures(choices: GreedyChoices, artworks: Mapping[str, Any]) -> tuple[Pict
     features = np.nan_to_num((raw - mean) / np.where(sd > SCALE, sd, 1.0))
     looks = [look_of(row["moods"], row["shot_type"]) if row else "" for row in known]
     title = codes(pa.array([row["title_id"] if row else None for row in known], pa.string()), choices.title_ids)
-    people = [row["cast_clusters"] if row else () for row in known]
-    role = roles(people, [row["title_id"] if row else "" for row in known])
     _, look = np.unique(looks, return_inverse=True)
-    return Pictures(features, np.maximum(title, 0), look), role
+    return Pictures(features, np.maximum(title, 0), look, creators)
 
 
-def _genres(tables: Tables, choices: GreedyChoices) -> np.ndarray:
-    rows = tables.read_or_empty("titles").select("title_id", "genres").collect()
-    known = {row["title_id"]: sorted(set(row["genres"])) for row in rows}
-    names = sorted({genre for genres in known.values() for genre in genres}) or ["unknown"]
-    shares = np.zeros((len(choices.title_ids), len(names)))
-    for t, title in enumerate(choices.title_ids):
-        for genre in known.get(title, ()):
-            shares[t, names.index(genre)] = 1 / len(known[title])
-    return shares
+def _cast(choices: GreedyChoices, artworks: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    """Role and prominence of whom each artwork shows, as ``Catalogue`` wants them."""
+    known = [artworks.get(artwork) for artwork in choices.artwork_ids]
+    title = [row["title_id"] if row else "" for row in known]
+    people = [row["cast_clusters"] if row else () for row in known]
+    share = prominence(people, [row["cast_prominence"] if row else None for row in known], title)
+    return roles(people, title, share), share
+
+
+def _shares(titles: Sequence[str], said: Mapping[str, Sequence[str]]) -> tuple[np.ndarray, list[str]]:
+    """Titles' parts in what is said of them (titles, names), each row summing to 1 or empty; and the names."""
+    known = {title: sorted(set(names)) for title, names in said.items()}
+    order = sorted({name for names in known.values() for name in names})
+    place = {name: i for i, name in enumerate(order)}
+    shares = np.zeros((len(titles), len(order)))
+    for t, title in enumerate(titles):
+        for name in known.get(title, ()):
+            shares[t, place[name]] = 1 / len(known[title])
+    return shares, order
 
 
 def _findings(tables: Tables, decisions: DataFrame, judge: _Judge, policy_id: str, days: tuple[date, date]) -> Findings:
@@ -115,6 +128,8 @@ def _findings(tables: Tables, decisions: DataFrame, judge: _Judge, policy_id: st
         kept.groupBy("user_key")
         .agg(F.collect_list(F.struct(*row, *COLUMNS)).alias("decisions"))
         .join(own.select("user_key", "title_ids", "artwork_ids", "gains"), on="user_key", how="left")
+        # Lists that are null make Arrow's writer slow: what it does for each row grows with how many there were.
+        .withColumns({name: F.coalesce(name, F.array()) for name in ("title_ids", "artwork_ids", "gains")})
     )
     sums = add_up(members, lambda batch: _judge(judge, batch))
     taste = tables.read_or_empty("taste")
@@ -157,7 +172,7 @@ def _judge(judge: _Judge, batch: pa.RecordBatch) -> Iterator[tuple[Key, np.ndarr
         hit = (shown.candidates == choice[owner]) & (shown.candidates >= 0)
         has = np.bincount(owner, hit, minlength=len(member)) > 0
         behaviours[level] = np.where(has[owner], hit, behaviours["uniform"])
-    segments = dict(_segments(columns, member, region, regions))
+    segments = dict(_segments(columns, member, region, regions)) | dict(_tastes(judge, shown))
     for b, name in enumerate(BEHAVIOURS):
         probabilities = behaviours[name].astype(np.float64)
         figures = member_figures(shown, probabilities, judge.catalogue)
@@ -236,6 +251,16 @@ def _segments(
     kids = np.asarray(columns["kids"].fill_null(False))[first]
     yield "kids=yes", members[kids]
     yield "kids=no", members[~kids]
+
+
+def _tastes(judge: _Judge, shown: Shown) -> Iterator[tuple[str, np.ndarray]]:
+    """Members by the genre that they take most of, of equals the first; members without takes are in none."""
+    took = (shown.take > 0) & (shown.title >= 0)
+    counts = np.zeros((int(shown.member.max(initial=-1)) + 1, len(judge.genres)))
+    np.add.at(counts, shown.member[took], judge.catalogue.genres[shown.title[took]])
+    known = counts.any(axis=1)
+    for g, name in enumerate(judge.genres):
+        yield f"genre={name}", np.flatnonzero(known & (counts.argmax(axis=1) == g))
 
 
 def _gain_rows(

@@ -26,6 +26,7 @@ from keyart.evaluation.targets import METRICS
 from keyart.learning.blocks import pack, unpack
 from keyart.learning.blocks_spark import read_blocks
 from keyart.schemas import TABLES
+from keyart.session import of_small_rows
 from keyart.settings import Settings
 from keyart.sharing import shared
 from keyart.tables import Tables
@@ -52,7 +53,7 @@ def evidence_of(tables: Tables, plan: Evaluation, settings: Settings) -> Found:
         window = judged(tables.read("decisions"), plan.windows.t1, plan.windows.end)
         names = [policy.policy_id for policy in plan.policies]
         own = tables.read("user_assignments").where(F.col("policy_id").isin(names))
-        with shared(plan.examination, folder) as handle:
+        with shared(plan.examination, folder) as handle, of_small_rows(tables.spark):
             blocks = as_blocks(window, plan.taste, own, handle, folds_of(given), given.seed, plan.held_out)
             keep(tables, plan.source, blocks, plan.found)
     return evidence_from(kept(tables, plan.source), plan.examination, folder)

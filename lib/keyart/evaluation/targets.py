@@ -79,7 +79,16 @@ class Overrides:
         """From each policy's (member, title, artwork, gain), one entry a member x title, in any order."""
         member, title, artwork, gain = (np.concatenate(column) for column in zip(*entries, strict=True))
         policy = np.repeat(np.arange(len(entries)), [len(own[0]) for own in entries])
-        order = np.lexsort((policy, title, member))
+        return cls.sorted(members, member, title, policy, artwork, gain)
+
+    @classmethod
+    def sorted(
+        cls, members: int, member: np.ndarray, title: np.ndarray, policy: np.ndarray, artwork: np.ndarray,
+        gain: np.ndarray,
+    ) -> "Overrides":  # fmt: skip
+        """From entries in any order, one a member x title x policy."""
+        place = member.astype(np.int64) * (int(title.max(initial=0)) + 1) + title
+        order = np.argsort(place * (int(policy.max(initial=0)) + 1) + policy, kind="stable")
         offsets = np.concatenate([[0], np.cumsum(np.bincount(member, minlength=members))])
         codes = np.stack([title, policy, artwork]).astype(np.int32)[:, order]
         return cls(offsets, codes[0], codes[1], codes[2], gain[order])

@@ -116,6 +116,8 @@ def with_vectors(decisions: DataFrame, taste: DataFrame) -> DataFrame:
         "candidate_set",
         "candidate_propensities",
         F.xxhash64("candidate_set", "candidate_propensities").alias("design"),
+        # Not null: for each row Arrow's writer would go back to the last list that was there.
+        *(F.array().cast("array<float>").alias(name) for name in ("factors", "genre_mix")),
     )
     vectors = taste.select("user_key", "factors", "genre_mix", "history")
     return known.unionByName(vectors, allowMissingColumns=True)

@@ -35,6 +35,10 @@ ABOUT = {
     "alike_share": "share of titles whose leading picture has a near twin",
     "niche_exposure": "share of decisions that show niche titles",
     "niche_takes": "share of takes that go to niche titles",
+    "prominence": "screen time of the people that pictures show, over their title's lead",
+    "niche_creator_exposure": "share of decisions that show titles of niche creators",
+    "niche_creator_takes": "share of takes that go to niche creators",
+    "creator_gini": "inequality of takes over creators, 0 all alike",
     "representation": "share of the evidence over share of the audience",
 }
 BY_SEGMENT = ("value", "take_fraction", "abandonment", "small_roles", "look_entropy", "swap_rate", "calibration")
@@ -166,7 +170,7 @@ def known_faults(facts: Facts) -> list[str]:
         faults.append("what it does to members and catalogue was not measured yet (measure-policy)")
     elif "small_roles" not in measured:
         faults.append("people in the pictures are not told apart, so that cast prominence is not measured")
-    if measured:
+    if measured and "niche_creator_exposure" not in measured:
         faults.append("creators of titles are not in the catalogue, so that their exposure is not measured")
     calibration = [r for r in facts.measures if r["measure"] == "calibration" and r["segment"] == ALL]
     for row in calibration:

@@ -13,9 +13,9 @@ from keyart.errors import InputError
 def test_csv_with_everything(tmp_path):
     file = tmp_path / "catalogue.csv"
     file.write_text(
-        "title_id,name,uri,genres,maturity_rating,kids,regions,rights,cast\n"
-        't1,"Lakes, quiet",films/a.mp4,Drama|Nature,PG,true,SE|NO,SE:2026-01-01:|NO::2026-06-30,Ada L|Bo\n'
-        "t2,No film,,,,,,,\n"
+        "title_id,name,uri,genres,maturity_rating,kids,regions,rights,cast,creators\n"
+        't1,"Lakes, quiet",films/a.mp4,Drama|Nature,PG,true,SE|NO,SE:2026-01-01:|NO::2026-06-30,Ada L|Bo,Cy\n'
+        "t2,No film,,,,,,,,\n"
     )
     first, second = read_manifest(str(file))
     assert (first.title_id, first.name, first.uri) == ("t1", "Lakes, quiet", str(tmp_path / "films" / "a.mp4"))
@@ -25,7 +25,7 @@ def test_csv_with_everything(tmp_path):
         RightsWindow("SE", date(2026, 1, 1), None),
         RightsWindow("NO", None, date(2026, 6, 30)),
     )
-    assert first.cast_names == ("Ada L", "Bo")
+    assert first.cast_names == ("Ada L", "Bo") and first.creators == ("Cy",) and second.creators == ()
     assert (second.uri, second.genres, second.kids, second.maturity_rating) == ("", (), False, None)
 
 

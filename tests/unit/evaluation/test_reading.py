@@ -5,6 +5,7 @@ from datetime import date, timedelta
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from keyart.errors import ModelError
@@ -12,7 +13,7 @@ from keyart.evaluation import reading
 from keyart.evaluation.blocks import from_block
 from keyart.evaluation.estimators import ESTIMATORS
 from keyart.evaluation.examination import CandidateSets, Examination, Prepared, judge_rows
-from keyart.evaluation.reading import blocks_of
+from keyart.evaluation.reading import blocks_of, pack_overrides, pack_vectors
 from keyart.evaluation.replay import ALL, WHOLE, Limits, add_all
 from keyart.evaluation.reward_model import RewardModel
 from keyart.evaluation.targets import PolicyTables, Targets
@@ -25,6 +26,7 @@ TITLE_OF = np.array([0, 0, 1, 1, 1])
 LOGGED = {11: [0.6, 0.4], 22: [0.5, 0.3, 0.2]}  # by the hash of the candidate set
 REGIONS = ("JP", "SE")
 MEMBERS = 40
+OWN = ["title_ids", "artwork_ids", "gains"]
 
 
 def policy() -> PolicyTables:
@@ -98,10 +100,18 @@ def log() -> pa.Table:
     return pa.Table.from_pylist(rows, schema)
 
 
+def packed(plan: Examination, table: pa.Table) -> pa.Table:
+    """As they come from the shuffle: decisions, and what else is known of members as bytes."""
+    decisions, vectors, own = (table.filter(table.column(name).is_valid()) for name in ("set", "history", "policy_id"))
+    decisions = decisions.drop_columns(["factors", "genre_mix", "history", "policy_id", *OWN])
+    parts = [decisions, pack_vectors(plan, vectors), pack_overrides(plan, own.select(["code", "policy_id", *OWN]))]
+    return pa.concat_tables(parts, promote_options="default").sort_by([("code", "ascending"), ("epoch", "ascending")])
+
+
 def examine(plan: Examination, table: pa.Table, prepared: Prepared | None = None) -> dict:
     """Through blocks and back, as a worker reads them."""
     found: dict = {}
-    for block in blocks_of(plan, table):
+    for block in blocks_of(plan, packed(plan, table)):
         rows, members = from_block(unpack(pack(block)))
         add_all(found, judge_rows(plan, rows, members, prepared or Prepared.of(plan)))
     return found
@@ -161,6 +171,35 @@ def test_parts_and_pieces_change_nothing(monkeypatch):
         np.testing.assert_allclose(pieces[key].replicated, evidence.replicated, rtol=1e-9, atol=1e-9)
         np.testing.assert_array_equal(pieces[key].largest, evidence.largest)
         assert (pieces[key].seen, pieces[key].moments.members) == (evidence.seen, evidence.moments.members)
+
+
+def test_what_is_packed_is_found_in_any_piece_of_a_batch():
+    """A batch cut from a larger one, its first members gone, says what it says by itself."""
+    plan = examination()
+    table = packed(plan, log())
+    first = pc.index(table.column("code"), pa.scalar(10 * 977 - 5000)).as_py()
+    cut = table.combine_chunks().slice(first)
+    alone = pa.Table.from_pylist(cut.to_pylist(), table.schema)
+    for one, other in zip(blocks_of(plan, cut), blocks_of(plan, alone), strict=True):
+        assert one.keys() == other.keys()
+        for name, values in other.items():
+            np.testing.assert_array_equal(one[name], values, err_msg=name)
+        assert len(one["codes"]) == MEMBERS - 10 and len(one["own_title"]) == 10, "one a member in three"
+
+
+def test_overrides_that_nobody_knows_are_left_out_and_nulls_are_none():
+    plan = examination()
+    rows = [
+        {"code": 1, "policy_id": "p", "title_ids": ["gone", "A"], "artwork_ids": ["A0", "A1"], "gains": [0.5, 0.25]},
+        {"code": 2, "policy_id": "other", "title_ids": ["A"], "artwork_ids": ["A1"], "gains": [0.1]},
+        {"code": 3, "policy_id": "p", "title_ids": [], "artwork_ids": [], "gains": []},
+        {"code": 4, "policy_id": "p", "title_ids": None, "artwork_ids": None, "gains": None},
+    ]
+    lists = {"title_ids": pa.list_(pa.string()), "artwork_ids": pa.list_(pa.string()), "gains": pa.list_(pa.float32())}
+    schema = pa.schema({"code": pa.int64(), "policy_id": pa.string(), **lists})
+    found = pack_overrides(plan, pa.Table.from_pylist(rows, schema)).to_pylist()
+    assert [(row["code"], row["policy"]) for row in found] == [(1, 0), (3, 0), (4, 0)]
+    assert [np.frombuffer(row["packed"], reading.OWN).tolist() for row in found] == [[(0, 1, 0.25)], [], []]
 
 
 def test_a_log_that_changed_is_noticed():

@@ -25,7 +25,10 @@ from keyart.evaluation.responsibility import (
 
 # Two members; titles 0 (drama) and 1 (drama and crime); artworks 0, 1 of title 0 and 2, 3 of title 1.
 CATALOGUE = Catalogue(
-    look=np.array([0, 1, 0, 1]), role=np.array([1, 2, 0, 2]), genres=np.array([[1.0, 0.0], [0.5, 0.5]])
+    look=np.array([0, 1, 0, 1]),
+    role=np.array([1, 2, 0, 2]),
+    genres=np.array([[1.0, 0.0], [0.5, 0.5]]),
+    prominence=np.array([1.0, 0.2, np.nan, 0.4]),
 )
 SHOWN = Shown(
     member=np.array([0, 0, 0, 1]),
@@ -45,6 +48,11 @@ LOGGED = np.array([0.5, 0.5, 0.75, 0.25, 0.5, 0.5, 0.75, 0.25])
 BRIGHT = np.array([1.0, 0, 1, 0, 1, 0, 1, 0])  # always the first artwork, of look 0
 
 
+def amounts(most):
+    """None, or enough that a sum's half is not rounded away."""
+    return st.floats(0, most).map(lambda amount: amount if amount > 1e-9 else 0.0)
+
+
 def figures(probabilities):
     return [dict(zip(COLUMNS, row, strict=True)) for row in member_figures(SHOWN, probabilities, CATALOGUE)]
 
@@ -56,6 +64,8 @@ def test_figures_by_hand():
     assert (first["both_halves"], second["both_halves"]) == (1, 0)
     assert first["look_drift"] == pytest.approx(jensenshannon([1.25, 0.75], [0.5, 0.5], 2) ** 2)
     assert (first["cast"], first["small_roles"]) == pytest.approx((0.5 + 0.5 + 0.25 + 1.0 - 0.0, 0.5 + 0.25 + 0.5))
+    assert first["timed"] == pytest.approx(first["cast"])
+    assert first["prominence"] == pytest.approx(0.5 * 1.0 + 0.5 * 0.2 + 0.25 * 0.4 + 0.5 * 1.0 + 0.5 * 0.2)
     assert (first["weight"], first["takes"], first["abandoned"]) == pytest.approx((3, 2, 1))
     assert (first["places"], first["swaps"]) == (1, 0.5)
     assert second["reward"] == pytest.approx(0.9)
@@ -66,7 +76,7 @@ def test_figures_by_hand():
     assert two["takes"] == pytest.approx(1 / 0.75)
 
 
-@given(hnp.arrays(float, (3, 4), elements=st.floats(0, 100)), hnp.arrays(float, (3, 4), elements=st.floats(0, 100)))
+@given(hnp.arrays(float, (3, 4), elements=amounts(100)), hnp.arrays(float, (3, 4), elements=amounts(100)))
 def test_divergence_is_scipys_and_symmetric(one, other):
     found = divergence(one, other)
     np.testing.assert_allclose(found, divergence(other, one), atol=1e-12)
@@ -77,7 +87,7 @@ def test_divergence_is_scipys_and_symmetric(one, other):
             assert value == pytest.approx(jensenshannon(a, b, 2) ** 2, abs=1e-9)
 
 
-@given(hnp.arrays(float, st.integers(1, 30), elements=st.floats(0, 1e3)))
+@given(hnp.arrays(float, st.integers(1, 30), elements=amounts(1e3)))
 def test_gini_is_the_mean_difference(x):
     pairs = np.abs(x[:, None] - x[None, :]).mean()
     assert c.gini(x) == pytest.approx(pairs / (2 * x.mean()) if x.sum() > 0 else 0.0, abs=1e-9)
@@ -157,7 +167,8 @@ def findings():
 
 def test_rows_and_limits():
     rng = np.random.default_rng(5)
-    pictures = Pictures(rng.normal(size=(6, 3)), np.array([0, 0, 0, 1, 1, 1]), np.array([0, 1, 0, 1, 0, 1]))
+    pictures = Pictures(rng.normal(size=(6, 3)), np.array([0, 0, 0, 1, 1, 1]), np.array([0, 1, 0, 1, 0, 1]),
+                        creators=np.array([[1.0, 0.0], [0.5, 0.5]]))  # fmt: skip
     limits = limits_of({"gini": "..0.3", "representation": "0.8..1.25", "small_roles": "0..1"})
     rows = measure_rows(findings(), pictures, limits, 0.5, 50)
     assert {row["segment"] for row in rows} == {"*", "region=SE", "region=NO", "region"}, "3 members are folded in"
@@ -166,6 +177,11 @@ def test_rows_and_limits():
     assert by["user", "gini", "*"]["within"] is False and by["uniform", "gini", "*"]["within"] is True
     assert by["user", "look_variety", "*"]["value"] == 0
     assert by["logged", "niche_takes", "*"]["value"] == pytest.approx(0.1)
+    assert by["logged", "niche_creator_takes", "*"]["value"] == pytest.approx(0.05)
+    assert by["logged", "niche_creator_exposure", "*"]["value"] == pytest.approx(
+        2 / 5 / 2
+    )  # one of title 1 was withdrawn
+    assert by["logged", "creator_gini", "*"]["value"] == pytest.approx(0.45)
     assert by["logged", "representation", "region=SE"]["value"] == pytest.approx(300 / 403 / 0.5)
     assert by["user", "small_roles_gap", "region"]["lower"] is not None
     assert by["user", "small_roles", "*"]["within"] is True
@@ -178,3 +194,21 @@ def test_rows_and_limits():
 def test_a_limit_that_cannot_be_read_is_named(said):
     with pytest.raises(ConfigError, match=r"responsibility\.limits"):
         limits_of(said)
+
+
+def test_screen_time_says_who_is_a_lead():
+    """Counting artworks, both people are main; on screen the second is seen for a fifth of the lead's time."""
+    clusters, titles = [[0], [1], [1], [0], []], ["t"] * 5
+    share = c.prominence(clusters, [[0.5], [0.1], [0.1], [0.5], None], titles)
+    np.testing.assert_allclose(share, [1.0, 0.2, 0.2, 1.0, np.nan])
+    assert c.roles(clusters, titles).tolist() == [1, 1, 1, 1, 0]
+    assert c.roles(clusters, titles, share).tolist() == [1, 2, 2, 1, 0]
+    unknown = c.prominence(clusters, [None] * 5, titles)
+    assert c.roles(clusters, titles, unknown).tolist() == [1, 1, 1, 1, 0]
+
+
+def test_nobody_says_who_the_creators_are():
+    pictures = Pictures(np.eye(6), np.array([0, 0, 0, 1, 1, 1]), np.zeros(6, int), np.zeros((2, 0)))
+    assert not {row["measure"] for row in measure_rows(findings(), pictures, {}, 0.5, 50)} & {
+        "niche_creator_takes", "niche_creator_exposure", "creator_gini"
+    }  # fmt: skip
