@@ -19,7 +19,7 @@ __all__ = ["varied_artwork"]
 
 QUALITY = 90
 DIGITS = 6
-"""Decimals that are kept: vectorised sums differ in their last bits from run to run, and what is the same must compare so."""
+"""Decimals that are kept: vectorised sums differ in their last bits, and what is the same must compare so."""
 
 
 def varied_artwork(
