@@ -100,8 +100,10 @@ def _row(choices: GreedyChoices, level: str, region: str | None) -> np.ndarray:
     names = () if region is None else (region, choices.levels.parent(region))
     place = _places(choices.artwork_ids)
     for t, title in enumerate(choices.title_ids):
+        if title not in concerned:
+            continue
         answers = [choices.levels.cells[c] for c in chain if choices.defaults[c, t] >= 0]
-        if title in concerned and answers:
+        if answers:
             best = choices.kept.best(answers[0], title, names)
             shown[t] = -1 if best is None else place[best]
     return shown

@@ -18,8 +18,6 @@ from keyart.vision.moods import mood_labels
 __all__ = ["varied_artwork"]
 
 QUALITY = 90
-DIGITS = 6
-"""Decimals that are kept: vectorised sums differ in their last bits, and what is the same must compare so."""
 
 
 def varied_artwork(
@@ -39,13 +37,10 @@ def varied_artwork(
         "image_hash": image.image_hash,
         "parent_artwork_id": parent["artwork_id"],
         "variant": made.name,
-        "features": [round(value, DIGITS) for value in seen.features.tolist()],
+        "features": seen.features.tolist(),
         "feature_version": FEATURE_VERSION,
         "moods": mood_labels(named(seen.features)),
-        "crops": [
-            {name: round(value, DIGITS) if isinstance(value, float) else value for name, value in asdict(crop).items()}
-            for crop in cut
-        ],
+        "crops": [asdict(crop) for crop in cut],
         "rank": rank,
         "reason": f"{made.name} of the artwork of rank {parent['rank']}: {parent['reason']}",
         "only_regions": None if only_regions is None else list(only_regions),

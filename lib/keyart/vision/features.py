@@ -30,6 +30,8 @@ __all__ = [
     "named",
 ]
 
+DECIMALS = 6
+"""Kept of a feature: float32 sums differ by where a picture lies in memory, and the same picture must compare so."""
 FEATURE_VERSION = "3"
 
 _COLOUR = tuple(field.name for field in fields(colour.Colour))
@@ -132,7 +134,7 @@ def feature_vector(
     signals = {name: float(np.clip(value, -1.0 if name in SIGNED else 0.0, 1.0)) for name, value in parts.items()}
     signals |= {f"mood_{mood}": score for mood, score in mood_scores(signals).items()}
     signals["resonance"] = resonance(signals)
-    return np.array([signals[name] for name in FEATURE_NAMES])
+    return np.array([signals[name] for name in FEATURE_NAMES]).round(DECIMALS)
 
 
 def _expression(faces: Sequence[Face], expressions: Sequence[Expression]) -> tuple[float, float]:
