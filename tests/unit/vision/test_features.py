@@ -76,6 +76,16 @@ def test_the_same_picture_gives_the_same_vector_and_a_glance_the_same_hash():
     assert again.hash == one.hash and (again.attention == one.attention).all() and again.window == one.window
 
 
+def test_where_a_picture_lies_in_memory_does_not_matter():
+    bgr = cv2.GaussianBlur(np.random.default_rng(5).integers(0, 256, (361, 641, 3)).astype(np.uint8), (0, 0), 3)
+    memory, found = np.empty(bgr.size + 64, np.uint8), set()
+    for offset in range(64):
+        moved = memory[offset : offset + bgr.size].reshape(bgr.shape)
+        moved[:] = bgr
+        found.add(look(moved, 0, 0, nobody).features.tobytes())
+    assert len(found) == 1
+
+
 def test_faces_draw_half_of_the_attention():
     bgr = photograph("rocket")
     alone, face = look(bgr, 0, 0, nobody), look(bgr, 0, 0, lambda _: [Face(0.8, 0.1, 0.1, 0.2, 0.9)])
