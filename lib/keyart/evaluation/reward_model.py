@@ -62,6 +62,10 @@ def response_rates(
     return (title[title_of] * worth / mean[:, title_of])[None]
 
 
+AHEAD = 32
+"""Decisions whose rates are asked for together."""
+
+
 @dataclass(frozen=True)
 class RewardModel:
     """Rates by fold, region and artwork, times exp(member x artwork score) of the response model."""
@@ -101,7 +105,11 @@ class RewardModel:
 @njit(cache=True, nogil=True, error_model="numpy")
 def _predict(rates, features, personal, fold, region, member, offsets, candidates, largest, q):
     even, liked = np.zeros(q.shape[1]), np.zeros(q.shape[1])
-    for i in range(len(offsets) - 1):
+    n, touched = len(offsets) - 1, 0.0
+    for i in range(n):
+        if i % AHEAD == 0:  # the memory of some decisions is asked for at once: it lies far apart
+            for j in range(i, min(i + AHEAD, n)):
+                touched += rates[fold[j], region[j], candidates[offsets[j]], 0]
         taste = personal[member[i]]
         known = False
         for p in range(len(taste)):
@@ -127,3 +135,4 @@ def _predict(rates, features, personal, fold, region, member, offsets, candidate
             for m in range(q.shape[1]):
                 scale = even[m] / liked[m] if liked[m] > 0.0 else 0.0
                 q[j, m] = min(max(q[j, m] * scale, 0.0), 1.0)
+    return touched

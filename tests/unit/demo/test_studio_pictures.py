@@ -78,7 +78,7 @@ def test_looks_differ_as_their_tones_say():
         assert np.ptp(seen["noir"], axis=2).max() == 0
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     st.sampled_from(sorted(GRADES)),
     st.lists(st.tuples(*[st.integers(0, 255)] * 3), min_size=1, max_size=20),

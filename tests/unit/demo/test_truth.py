@@ -62,7 +62,7 @@ def enumerated(weights, worth, drawn, others) -> float:
     return total
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 10_000), st.floats(-4.0, 1.5))
 def test_quadrature_equals_enumeration(seed, level):
     random = np.random.default_rng(seed)
@@ -84,7 +84,7 @@ def test_quadrature_is_sharp_where_titles_compete_mildly():
 
 
 @given(st.integers(0, 1_000))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_a_certain_draw_is_a_choice(seed):
     truth = small_truth(seed)
     choice = np.random.default_rng(seed).integers(2, size=(5, 4))

@@ -44,7 +44,7 @@ def test_title_half_is_the_member_half_of_the_transposed_world(monkeypatch, chun
     np.testing.assert_allclose(found, als.member_factors(confidence.T.tocsr(), members, L2), rtol=1e-9)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 10_000))
 def test_objective_from_sums_is_the_dense_one_and_never_rises(seed):
     confidence, titles = world(seed), als.first_titles(12, 3, seed)

@@ -55,7 +55,7 @@ def test_of_near_duplicates_the_best_is_kept_and_named():
     assert choice.verdicts[0] == "near-duplicate of 3.0 s"
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.integers(0, 11), min_size=1, max_size=40), st.integers(1, 8), st.floats(0, 1), st.integers(0, 99))
 def test_the_chosen_are_few_unlike_and_begin_with_the_best(groups, most, diversity, seed):
     candidates = look_alikes(groups, seed)

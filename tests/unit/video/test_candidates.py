@@ -32,7 +32,7 @@ def signals(frames: int, **values: float) -> np.ndarray:
     st.integers(1, 5),
     st.integers(1, 70),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_candidates_are_few_enough_in_order_and_of_the_film(frames, borders, per_shot, most):
     shots = lay_out_shots(frames, [Boundary(b, "cut") for b in sorted(borders)])
     seconds = np.arange(frames) / 25

@@ -31,7 +31,7 @@ def texture(seed: int, width: int = WIDTH, height: int = HEIGHT) -> np.ndarray:
 
 
 @given(st.integers(16, 235), st.integers(16, 240), st.integers(16, 240))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_a_plain_colour_measures_as_itself(level, cb, cr):
     seen = measure(np.full((HEIGHT, WIDTH), level, np.uint8), cb=cb, cr=cr)
     blue, red = (cb - 128) / 224, (cr - 128) / 224
@@ -125,7 +125,7 @@ def test_sharpness_is_the_variance_of_the_laplacian():
 
 
 @given(st.integers(-12, 12), st.integers(-8, 8))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_a_shifted_picture_is_camera_motion_and_nothing_else(dx, dy):
     canvas = texture(5, WIDTH * 2, HEIGHT * 2)
     first = canvas[40 : 40 + HEIGHT, 40 : 40 + WIDTH]
@@ -167,7 +167,7 @@ def test_black_bars_are_measured_and_a_black_picture_has_none(rows):
 
 
 @given(st.integers(16, 900), st.integers(16, 900))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_any_size_gives_finite_signals_in_range(width, height):
     rng = np.random.default_rng(width * 1000 + height)
     luma = rng.integers(0, 256, (height, width)).astype(np.uint8)

@@ -37,7 +37,7 @@ def test_names_are_unique_and_about_fifty():
 pixels = arrays(np.uint8, st.tuples(st.integers(8, 60), st.integers(8, 60), st.just(3)))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(pixels, st.floats(0, 1), st.floats(0, 1))
 def test_any_picture_gives_finite_features_in_their_range(bgr, camera, subject):
     seen = look(bgr, camera, subject, couple)
