@@ -200,7 +200,7 @@ def test_a_scan_whose_driver_is_killed_goes_on_at_its_segments(spark, tables, fo
     manifest.write_text("title_id,name,uri\n" + "".join(f"{n},{n},{server.url}/{n}.mp4\n" for n in ("a", "b")))
 
     def prepared(root: str) -> tuple[Tables, list[str]]:
-        options = [f"tables={root}", f"catalog.manifest={manifest}", "scan.segment_seconds=0.5", "scan.wave_seconds=0"]
+        options = [f"tables={root}", f"catalog.manifest={manifest}", "scan.segment_seconds=1", "scan.wave_seconds=0"]
         assert ingest(spark, load(None, options)) == 0
         return Tables(spark, root), options
 
