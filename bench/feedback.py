@@ -2,11 +2,11 @@
 
     python bench/feedback.py [--millions 1] [--steps make,ingest,bare,record] [--folder DIR]
 
-Steps may run one by one, each in a process of its own, so that none inherits another's heap; ``record`` puts what the
-others left in DIR into build/bench.json. ``make`` is `keyart simulate`, with faults. Seconds are of the clock and of the
-whole call, from an open session to the last commit. Tasks come from Spark's event log: of every stage with four tasks or
-more whose median is at least a second, the longest against the median. Memory is the peak of the JVM's heap as Spark
-polls it, and the largest resident size of JVM and Python workers together.
+Steps may run one by one, each in a process of its own, so that none inherits another's heap; ``record`` puts what
+the others left in DIR into build/bench.json. ``make`` is `keyart simulate`, with faults. Seconds are of the clock and
+of the whole call, from an open session to the last commit. Tasks come from Spark's event log: of every stage with four
+tasks or more whose median is at least a second, the longest against the median. Memory is the peak of the JVM's heap as
+Spark polls it, and the largest resident size of JVM and Python workers together.
 """
 
 import argparse
