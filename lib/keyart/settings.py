@@ -462,9 +462,10 @@ class SimulateSettings:
     """simulate. What members are like comes from the section demo (world, take_rate, oracle_lift)."""
 
     out: str = ""
-    """Folder that the log is written to (--out); what an earlier simulation left there is replaced."""
+    """Folder or URL that all machines see and the log is written to (--out); what an earlier simulation left there is
+    replaced."""
     format: Annotated[str, OneOf(("parquet", "json"))] = "parquet"
-    """json means JSON lines."""
+    """json means JSON lines, which take several times as long to write."""
     seed: int = 7
     """Of members, catalogue and all that happens. The log does not depend on the number of cores or tasks."""
     members: Annotated[int, Range(1, 10_000_000_000)] = 100_000

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +14,18 @@ from keyart.demo.backcatalogue import GENRES, BackTitle
 from keyart.demo.worlds import DEVICES, UTC_OFFSET, World
 from keyart.seeding import rng
 
-__all__ = ["DAY", "FIRST_DAY", "KINDS", "Columns", "LogTables", "Logbook", "numbered", "plain", "with_column"]
+__all__ = [
+    "DAY",
+    "FIRST_DAY",
+    "KINDS",
+    "Columns",
+    "LogTables",
+    "Logbook",
+    "numbered",
+    "plain",
+    "with_column",
+    "write_parquet",
+]
 
 FIRST_DAY = date(2026, 1, 5)
 """Day 0 of the logged decisions; members' history lies before it."""
@@ -85,18 +96,19 @@ class Logbook:
         total = len(events["kind"])
         for number, start in enumerate(range(0, total, ROWS_A_FILE)):
             numbers = np.arange(start, min(start + ROWS_A_FILE, total))
-            _write(folder / f"events-{number:03d}.parquet", tables.table(events, numbers))
+            write_parquet(folder / f"events-{number:03d}.parquet", tables.table(events, numbers))
         faults, counts = _faults(events, tables, world.seed)
         if faults.num_rows:
-            _write(folder / "events-late.parquet", faults)
+            write_parquet(folder / "events-late.parquet", faults)
         kinds = np.bincount(events["kind"], minlength=len(KINDS))
         return {"events": total, **{name: int(count) for name, count in zip(KINDS, kinds, strict=True)}, **counts}
 
 
-def _write(path: Path, table: pa.Table) -> None:
+def write_parquet(target: Path | BinaryIO, table: pa.Table) -> None:
+    """Write a raw log, or a part of one, small and fast."""
     often = [name for name in table.column_names if name not in (*SELDOM_REPEATED, *LISTS)]
     dictionaries = [*often, *(f"{name}.list.element" for name in LISTS)]
-    pq.write_table(table, path, compression="zstd", compression_level=1, use_dictionary=dictionaries)
+    pq.write_table(table, target, compression="zstd", compression_level=1, use_dictionary=dictionaries)
 
 
 class LogTables:

@@ -2,15 +2,19 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
+import fsspec
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, IntegerType, StringType, StructField, StructType
 
 from keyart.demo.faults import BROKEN, DELIVERY
+from keyart.demo.logbook import write_parquet
 from keyart.demo.simulate import Crowd, Item, block_log, blocks, crowd_of, invented
 from keyart.errors import InputError
 from keyart.feedback.events import LOG_COLUMNS
@@ -51,12 +55,11 @@ def simulate(spark: SparkSession, tables: Tables, settings: Settings) -> Simulat
     crowd = crowd_of(items, options, settings.demo, settings.regions, settings.events.default_duration_seconds)
     count = blocks(options)
     tasks = max(-(-count // BLOCKS_A_TASK), min(count, FEWEST_TASKS))
-    seen = Observation()
     with shared(crowd, settings.session.shared_folder_or_none()) as handle:
-        rows = spark.range(0, count, 1, tasks).mapInArrow(_living(handle), _schema())
-        rows = rows.observe(seen, F.count("*").alias("rows"))
-        _write(rows, options.out, options.format, options.deliveries > 1)
-    return Simulated(int(seen.get["rows"]), len(items), made_up)
+        numbers = spark.range(0, count, 1, tasks)
+        write = _write_json if options.format == "json" else _write_parquet
+        rows = write(numbers, handle, _absolute(options.out), options.deliveries > 1)
+    return Simulated(rows, len(items), made_up)
 
 
 def _living(handle: Shared[Crowd]) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
@@ -78,20 +81,42 @@ def _schema() -> StructType:
     return StructType([*fields, StructField(DELIVERY, IntegerType(), False)])
 
 
-def _write(rows: DataFrame, out: str, kind: str, parted: bool) -> None:
-    if not parted:
-        rows = rows.drop(DELIVERY)
-    if kind == "json":
-        line = F.to_json(F.struct(*LOG_COLUMNS), {"timestampFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSS"})
-        cut = F.when(F.col("event_type") == BROKEN, F.substring(line, 1, 40)).otherwise(line)
-        rows = rows.select(cut.alias("value"), *[DELIVERY] * parted)
-    writer = rows.write.mode("overwrite")
-    if parted:
-        writer = writer.partitionBy(DELIVERY)
-    if kind == "json":
-        writer.text(out)
-    else:
-        writer.parquet(out, compression="zstd")
+def _absolute(out: str) -> str:
+    """As workers know it, whose working directory may be another."""
+    return out.rstrip("/") if ":" in out else str(Path(out).absolute())
+
+
+def _write_parquet(numbers: DataFrame, handle: Shared[Crowd], out: str, parted: bool) -> int:
+    """Each block's file is written where the block is made: twice as fast as handing its rows over to Spark."""
+
+    def write(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        crowd = handle.value()
+        for batch in batches:
+            for block in batch.column(0).to_pylist():
+                log = block_log(crowd, block)
+                for delivery in range(crowd.settings.deliveries):
+                    part = log.filter(pc.equal(log[DELIVERY], delivery)) if parted else log
+                    folder = f"{out}/{DELIVERY}={delivery}" if parted else out
+                    # The same block writes the same file: a task that is tried again does no harm.
+                    with fsspec.open(f"{folder}/part-{block:08d}.parquet", "wb", auto_mkdir=True) as file:
+                        write_parquet(file, part.drop_columns(DELIVERY))
+                yield pa.RecordBatch.from_pydict({"rows": [log.num_rows]})
+
+    # Spark clears the folder, whatever kind of store it is in.
+    empty = numbers.sparkSession.createDataFrame([], StructType(_schema().fields[:-1]))
+    empty.write.mode("overwrite").parquet(out)
+    row = numbers.mapInArrow(write, "rows long").agg(F.sum("rows").alias("rows")).first()
+    return int(row["rows"]) if row else 0
+
+
+def _write_json(numbers: DataFrame, handle: Shared[Crowd], out: str, parted: bool) -> int:
+    seen = Observation()
+    rows = numbers.mapInArrow(_living(handle), _schema()).observe(seen, F.count("*").alias("rows"))
+    line = F.to_json(F.struct(*LOG_COLUMNS), {"timestampFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSS"})
+    cut = F.when(F.col("event_type") == BROKEN, F.substring(line, 1, 40)).otherwise(line)
+    writer = rows.select(cut.alias("value"), *[DELIVERY] * parted).write.mode("overwrite")
+    (writer.partitionBy(DELIVERY) if parted else writer).text(out)
+    return int(seen.get["rows"])
 
 
 def _check_folder(spark: SparkSession, out: str) -> None:
