@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.soak, pytest.mark.spark]
 ROOT = Path(__file__).resolve().parents[2]
 COMPARED = ("events", "impressions", "decisions", "artwork_stats", "quarantine")
 DELIVERIES = 3
-NOW = "2026-01-12T00:00:00"
+NOW = "2026-01-15T00:00:00"
 FIRST, LAST = (int(end) for end in os.environ.get("KEYART_SOAK_ROUNDS", "0-19").split("-"))
 DRIVER = """
 import sys
