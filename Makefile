@@ -31,7 +31,7 @@ demo: setup ## the whole pipeline on films: VIDEOS=folder for your own, WORLD=ta
 test: setup ## all tests, in two processes with a session each (PYTEST="-k name" to choose)
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --durations=15 $(PYTEST)
 
-soak: setup ## simulations of thousands of runs: bias, coverage
+soak: setup ## long runs: bias and coverage over thousands of simulations, deliveries under kill -9
 	@$(BIN)/python -m pytest -q -m soak $(PYTEST)
 
 bench: setup ## side-by-side ratios against peers, to build/bench.json (BENCH="scan shots" to choose)

@@ -33,6 +33,7 @@ JOBS: dict[str, str] = {
     "analyze-experiment": "compare an experiment's variants: ship, don't ship or keep running",
     "build-report": "write the page people look at",
     "run-pipeline": "all of the above in order",
+    "simulate": "make up logs, of any size, for trials of ingestion and learning",
 }
 
 ACTIONS: dict[str, tuple[str, tuple[str, ...]]] = {"experiment": ("experiment.action", ("plan", "register"))}
@@ -62,6 +63,7 @@ SHORTHANDS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "analyze-experiment": {"id": ("experiment.experiment_id", "name of the experiment")},
     "build-report": {"report": ("report.folder", "folder that the site is written to")},
+    "simulate": {"out": ("simulate.out", "folder that the log is written to")},
     "explain-artwork": {"out": ("explain.out", "HTML file to write, with the picture in it")},
 }
 NUMBERS = {"effect": "NUMBER", "power": "NUMBER", "plan": "WIDTH"}

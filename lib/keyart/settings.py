@@ -25,6 +25,7 @@ __all__ = [
     "SelectSettings",
     "SessionSettings",
     "Settings",
+    "SimulateSettings",
     "TasteSettings",
     "TimeSettings",
     "TrackingSettings",
@@ -457,6 +458,49 @@ class DemoSettings:
 
 
 @dataclass(frozen=True)
+class SimulateSettings:
+    """simulate. What members are like comes from the section demo (world, take_rate, oracle_lift)."""
+
+    out: str = ""
+    """Folder or URL that all machines see and the log is written to (--out); what an earlier simulation left there is
+    replaced."""
+    format: Annotated[str, OneOf(("parquet", "json"))] = "parquet"
+    """json means JSON lines, which take several times as long to write."""
+    seed: int = 7
+    """Of members, catalogue and all that happens. The log does not depend on the number of cores or tasks."""
+    members: Annotated[int, Range(1, 10_000_000_000)] = 100_000
+    """Members. With the other defaults each leaves about 120 events."""
+    titles: Annotated[int, Range(2, 1_000_000)] = 1_000
+    """Titles with artworks that are made where the root has no table titles."""
+    artworks: Annotated[int, Range(2, 64)] = 8
+    """Artworks made for each of them."""
+    days: Annotated[int, Range(2, 365)] = 28
+    """Days with decisions; as many days of viewing lie before them, three after."""
+    title_tail: Annotated[float, Range(0, 3)] = 0.8
+    """Titles reach the home page in proportion to 1 / rank to this power; 0: all alike."""
+    user_tail: Annotated[float, Range(0, 3)] = 1.2
+    """Spread of the logarithm of how much members visit and watch; 0: all alike."""
+    drift: Annotated[float, Range(0, 5)] = 0.0
+    """How far titles' appeal moves within 28 days: a standard deviation, in log odds of a take."""
+    bots: Annotated[float, Range(0, 1)] = 0.0
+    """Share of members that are programs: they come every day, take every other title and watch nothing."""
+    deliveries: Annotated[int, Range(1, 365)] = 1
+    """Parts of alike many days; with more than one, each lies in a folder delivery=N of its own."""
+    late: Annotated[float, Range(0, 1)] = 0.0
+    """Share of events that come one delivery late."""
+    disordered: Annotated[float, Range(0, 1)] = 0.0
+    """Share of events that stand anywhere in their file instead of in the order of time."""
+    duplicates: Annotated[float, Range(0, 1)] = 0.0
+    """Events delivered again, a good event; half of them with the next delivery."""
+    future: Annotated[float, Range(0, 1)] = 0.0
+    """Rows dated 2099, a good event. These and the next two are additions that ingest-events sets aside."""
+    malformed: Annotated[float, Range(0, 1)] = 0.0
+    """Rows without a member, of an unknown type (in JSON: cut off), or with an hour or a propensity that cannot be."""
+    unknown: Annotated[float, Range(0, 1)] = 0.0
+    """Rows of titles or artworks that no catalogue has."""
+
+
+@dataclass(frozen=True)
 class Settings:
     """All sections of a configuration file."""
 
@@ -496,5 +540,7 @@ class Settings:
     """explain-artwork."""
     demo: DemoSettings = DemoSettings()
     """The demo."""
+    simulate: SimulateSettings = SimulateSettings()
+    """simulate."""
     regions: dict[str, str] = field(default_factory=dict)
     """Region: its parent region. A region that is not named has the parent "other"."""

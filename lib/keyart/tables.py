@@ -190,7 +190,11 @@ def open_delta(spark: SparkSession, path: str) -> tuple[DataFrame, int] | None:
         row = spark.sql(f"DESCRIBE HISTORY delta.`{path}` LIMIT 1").select("version").first()
     except PySparkException:
         return None  # whatever else lies there, it is no Delta table
-    return None if row is None else (spark.read.format("delta").load(path), int(row["version"]))
+    if row is None:
+        return None
+    version = int(row["version"])
+    # Of this version for good: the log is read more than once, and may grow meanwhile.
+    return spark.read.format("delta").option("versionAsOf", version).load(path), version
 
 
 def _quoted(text: str) -> str:

@@ -4,6 +4,12 @@ import csv
 import gzip
 import importlib
 import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
 from collections import defaultdict
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -23,6 +29,7 @@ from keyart.tables import Tables
 
 pytestmark = pytest.mark.spark
 
+ROOT = Path(__file__).resolve().parents[2]
 SECRET = "a-secret-that-must-not-be-seen"
 WRITTEN = ("events", "quarantine", "impressions", "decisions", "artwork_stats", "data_quality")
 ARTWORKS = {"a1": "film1", "a2": "film1", "b1": "film2", "b2": "film2"}
@@ -168,19 +175,37 @@ def key(member):
 
 
 @pytest.fixture(scope="module")
-def ingested(spark, tmp_path_factory):
+def shelf(spark, tmp_path_factory):
+    """Tables with a catalogue and nothing else; Delta tables may be copied."""
+    return catalogue(spark, tmp_path_factory.mktemp("shelf") / "tables")
+
+
+@pytest.fixture(scope="module")
+def blank(spark, shelf, tmp_path_factory):
+    """A maker of such tables."""
+
+    def make(name):
+        root = tmp_path_factory.mktemp(name) / "tables"
+        shutil.copytree(shelf.root, root)
+        return Tables(spark, str(root))
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def ingested(spark, blank, tmp_path_factory):
     """The tables after the log was refused for its bad rows, and then taken with more of them allowed."""
     root = tmp_path_factory.mktemp("ingest")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KEYART_USER_KEY", SECRET)
-        tables = catalogue(spark, root / "tables")
+        tables = blank("tables")
         log = lines(root / "log.jsonl", [*GOOD, *BAD.values(), GOOD[0], GOOD[4]])
         with pytest.raises(LimitError, match=r"16 of 44 rows .*events\.max_quarantine_share = 0\.2") as refused:
-            run(spark, settings_for(root / "tables", log))
+            run(spark, settings_for(tables.root, log))
         assert "\n" not in str(refused.value)
         assert tables.read("quarantine").count() == len(BAD)
         assert not tables.exists("events")
-        run(spark, settings_for(root / "tables", log, **{"events.max_quarantine_share": 0.5}))
+        run(spark, settings_for(tables.root, log, **{"events.max_quarantine_share": 0.5}))
         yield tables, log
 
 
@@ -294,63 +319,79 @@ def test_neither_secret_nor_ids_are_in_a_plan(spark, ingested, capsys):
     assert "member-" not in plan
 
 
-def test_a_log_delivered_again_changes_nothing(spark, ingested, monkeypatch):
+def test_a_log_delivered_again_after_a_kill_changes_nothing(spark, ingested, blank, monkeypatch):
+    """A driver is killed once its events have landed; another takes the same log to the end."""
     monkeypatch.setenv("KEYART_USER_KEY", SECRET)
-    tables, log = ingested
-    before = {table: dump(tables, table) for table in WRITTEN}
+    tables = blank("killed")
+    log = ingested[1]
+    command = [sys.executable, "-m", "keyart.cli", "ingest-events", "--tables", tables.root, "--events", str(log)]
+    command += ["--config", str(ROOT / "conf" / "local.yaml"), "--set", "events.max_quarantine_share=0.5"]
+    driver = subprocess.Popen([*command, "--set", "events.now='2026-01-10T00:00:00'"], start_new_session=True)
+    try:
+        landed = Path(tables.root, "events", "_delta_log", f"{1:020d}.json")
+        for _ in range(3000):
+            if landed.exists() or driver.poll() is not None:
+                break
+            time.sleep(0.1)
+        assert landed.exists()
+    finally:
+        os.killpg(driver.pid, signal.SIGKILL)
+        driver.wait()
     run(spark, settings_for(tables.root, log, **{"events.max_quarantine_share": 0.5}))
-    assert {table: dump(tables, table) for table in WRITTEN} == before
+    assert {table: dump(tables, table) for table in WRITTEN} == {table: dump(ingested[0], table) for table in WRITTEN}
 
 
-def test_deliveries_in_another_order_and_form_give_the_same_tables(spark, ingested, tmp_path, monkeypatch):
-    """Some days as Parquet, earlier ones as gzipped CSV under other names, later ones as JSON.
+def test_deliveries_in_another_order_and_form_give_the_same_tables(spark, ingested, blank, tmp_path, monkeypatch):
+    """Some days as Parquet; then those before and those after as gzipped CSV under other names.
 
-    No present is set: the first delivery leaves decisions open, the second brings plays from before them all, and the
-    third, days after, settles what was open.
+    No present is set: the first delivery leaves decisions open, the second brings plays from before them all, and
+    settles, days after, what was open.
     """
     monkeypatch.setenv("KEYART_USER_KEY", SECRET)
-    tables = catalogue(spark, tmp_path / "tables")
+    tables = blank("ordered")
     ordered = sorted(GOOD, key=lambda one: one["ts"])
-    early, middle, late = ordered[:9], ordered[6:-4], ordered[-4:]
+    others, middle = ordered[:9] + ordered[-4:], ordered[6:-4]
     columns = {name: [one.get(name) for one in reversed(middle)] for name in LOG_COLUMNS}
     columns["row"] = [None if one is None else float(one) for one in columns["row"]]
     columns["ts"] = [datetime.fromisoformat(when) for when in columns["ts"]]
     (tmp_path / "middle").mkdir()
-    pq.write_table(pa.table(columns), tmp_path / "middle" / "part.parquet")
+    for name in ("part", "again"):  # every row twice
+        pq.write_table(pa.table(columns), tmp_path / "middle" / f"{name}.parquet")
     run(spark, settings_for(tables.root, tmp_path / "middle", **{"events.now": ""}))
     assert tables.read("decisions").where("take IS NULL").count() > 1
     renamed = {"user_id": "profile", "title_id": "show"}
-    with gzip.open(tmp_path / "early.csv.gz", "wt", newline="") as file:
+    with gzip.open(tmp_path / "others.csv.gz", "wt", newline="") as file:
         writer = csv.writer(file)
         writer.writerow([renamed.get(name, name) for name in reversed(LOG_COLUMNS)])
-        for one in early:
+        for one in others:
             one = one | {"candidate_set": "|".join(one.get("candidate_set", []))}
             one = one | {"candidate_propensities": json.dumps(one.get("candidate_propensities"))}
             cells = ("" if one.get(name) in (None, "null") else one[name] for name in reversed(LOG_COLUMNS))
             writer.writerow(cells)
     values = {"events.columns": renamed, "events.now": ""}
-    run(spark, settings_for(tables.root, tmp_path / "early.csv.gz", **values))
-    run(spark, settings_for(tables.root, lines(tmp_path / "late.jsonl", late), **{"events.now": ""}))
+    run(spark, settings_for(tables.root, tmp_path / "others.csv.gz", **values))
     for table in ("events", "impressions", "decisions", "artwork_stats"):
         assert dump(tables, table) == dump(ingested[0], table), table
 
 
-@pytest.mark.parametrize("size", [24, 25])
-def test_distributions_over_sets_of_any_size_are_added_up(spark, tmp_path, monkeypatch, size):
-    monkeypatch.setenv("KEYART_USER_KEY", SECRET)
-    tables = catalogue(spark, tmp_path / "tables")
-    rest = [0.5 / (size - 1)] * (size - 1)
-    whole = {"candidate_set": ["a1", *(f"other{n}" for n in range(size - 1))], "candidate_propensities": [0.5, *rest]}
-    short = whole | {"candidate_propensities": [0.5, *rest[:-1], rest[-1] - 1e-5]}
-    hole = whole | {"candidate_propensities": [0.5, *rest[:-1], None]}
-    log = lines(
-        tmp_path / "log.jsonl",
-        [shown("ann", f"0{n}T10:00:00", "a1", **one) for n, one in enumerate((whole, short, hole), 1)],
-    )
-    run(spark, settings_for(tables.root, log, **{"events.max_quarantine_share": 1.0}))
-    assert [len(one["candidate_set"]) for one in tables.read("decisions").collect()] == [size]
-    assert {one["reason"] for one in tables.read("quarantine").collect()} == {REASONS["sum"]}
-    assert tables.read("quarantine").count() == 2
+def test_distributions_over_sets_of_any_size_are_added_up(spark, ingested, tmp_path):
+    from keyart.feedback.events_spark import checked
+    from keyart.feedback.log_spark import open_log
+
+    def row_of(size, last):
+        rest = [0.5 / (size - 1)] * (size - 2)
+        whole = {"candidate_set": ["a1", *(f"other{n}" for n in range(size - 1))]}
+        return shown("ann", "01T10:00:00", "a1", **whole, candidate_propensities=[0.5, *rest, last])
+
+    sizes = (24, 25)  # the sum is compiled up to 24
+    rows = [row_of(size, last) for size in sizes for last in (0.5 / (size - 1), 0.5 / (size - 1) - 1e-5, None)]
+    tables, _ = ingested
+    log = open_log(spark, settings_for(tables.root, lines(tmp_path / "log.jsonl", rows)).events).rows
+    latest = datetime(2026, 1, 11)
+    found = checked(log, tables.read("titles"), tables.read("artworks"), latest, b"key").collect()
+    reasons = {(one["reason"], len(one["candidate_set"])) for one in found}
+    assert reasons == {(reason, size) for reason in (None, REASONS["sum"]) for size in sizes}
+    assert sum(one["reason"] is None for one in found) == len(sizes)
 
 
 def test_many_random_histories_equal_a_plain_loop(spark):

@@ -15,7 +15,7 @@ from keyart.demo.viewing import add_back_catalogue
 from keyart.demo.worlds import World, build_world, catalogue_of
 from keyart.settings import DemoSettings
 
-__all__ = ["Audience", "figures", "simulate_audience"]
+__all__ = ["Audience", "calibrated", "figures", "simulate_audience"]
 
 PILOT_MEMBERS, PILOT_PAGES = 2_500, 1_500
 LARGEST_SCALE = 2.0
@@ -57,7 +57,7 @@ def simulate_audience(
     ``titles`` are (title_id, genres, seconds); ``artworks`` gives each title's (artwork_id, encoded image), the
     editors' default first; ``regions`` maps region to parent. InputError where a title lacks artworks.
     """
-    world = _calibrated(build_world(catalogue_of(titles, artworks), demo, regions), demo)
+    world = calibrated(build_world(catalogue_of(titles, artworks), demo, regions), demo)
     back, log = back_catalogue(demo.seed), Logbook()
     add_back_catalogue(log, world, back)
     pages = visit_days(world, log)
@@ -86,7 +86,7 @@ def figures(truth: Truth) -> dict[str, float]:
     }
 
 
-def _calibrated(world: World, demo: DemoSettings) -> World:
+def calibrated(world: World, demo: DemoSettings) -> World:
     """The world with intercept and scale such that uniform artwork takes at ``take_rate``, the oracle gains its lift.
 
     Both are found by bracketing on the later pages of a pilot of members; the pilot lives twice, because what members

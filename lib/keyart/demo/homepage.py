@@ -11,7 +11,7 @@ from keyart.demo.viewing import CONTINUE, HOME, ROW, SEARCH, SEARCH_PAGE, add_vi
 from keyart.demo.worlds import DEVICES, EDITORS_SHARE, UTC_OFFSET, World
 from keyart.seeding import rng
 
-__all__ = ["visit_days"]
+__all__ = ["draw_slots", "visit_days"]
 
 WIDTH, IN_SIGHT = 6, 4
 """Titles in a row of the page, and those of them that are seen without scrolling sideways."""
@@ -70,7 +70,8 @@ def visit_days(world: World, log: Logbook) -> Pages:
     days = []
     for day in range(world.days):
         random = rng(world.seed, "day", day)
-        visits = _open_pages(world, memory, liking, ranker, day, random)
+        moved = world.trend * day
+        visits = _open_pages(world, memory, liking + moved, ranker + moved, day, random)
         _live_through(world, memory, visits, log, random)
         _search_for_films(world, memory, visits, log, random)
         memory.visited[:] = False
@@ -114,7 +115,7 @@ def _open_pages(
     # Utility: liking, place on the page, tired of the title, tired of scrolling.
     base = world.intercept + liking[at] - 0.1 * row - 0.04 * position
     base += -0.05 * np.minimum(memory.seen[at], 8) - 0.08 * row * (depth[:, None] - 1)
-    served = world.catalogue.slots[order, _draw(world, order, random)]
+    served = world.catalogue.slots[order, draw_slots(world, order, random)]
     return _Visits(
         day=day,
         member=member,
@@ -129,7 +130,7 @@ def _open_pages(
     )
 
 
-def _draw(world: World, title: np.ndarray, random: np.random.Generator) -> np.ndarray:
+def draw_slots(world: World, title: np.ndarray, random: np.random.Generator) -> np.ndarray:
     """Slots served by the logging policy: the editors' default or one of all, by chance."""
     count = (world.catalogue.slots >= 0).sum(axis=1)[title]
     chance = random.random(title.shape)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +14,18 @@ from keyart.demo.backcatalogue import GENRES, BackTitle
 from keyart.demo.worlds import DEVICES, UTC_OFFSET, World
 from keyart.seeding import rng
 
-__all__ = ["DAY", "FIRST_DAY", "KINDS", "Columns", "Logbook"]
+__all__ = [
+    "DAY",
+    "FIRST_DAY",
+    "KINDS",
+    "Columns",
+    "LogTables",
+    "Logbook",
+    "numbered",
+    "plain",
+    "with_column",
+    "write_parquet",
+]
 
 FIRST_DAY = date(2026, 1, 5)
 """Day 0 of the logged decisions; members' history lies before it."""
@@ -81,30 +92,31 @@ class Logbook:
         folder.mkdir(parents=True, exist_ok=True)
         for old in folder.glob("events-*.parquet"):
             old.unlink()
-        events, tables = self.events(), _Tables(world, back)
+        events, tables = self.events(), LogTables(world, back)
         total = len(events["kind"])
         for number, start in enumerate(range(0, total, ROWS_A_FILE)):
             numbers = np.arange(start, min(start + ROWS_A_FILE, total))
-            _write(folder / f"events-{number:03d}.parquet", tables.table(events, numbers))
+            write_parquet(folder / f"events-{number:03d}.parquet", tables.table(events, numbers))
         faults, counts = _faults(events, tables, world.seed)
         if faults.num_rows:
-            _write(folder / "events-late.parquet", faults)
+            write_parquet(folder / "events-late.parquet", faults)
         kinds = np.bincount(events["kind"], minlength=len(KINDS))
         return {"events": total, **{name: int(count) for name, count in zip(KINDS, kinds, strict=True)}, **counts}
 
 
-def _write(path: Path, table: pa.Table) -> None:
+def write_parquet(target: Path | BinaryIO, table: pa.Table) -> None:
+    """Write a raw log, or a part of one, small and fast."""
     often = [name for name in table.column_names if name not in (*SELDOM_REPEATED, *LISTS)]
     dictionaries = [*often, *(f"{name}.list.element" for name in LISTS)]
-    pq.write_table(table, path, compression="zstd", compression_level=1, use_dictionary=dictionaries)
+    pq.write_table(table, target, compression="zstd", compression_level=1, use_dictionary=dictionaries)
 
 
-class _Tables:
+class LogTables:
     """Turns codes into the raw log's columns."""
 
-    def __init__(self, world: World, back: list[BackTitle]) -> None:
+    def __init__(self, world: World, back: list[BackTitle], sessions: str = "s") -> None:
         catalogue, members = world.catalogue, world.members
-        self.prefix = f"{world.name}-{world.seed}-"
+        self.prefix, self.sessions = f"{world.name}-{world.seed}-", sessions
         self.members, self.regions = pa.array(members.ids), pa.array(world.regions)
         self.region, self.kids = members.region, members.kids
         self.offset = np.array([UTC_OFFSET.get(name, 0) for name in world.regions])
@@ -121,6 +133,7 @@ class _Tables:
         self.chances = np.concatenate([catalogue.propensity, np.ones(len(artworks))])
 
     def table(self, events: dict[str, np.ndarray], rows: np.ndarray) -> pa.Table:
+        """The log of some of the events (indices), whose numbers they keep; words as dictionaries."""
         some = {name: values[rows] for name, values in events.items()}
         member, seconds, candidates = some["member"], some["seconds"], some["candidates"]
         region = self.region[member]
@@ -131,13 +144,13 @@ class _Tables:
         micros = pa.array(np.round((seconds + _ORIGIN) * 1e3).astype(np.int64) * 1000)
         return pa.table(
             {
-                "event_id": _numbered(self.prefix, rows),
+                "event_id": numbered(self.prefix, rows),
                 "event_type": _words(some["kind"], pa.array(KINDS)),
                 "user_id": _words(member, self.members),
                 "title_id": _words(some["title"], self.titles),
                 "artwork_id": _words(some["artwork"], self.artworks),
                 "ts": micros.cast(pa.timestamp("us", "UTC")),
-                "session_id": _numbered("s", some["session"]),
+                "session_id": numbered(self.sessions, some["session"]),
                 "region": _words(region, self.regions),
                 "device": _words(some["device"], pa.array(DEVICES)),
                 "local_hour": pa.array((hours % 24).astype(np.int32)),
@@ -173,28 +186,29 @@ class _Tables:
         )
 
 
-def _faults(events: dict[str, np.ndarray], tables: _Tables, seed: int) -> tuple[pa.Table, dict[str, int]]:
+def _faults(events: dict[str, np.ndarray], tables: LogTables, seed: int) -> tuple[pa.Table, dict[str, int]]:
     """Copies of a few impressions: delivered twice, of an unknown title, from the far future, without a member."""
     random = rng(seed, "faults")
     impressions = np.flatnonzero(events["kind"] == KINDS.index("impression"))
     each = int(len(impressions) * FAULTY / 4)
     rows = np.sort(random.choice(impressions, 4 * each, replace=False)).reshape(4, each)
     twice, unknown, future, nameless = (tables.table(events, some) for some in rows)
-    unknown = _with(unknown, "title_id", pa.array(["no-such-title"] * each, pa.string()))
+    unknown = with_column(unknown, "title_id", pa.array(["no-such-title"] * each, pa.string()))
     late = pa.array([datetime(2099, 1, 1, tzinfo=UTC)] * each, pa.timestamp("us", "UTC"))
-    future = _with(future, "ts", late)
-    nameless = _with(nameless, "user_id", pa.nulls(each, pa.string()))
-    damaged = pa.concat_tables([_plain(part) for part in (unknown, future, nameless)])
-    damaged = _with(damaged, "event_id", _numbered(f"{tables.prefix}fault-", np.arange(damaged.num_rows)))
+    future = with_column(future, "ts", late)
+    nameless = with_column(nameless, "user_id", pa.nulls(each, pa.string()))
+    damaged = pa.concat_tables([plain(part) for part in (unknown, future, nameless)])
+    damaged = with_column(damaged, "event_id", numbered(f"{tables.prefix}fault-", np.arange(damaged.num_rows)))
     counts = {"delivered twice": each, "unknown title": each, "far future": each, "without member": each}
-    return pa.concat_tables([_plain(twice), damaged]), counts
+    return pa.concat_tables([plain(twice), damaged]), counts
 
 
-def _with(table: pa.Table, name: str, values: pa.Array) -> pa.Table:
+def with_column(table: pa.Table, name: str, values: pa.Array) -> pa.Table:
+    """The table with other values in a column."""
     return table.set_column(table.column_names.index(name), name, values)
 
 
-def _plain(table: pa.Table) -> pa.Table:
+def plain(table: pa.Table) -> pa.Table:
     """The table with its dictionaries written out, so that parts of different words can be put together."""
     kinds = {field.name: pa.string() for field in table.schema if pa.types.is_dictionary(field.type)}
     kinds["candidate_set"] = pa.list_(pa.string())
@@ -205,7 +219,8 @@ def _words(codes: np.ndarray, words: pa.Array) -> pa.DictionaryArray:
     return pa.DictionaryArray.from_arrays(pa.array(codes.astype(np.int32), mask=codes < 0), words)
 
 
-def _numbered(prefix: str, numbers: np.ndarray) -> pa.Array:
+def numbered(prefix: str, numbers: np.ndarray) -> pa.Array:
+    """Names of nine digits or more."""
     text = pc.utf8_lpad(pa.array(numbers.astype(np.int64)).cast(pa.string()), 9, "0")
     return pc.binary_join_element_wise(pa.scalar(prefix), text, "")
 

@@ -63,12 +63,17 @@ def _of(columns: Columns, rows: np.ndarray) -> Columns:
     return {name: np.broadcast_to(values, len(rows))[rows] for name, values in columns.items()}
 
 
-def add_back_catalogue(log: Logbook, world: World, back: Sequence[BackTitle]) -> None:
-    """Log what members watch of the back catalogue: 4 titles or more (heavy-tailed) before day 0, some since."""
+def add_back_catalogue(
+    log: Logbook, world: World, back: Sequence[BackTitle], spread: float = 0.9, most: int = 60
+) -> None:
+    """Log what members watch of the back catalogue: 4 titles or more (heavy-tailed) before day 0, some since.
+
+    ``spread`` is of the logarithm of plays before day 0, ``most`` their limit.
+    """
     random = rng(world.seed, "back catalogue", "plays")
     members = world.members
     count = len(members.ids)
-    before = np.minimum(4 + np.floor(np.exp(0.9 + 0.9 * random.standard_normal(count))), 60).astype(np.int64)
+    before = np.minimum(4 + np.floor(np.exp(0.9 + spread * random.standard_normal(count))), most).astype(np.int64)
     _add_period(log, random, members, back, before, (-world.days * DAY, -DAY / 2), len(world.catalogue.title_ids))
     since = random.poisson(0.3 * before)
     end = (world.days + TAIL_DAYS) * DAY
@@ -89,6 +94,8 @@ def _add_period(
     popularity = 1.0 / np.sqrt(1.0 + rng(0, "back catalogue", "popularity").permutation(len(back)))
     genre = _drawn(members.genres[member].cumsum(axis=1), random)
     by_genre = (mix * popularity[:, None]).T
+    # A genre without titles: members take what is popular.
+    by_genre = np.where(by_genre.any(axis=1, keepdims=True), by_genre, popularity)
     title = _drawn((by_genre / by_genre.sum(axis=1, keepdims=True)).cumsum(axis=1)[genre], random)
     liking = (members.genres[member] * mix[title]).sum(axis=1)
     fraction = watched_fraction(np.clip(0.35 + 0.6 * liking, 0.05, 0.95), random)

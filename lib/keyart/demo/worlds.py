@@ -16,7 +16,7 @@ from keyart.errors import InputError
 from keyart.seeding import rng
 from keyart.settings import DemoSettings
 
-__all__ = ["DEVICES", "Catalogue", "Members", "World", "build_world", "catalogue_of"]
+__all__ = ["DEVICES", "Catalogue", "Members", "World", "build_world", "catalogue_of", "catalogue_of_looks"]
 
 DEVICES = ("tv", "phone", "tablet", "web")
 GLOBAL_SHARE, REGION_SHARE, GENRE_SHARE = 0.03, 0.10, 0.87
@@ -41,6 +41,25 @@ class Catalogue:
     looks: np.ndarray  # (N, D) centred within title
     shout: np.ndarray  # (N,) centred within title
     propensity: np.ndarray  # (N,) with which the logging policy serves an artwork, given its title is shown
+
+    def shelf(self, titles: np.ndarray) -> "Catalogue":
+        """The same catalogue with some of its titles (indices)."""
+        slots = self.slots[titles]
+        there = slots >= 0
+        artworks = slots[there]
+        moved = np.full(slots.shape, -1, dtype=np.int64)
+        moved[there] = np.arange(len(artworks))
+        return Catalogue(
+            title_ids=tuple(self.title_ids[title] for title in titles),
+            genre_mix=self.genre_mix[titles],
+            durations=self.durations[titles],
+            artwork_ids=tuple(self.artwork_ids[artwork] for artwork in artworks),
+            title_of=np.nonzero(there)[0],
+            slots=moved,
+            looks=self.looks[artworks],
+            shout=self.shout[artworks],
+            propensity=self.propensity[artworks],
+        )
 
 
 @dataclass(frozen=True)
@@ -71,6 +90,7 @@ class World:
     division: np.ndarray  # (N,) half the variance, over members, of what an artwork does to the log of its chance
     affinity: np.ndarray  # (M, T) unit spread
     appeal: np.ndarray  # (T,) of the title itself
+    trend: np.ndarray  # (T,) by which appeal changes from day to day
     scale: float  # of every look effect; 0 in the null world
     intercept: float
 
@@ -111,18 +131,25 @@ def catalogue_of(
     without = [title_id for title_id, _, _ in titles if not artworks.get(title_id)]
     if without:
         raise InputError(f"titles without artworks: {', '.join(without)}; run select-artwork first")
-    counts = [len(artworks[title_id]) for title_id, _, _ in titles]
+    looks = np.stack([read_look(image) for title_id, _, _ in titles for _, image in artworks[title_id]])
+    return catalogue_of_looks(titles, [[name for name, _ in artworks[title_id]] for title_id, _, _ in titles], looks)
+
+
+def catalogue_of_looks(
+    titles: Sequence[tuple[str, Sequence[str], float]], artworks: Sequence[Sequence[str]], raw: np.ndarray
+) -> Catalogue:
+    """The same where looks are known: ``artworks`` names each title's, ``raw`` (N, D) says how they look, in order."""
+    counts = [len(names) for names in artworks]
     title_of = np.repeat(np.arange(len(titles)), counts)
     slots = np.full((len(titles), max(counts)), -1, dtype=np.int64)
     slots[np.arange(max(counts)) < np.array(counts)[:, None]] = np.arange(sum(counts))
-    raw = np.stack([read_look(image) for title_id, _, _ in titles for _, image in artworks[title_id]])
     uniform = (1.0 - EDITORS_SHARE) / np.array(counts)[title_of]
     uniform[slots[:, 0]] += EDITORS_SHARE
     return Catalogue(
         title_ids=tuple(title_id for title_id, _, _ in titles),
         genre_mix=np.stack([genre_vector(title_id, tuple(genres)) for title_id, genres, _ in titles]),
         durations=np.array([seconds for _, _, seconds in titles], dtype=np.float64),
-        artwork_ids=tuple(artwork_id for title_id, _, _ in titles for artwork_id, _ in artworks[title_id]),
+        artwork_ids=tuple(name for names in artworks for name in names),
         title_of=title_of,
         slots=slots,
         looks=standardise(raw, title_of),
@@ -153,6 +180,7 @@ def build_world(catalogue: Catalogue, demo: DemoSettings, regions: Mapping[str, 
         division=0.5 * np.einsum("nd,de,ne->n", catalogue.looks, spread, catalogue.looks),
         affinity=affinity,
         appeal=0.3 * rng(demo.seed, "appeal").standard_normal(len(catalogue.title_ids)),
+        trend=np.zeros(len(catalogue.title_ids)),
         scale=0.0 if demo.world == "null" else 0.4,
         intercept=-3.0,
     )

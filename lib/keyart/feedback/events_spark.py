@@ -16,7 +16,7 @@ from keyart.feedback.privacy import user_keys
 from keyart.schemas import EVENTS
 from keyart.seeding import BUCKETS
 
-__all__ = ["accepted", "checked", "doubled_ids", "quarantined"]
+__all__ = ["accepted", "checked", "doubled_ids", "having_ids", "quarantined"]
 
 TOLERANCE = 1e-6
 LONGEST_WATCH_SECONDS = 604_800.0
@@ -32,7 +32,7 @@ def checked(rows: DataFrame, titles: DataFrame, artworks: DataFrame, latest: dat
 
     ``titles`` and ``artworks`` are the catalogue's; ``latest`` is the last moment an event may carry (UTC); ``key``
     hashes the members' ids, in the workers. Columns: those of ``events``, and reason, payload (JSON without the member)
-    and source_file, all three null for good rows.
+    and source_file, all three null for good rows; ``unnamed`` where the log gave no event_id.
     """
     known = titles.select("title_id", F.lit(True).alias("_title_known"))
     shown = artworks.select("artwork_id", F.col("title_id").alias("_artwork_title"))
@@ -40,23 +40,25 @@ def checked(rows: DataFrame, titles: DataFrame, artworks: DataFrame, latest: dat
     converted = [name for name in given if rows.schema[name].dataType != _wanted(name)]
     as_logged = {name: F.col(RAW + name if name in converted else name) for name in given}
     raw = rows.select(
-        _keyed(key)(F.coalesce(LINE, F.col("user_id").cast("string"), F.lit(""))).alias("user_key"),
+        F.coalesce(LINE, F.col("user_id").cast("string"), F.lit("")).alias("_member"),
         (_blank_is_null(F.col("user_id").cast("string")).isNull()).alias("_no_member"),
         F.length(LINE).alias("_unreadable"),
         F.col(SOURCE).alias("source_file"),
         *(F.col(name).alias(RAW + name) for name in converted),
         *(_typed(rows, name).alias(name) for name in given),
     )
-    joined = raw.join(known, on="title_id", how="left").join(shown, on="artwork_id", how="left")
+    # Broadcast, so that no raw id is shuffled; hashed last, so that only rows that are asked for are.
+    joined = raw.join(F.broadcast(known), on="title_id", how="left")
+    joined = joined.join(F.broadcast(shown), on="artwork_id", how="left")
     return (
         joined.withColumn("reason", _reason(as_logged, latest))
         .withColumn("payload", F.when(F.col("reason").isNotNull(), _payload(as_logged)))
+        .withColumn("user_key", _keyed(key)(F.col("_member")))
         .select(
             _event_id(given).alias("event_id"),
             "event_type",
             "user_key",
-            # The bucket of seeding.bucket: the first 32 bits of the key.
-            (F.conv(F.substring("user_key", 1, 8), 16, 10).cast("long") % BUCKETS).cast("int").alias("user_bucket"),
+            _bucket().alias("user_bucket"),
             "title_id",
             "artwork_id",
             "ts",
@@ -65,35 +67,44 @@ def checked(rows: DataFrame, titles: DataFrame, artworks: DataFrame, latest: dat
             "reason",
             "payload",
             F.when(F.col("reason").isNotNull(), F.col("source_file")).alias("source_file"),
+            F.col("event_id").isNull().alias("unnamed"),
         )
     )
 
 
 def doubled_ids(rows: DataFrame) -> DataFrame:
-    """Hashes of the event_ids that more than one good row of ``checked`` carries, with their number (id, rows)."""
-    ids = rows.where(F.col("reason").isNull()).groupBy(_id_hash().alias("id")).agg(F.count("*").alias("rows"))
+    """Hashes of the event_ids that more than one of the rows carries, with their number (id, rows).
+
+    ``rows`` are good ones of ``checked``, or, where the log names all its events, the log itself: one column to read.
+    """
+    ids = rows.where(F.trim("event_id") != "").groupBy(_id_hash().alias("id")).agg(F.count("*").alias("rows"))
     return ids.where(F.col("rows") > 1).select("id", "rows")
 
 
-def accepted(rows: DataFrame, doubled: DataFrame | None) -> DataFrame:
-    """The good rows of ``checked`` as events, one an event_id; ``doubled`` is ``doubled_ids``, None where it is empty.
+def having_ids(rows: DataFrame, doubled: DataFrame, kept: bool) -> DataFrame:
+    """The rows whose ids are (``kept``) among ``doubled_ids``, or are not."""
+    ids = doubled.select(F.col("id").alias("_id"))
+    found = rows.withColumn("_id", _id_hash()).join(ids, on="_id", how="left_semi" if kept else "left_anti")
+    return found.select(*rows.columns)
+
+
+def accepted(single: DataFrame, several: DataFrame | None) -> DataFrame:
+    """The good rows of ``checked`` as events, one an event_id; only ids of ``several`` rows may come more than once.
 
     Of rows that share an id the earliest stays, ties going to the lowest hash of the row, so that the order of delivery
     does not matter. Only rows with doubled ids are shuffled: in most deliveries they are few.
     """
-    good = rows.where(F.col("reason").isNull())
-    if doubled is None:
-        return good.select(*EVENTS.names)
-    ids = doubled.select(F.col("id").alias("_id"))
-    good = good.withColumn("_id", _id_hash())
+    good = F.col("reason").isNull()
+    events = single.where(good).select(*EVENTS.names)
+    if several is None:
+        return events
     same = Window.partitionBy("event_id").orderBy("ts", F.xxhash64(*EVENTS.names))
-    several = good.join(ids, on="_id", how="left_semi").withColumn("_n", F.row_number().over(same))
-    single = good.join(ids, on="_id", how="left_anti").select(*EVENTS.names)
-    return single.unionByName(several.where(F.col("_n") == 1).select(*EVENTS.names))
+    first = several.where(good).withColumn("_n", F.row_number().over(same)).where(F.col("_n") == 1)
+    return events.unionByName(first.select(*EVENTS.names))
 
 
 def _id_hash() -> Column:
-    return F.xxhash64("event_id")
+    return F.xxhash64(F.col("event_id").cast("string"))
 
 
 def quarantined(rows: DataFrame, run_date: Column) -> DataFrame:
@@ -111,6 +122,15 @@ def quarantined(rows: DataFrame, run_date: Column) -> DataFrame:
         .where(F.col("_n") == 1)
         .select("row_key", "source", "reason", "payload", "run_date")
     )
+
+
+def _bucket() -> Column:
+    """The bucket of seeding.bucket, the first 32 bits of the key modulo 64: the low six bits of its digits 7 and 8."""
+    assert BUCKETS == 64
+    high, low = (
+        F.position(F.substring("user_key", F.lit(place), F.lit(1)), F.lit("0123456789abcdef")) - 1 for place in (7, 8)
+    )
+    return (high % 4 * 16 + low).cast("int")
 
 
 def _keyed(key: bytes) -> Callable[[Column], Column]:

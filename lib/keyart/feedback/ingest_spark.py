@@ -5,7 +5,7 @@ same; a run that was killed is made good by running it again.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -13,11 +13,12 @@ from math import ceil
 
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
+from pyspark.storagelevel import StorageLevel
 
 from keyart.errors import ConfigError, InputError, LimitError
 from keyart.feedback.decisions_spark import artwork_stats, decisions, impressions, running_times
 from keyart.feedback.events import WATCH_ENDS, parse_now
-from keyart.feedback.events_spark import accepted, checked, doubled_ids, quarantined
+from keyart.feedback.events_spark import accepted, checked, doubled_ids, having_ids, quarantined
 from keyart.feedback.log_spark import READ_ERRORS, Log, open_log, unreadable
 from keyart.feedback.privacy import secret
 from keyart.feedback.quality_spark import decision_measures, delivery_measures, tally
@@ -28,6 +29,9 @@ from keyart.tables import Tables
 __all__ = ["Ingested", "ingest"]
 
 log = logging.getLogger(__name__)
+
+Check = Callable[[DataFrame], DataFrame]
+"""From a log's rows to events with reasons."""
 
 
 @dataclass(frozen=True)
@@ -54,15 +58,21 @@ def ingest(spark: SparkSession, tables: Tables, settings: Settings) -> Ingested:
     delivery = open_log(spark, options)
     latest = (present or datetime.now(UTC)) + timedelta(days=1)
     titles, artworks = tables.read("titles"), tables.read_or_empty("artworks")
-    rows = checked(delivery.rows, titles, artworks, latest, key).persist()
+
+    def check(logged: DataFrame) -> DataFrame:
+        return checked(logged, titles, artworks, latest, key)
+
+    rows = check(delivery.rows)
+    # Columns are read again faster than kept: rows with lists fill the heap. Text is parsed once.
+    rows = rows if delivery.columnar else rows.persist(StorageLevel.DISK_ONLY)
     try:
-        return _land(tables, delivery, rows, present, options)
+        return _land(tables, delivery, rows, check, present, options)
     finally:
         rows.unpersist()
 
 
 def _land(
-    tables: Tables, delivery: Log, rows: DataFrame, present: datetime | None, options: EventsSettings
+    tables: Tables, delivery: Log, rows: DataFrame, check: Check, present: datetime | None, options: EventsSettings
 ) -> Ingested:
     try:
         counts = tally(rows)
@@ -81,7 +91,10 @@ def _land(
     measures = delivery_measures(counts)
     if kept:
         span = min(row["first_date"] for row in good), max(row["last_date"] for row in good)
-        measures["doubled_rows"] = float(_write_once(tables, rows, span))
+        # Where the log names all its events, repeated ones are found in one column, and before rows are checked.
+        named = delivery.columnar and not any(row["unnamed"] for row in good)
+        doubled = _write_once(tables, delivery.rows if named else rows, check if named else None, span)
+        measures["doubled_rows"] = float(doubled)
         rows.unpersist()
         since = _recompute(tables, span[0], present, options)
         log.info("decisions from %s on were computed again", since)
@@ -91,14 +104,16 @@ def _land(
     return Ingested(total, kept, total - kept, measures)
 
 
-def _write_once(tables: Tables, rows: DataFrame, span: tuple[date, date]) -> int:
-    """Write the good rows, one an event_id; returns how many came with an id that another row has (by its hash: at
-    worst a few too many)."""
-    ids = doubled_ids(rows).persist()
+def _write_once(tables: Tables, rows: DataFrame, check: Check | None, span: tuple[date, date]) -> int:
+    """Write the good rows, one an event_id; returns how many rows came with an id that another row has (by its hash: at
+    worst a few too many). ``rows`` still have to be checked where ``check`` says how."""
+    ids = doubled_ids(rows if check else rows.where(F.col("reason").isNull())).persist()
     try:
         found = ids.agg(F.sum(F.col("rows") - 1).alias("doubled")).first()
         doubled = int(found["doubled"] or 0) if found else 0
-        _write_events(tables, accepted(rows, ids if doubled else None), span)
+        parts = [having_ids(rows, ids, kept=False), having_ids(rows, ids, kept=True)] if doubled else [rows]
+        single, *several = map(check, parts) if check else parts
+        _write_events(tables, accepted(single, several[0] if several else None), span)
     finally:
         ids.unpersist()
     return doubled
@@ -149,7 +164,8 @@ def _set(tables: Tables, table: str, frame: DataFrame, where: str) -> None:
 def _running(tables: Tables) -> DataFrame:
     videos = tables.read_or_empty("videos")
     untimed = videos.where(F.col("duration_seconds").isNull() & F.col("current_scan_id").isNotNull())
-    return running_times(videos, None if untimed.isEmpty() else tables.read_or_empty("frames"))
+    needs_frames = tables.exists("videos") and not untimed.isEmpty()
+    return running_times(videos, tables.read_or_empty("frames") if needs_frames else None)
 
 
 def _too_bad(path: str, counts: Sequence[Row], total: int, kept: int, options: EventsSettings) -> str:

@@ -36,6 +36,8 @@ class Log:
     path: str
     rows: DataFrame
     run_key: str
+    columnar: bool
+    """Whether single columns can be read by themselves, fast enough to do so more than once."""
 
 
 def open_log(spark: SparkSession, settings: EventsSettings) -> Log:
@@ -47,7 +49,7 @@ def open_log(spark: SparkSession, settings: EventsSettings) -> Log:
     delta = open_delta(spark, path) if settings.format in ("auto", "delta") else None
     if delta is not None:
         found, version = delta
-        return Log(path, _named(found, names, path), _hash([path, version]))
+        return Log(path, _named(found, names, path), _hash([path, version]), True)
     if settings.format == "delta":
         raise InputError(f"{path} is no Delta table; name its folder, or set events.format")
     files = _files(spark, path)
@@ -58,7 +60,7 @@ def open_log(spark: SparkSession, settings: EventsSettings) -> Log:
         found = READERS[kind](spark, path, names)
     except READ_ERRORS as error:
         raise unreadable(path, error) from error
-    return Log(path, _named(found, names, path), _hash([path, *files]))
+    return Log(path, _named(found, names, path), _hash([path, *files]), kind == "parquet")
 
 
 def unreadable(path: str, error: Exception) -> InputError:

@@ -23,6 +23,7 @@ def tally(checked: DataFrame) -> list[Row]:
             F.min("event_date").alias("first_date"),
             F.max("event_date").alias("last_date"),
             F.max("ts").alias("newest"),
+            F.count_if("unnamed").alias("unnamed"),
             *missing,
         )
         .collect()
