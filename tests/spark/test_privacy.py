@@ -81,46 +81,46 @@ def add(tables, table, *rows):
     tables.append(table, tables.spark.createDataFrame([tuple((blank | one).values()) for one in rows], schema))
 
 
-def filled(spark, root, members, rows):
-    """Tables after an ingest, with what training and assigning would have written."""
-    tables = Tables(spark, str(root / "tables"))
-    add(tables, "titles", *({"title_id": title, "name": title} for title in ("film1", "film2")))
-    add(tables, "artworks", *({"artwork_id": artwork, "title_id": title} for artwork, title in ARTWORKS.items()))
-    log = root / "log.jsonl"
-    log.write_text("".join(json.dumps({"event_id": f"{n}", **one}) + "\n" for n, one in rows))
-    job("ingest_events", tables, **{"events.events": str(log)})
+def delivered(tables, path, rows):
+    path.write_text("".join(json.dumps({"event_id": str(n), **one}) + "\n" for n, one in rows))
+    job("ingest_events", tables, **{"events.events": str(path)})
+
+
+def trained(tables, *members):
+    """What training and assigning would have written."""
     known = [{"user_key": key_of(member), "user_bucket": bucket(key_of(member))} for member in members]
     add(tables, "taste", *({**one, "as_of": date(2026, 1, 2), "taste_version": "t"} for one in known))
     add(tables, "user_assignments", *({**one, "policy_id": "p", "version": 20_455} for one in known))
-    return tables, log
 
 
 def dump(tables, table):
-    """Rows without where they came from: the two roots have logs of different names."""
-    found = [one.asDict(recursive=True) for one in tables.read_or_empty(table).collect()]
-    return sorted(str({name: value for name, value in one.items() if name != "source"}) for one in found)
+    return sorted(str(one.asDict(recursive=True)) for one in tables.read_or_empty(table).collect())
 
 
 @pytest.fixture(scope="module")
 def erased(spark, tmp_path_factory):
-    """What was there before, what the job said and left, and a root that never had the member."""
+    """The tables before the member came, and after they were there and were erased; what the job said and left."""
     home = tmp_path_factory.mktemp("privacy")
+    tables = Tables(spark, str(home / "tables"))
     rows = list(enumerate(log_rows()))
+    theirs = [one for one in rows if GONE in (one[1]["user_id"], one[1].get("title_id"))]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KEYART_USER_KEY", KEY)
         patch.setenv("KEYART_SUPPRESSION_KEY", LISTED)
-        (home / "had").mkdir()
-        tables, log = filled(spark, home / "had", MEMBERS, rows)
-        add(tables, "evaluation_blocks", {"source": "s", "kind": "block", "payload": b"codes"})
+        add(tables, "titles", *({"title_id": title, "name": title} for title in ("film1", "film2")))
+        add(tables, "artworks", *({"artwork_id": artwork, "title_id": title} for artwork, title in ARTWORKS.items()))
+        delivered(tables, home / "others.jsonl", [one for one in rows if one not in theirs])
+        trained(tables, *(member for member in MEMBERS if member != GONE))
+        never = {table: dump(tables, table) for table in COMPARED}
         # Rows behind deletion vectors, and change data, stay on disk after a DELETE.
-        for table, name in (
-            ("decisions", "DeletionVectors"),
-            ("events", "ChangeDataFeed"),
-            ("taste", "ChangeDataFeed"),
-        ):
+        for table, name in (("decisions", "DeletionVectors"), ("events", "ChangeDataFeed")):
             spark.sql(f"ALTER TABLE {tables.name(table)} SET TBLPROPERTIES ('delta.enable{name}' = 'true')")
+        delivered(tables, home / "theirs.jsonl", theirs)
+        trained(tables, GONE)
+        add(tables, "evaluation_blocks", {"source": "s", "kind": "block", "payload": b"codes"})
+        (home / "theirs.jsonl").unlink()
         job("export_member", tables, **{"erase.user": GONE, "erase.out": str(home / "ben.json")})
-        planted = Path(tables.root).parent / "mlflow" / "artifacts" / "copy.parquet"
+        planted = home / "mlflow" / "artifacts" / "copy.parquet"
         planted.parent.mkdir(parents=True)
         texts = user_keys(b"others", list(map(str, range(3_000))))
         texts[1_500] = key_of(GONE)
@@ -131,11 +131,8 @@ def erased(spark, tmp_path_factory):
         refused = tables.read("erasures").collect()
         planted.unlink()
         second = job("erase_members", tables, **{"erase.user": GONE})
-        (home / "never").mkdir()
-        kept = [one for one in rows if GONE not in (one[1]["user_id"], one[1].get("title_id"))]
-        never, _ = filled(spark, home / "never", [m for m in MEMBERS if m != GONE], kept)
         yield {
-            "tables": tables, "never": never, "log": log, "export": home / "ben.json", "planted": planted,
+            "tables": tables, "never": never, "rows": rows, "export": home / "ben.json",
             "statuses": (before, first, second), "refused": refused,
         }  # fmt: skip
 
@@ -154,29 +151,12 @@ def test_the_planted_key_is_found_and_then_nothing(erased):
 
 
 def test_everybody_else_is_as_if_the_member_had_never_been_there(erased):
-    tables, never = erased["tables"], erased["never"]
+    tables = erased["tables"]
     for table in COMPARED:
-        assert dump(tables, table) == dump(never, table), table
+        assert dump(tables, table) == erased["never"][table], table
     assert tables.read("events").count() > 0
     assert tables.read("evaluation_blocks").count() == 0
     assert {str(one["event_date"]) for one in tables.read("artwork_stats").collect()} == {"2026-01-01", "2026-01-02"}
-
-
-def test_a_log_delivered_again_does_not_bring_them_back(erased, monkeypatch):
-    monkeypatch.setenv("KEYART_USER_KEY", KEY)
-    monkeypatch.setenv("KEYART_SUPPRESSION_KEY", LISTED)
-    tables = erased["tables"]
-    # ann's row that names ben is hers, and comes again: the proof would say so.
-    rest = "".join(line for line in erased["log"].open() if f'"title_id": "{GONE}"' not in line)
-    log = erased["log"].with_name("again.jsonl")
-    log.write_text(rest)
-    before = {table: dump(tables, table) for table in COMPARED}
-    job("ingest_events", tables, **{"events.events": str(log)})
-    assert {table: dump(tables, table) for table in COMPARED} == before
-    figures = [(one["measure"], one["value"]) for one in tables.read("data_quality").where("value > 0").collect()]
-    assert ("dropped: erased member", 8) in figures
-    assert ("dropped: opted out", 3) in figures
-    assert job("erase_members", tables, **{"erase.user": GONE, "erase.prove": True}) == 0
 
 
 def test_without_the_lists_key_nothing_is_ingested(erased, monkeypatch):
@@ -226,22 +206,6 @@ def test_who_opted_out_is_neither_trained_on_nor_assigned(erased):
     assert key_of("member-dora") not in {one["user_key"] for one in tables.read("events").collect()}
 
 
-def test_rows_older_than_allowed_go_and_do_not_come_back(erased, monkeypatch):
-    monkeypatch.setenv("KEYART_USER_KEY", KEY)
-    tables = erased["never"]
-    rules = {"privacy.retention": {"events": "8", "user_assignments": "8", "quarantine": "400"}}
-    before = {table: dump(tables, table) for table in COMPARED}
-    files = set(Path(tables.root, "events").rglob("*.parquet"))
-    assert job("erase_members", tables, **rules, **{"erase.retention": True}) == 0
-    assert {one["event_date"] for one in tables.read("events").collect()} == {date(2026, 1, 2), date(2026, 1, 7)}
-    assert tables.read("user_assignments").count() == 0
-    assert not files & set(Path(tables.root, "events").rglob("*.parquet"))
-    job("ingest_events", tables, **rules, **{"events.events": str(Path(tables.root).parent / "log.jsonl")})
-    for table in ("decisions", "artwork_stats", "taste", "quarantine"):
-        assert dump(tables, table) == before[table], table
-    assert {one["event_date"] for one in tables.read("events").collect()} == {date(2026, 1, 2), date(2026, 1, 7)}
-
-
 def test_every_table_of_members_is_known():
     """A new table with members in it has to be found by its columns, or stand in CODED."""
     hidden = {name for name, spec in TABLES.items() if "user_bucket" in spec.schema.names} - set(MEMBER_TABLES)
@@ -259,3 +223,27 @@ def test_the_proof_goes_through_what_lies_beside_the_tables(erased, tmp_path):
     home = Path(tables.root).parent
     roots = roots_of(tables, settings_for(tables, **{"erase.roots": (str(tmp_path),)}))
     assert roots == [tables.root, str(home / "mlflow"), str(home / "report"), str(tmp_path)]
+
+
+def test_neither_the_erased_nor_what_is_too_old_comes_back_with_an_old_log(erased, monkeypatch):
+    """The last test: it changes the tables."""
+    monkeypatch.setenv("KEYART_USER_KEY", KEY)
+    monkeypatch.setenv("KEYART_SUPPRESSION_KEY", LISTED)
+    tables = erased["tables"]
+    home, kept_days = Path(tables.root).parent, {date(2026, 1, 2), date(2026, 1, 7)}
+    rules = {"privacy.retention": {"events": "8", "user_assignments": "8"}}
+    files = set(Path(tables.root, "events").rglob("*.parquet"))
+    assert job("erase_members", tables, **rules, **{"erase.retention": True}) == 0
+    assert not files & set(Path(tables.root, "events").rglob("*.parquet"))
+    assert {one["event_date"] for one in tables.read("events").collect()} == kept_days
+    assert tables.read("user_assignments").count() == 0
+    # ann's row that names ben is hers: it would come again, and the proof would say so.
+    again = [one for one in erased["rows"] if one[1].get("title_id") != GONE]
+    (home / "again.jsonl").write_text("".join(json.dumps({"event_id": str(n), **one}) + "\n" for n, one in again))
+    job("ingest_events", tables, **rules, **{"events.events": str(home / "again.jsonl")})
+    for table in ("quarantine", "decisions", "artwork_stats", "opt_outs", "taste"):
+        assert dump(tables, table) == erased["never"][table], table
+    assert {one["event_date"] for one in tables.read("events").collect()} == kept_days
+    figures = [(one["measure"], one["value"]) for one in tables.read("data_quality").where("value > 0").collect()]
+    assert {("dropped: erased member", 8), ("dropped: opted out", 3), ("dropped: past retention", 8)} <= set(figures)
+    assert job("erase_members", tables, **{"erase.user": GONE, "erase.prove": True}) == 0
