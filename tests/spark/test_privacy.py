@@ -15,6 +15,7 @@ from keyart.feedback.privacy import user_keys
 from keyart.feedback.spark import opted_in
 from keyart.privacy.consent_spark import without_erased
 from keyart.privacy.erase_spark import CODED, MEMBER_TABLES, members_of, roots_of
+from keyart.privacy.proof_spark import prove
 from keyart.privacy.requests import request_of
 from keyart.schemas import TABLES
 from keyart.seeding import bucket
@@ -222,7 +223,9 @@ def test_the_proof_goes_through_what_lies_beside_the_tables(erased, tmp_path):
     tables = erased["tables"]
     home = Path(tables.root).parent
     roots = roots_of(tables, settings_for(tables, **{"erase.roots": (str(tmp_path),)}))
-    assert roots == [tables.root, str(home / "mlflow"), str(home / "report"), str(tmp_path)]
+    assert roots == ([tables.root, str(tmp_path)], [str(home / "mlflow"), str(home / "report")])
+    with pytest.raises(InputError, match=f"no files under {tmp_path}"):
+        prove(tables.spark, roots[0], request_of([GONE], KEY.encode(), LISTED.encode()))
 
 
 def test_neither_the_erased_nor_what_is_too_old_comes_back_with_an_old_log(erased, monkeypatch):
@@ -231,12 +234,12 @@ def test_neither_the_erased_nor_what_is_too_old_comes_back_with_an_old_log(erase
     monkeypatch.setenv("KEYART_SUPPRESSION_KEY", LISTED)
     tables = erased["tables"]
     home, kept_days = Path(tables.root).parent, {date(2026, 1, 2), date(2026, 1, 7)}
-    rules = {"privacy.retention": {"events": "8", "user_assignments": "8"}}
+    rules = {"privacy.retention": {"events": "8", "user_assignments": "30"}}
     files = set(Path(tables.root, "events").rglob("*.parquet"))
     assert job("erase_members", tables, **rules, **{"erase.retention": True}) == 0
     assert not files & set(Path(tables.root, "events").rglob("*.parquet"))
     assert {one["event_date"] for one in tables.read("events").collect()} == kept_days
-    assert tables.read("user_assignments").count() == 0
+    assert dump(tables, "user_assignments") == erased["never"]["user_assignments"]
     # ann's row that names ben is hers: it would come again, and the proof would say so.
     again = [one for one in erased["rows"] if one[1].get("title_id") != GONE]
     (home / "again.jsonl").write_text("".join(json.dumps({"event_id": str(n), **one}) + "\n" for n, one in again))
@@ -246,4 +249,7 @@ def test_neither_the_erased_nor_what_is_too_old_comes_back_with_an_old_log(erase
     assert {one["event_date"] for one in tables.read("events").collect()} == kept_days
     figures = [(one["measure"], one["value"]) for one in tables.read("data_quality").where("value > 0").collect()]
     assert {("dropped: erased member", 8), ("dropped: opted out", 3), ("dropped: past retention", 8)} <= set(figures)
+    # eli's refusal is heard again, and takes effect at once.
+    assigned = {one["user_key"] for one in tables.read("user_assignments").collect()}
+    assert assigned == {key_of(member) for member in ("member-ann", "member-cat", "member-fay")}
     assert job("erase_members", tables, **{"erase.user": GONE, "erase.prove": True}) == 0

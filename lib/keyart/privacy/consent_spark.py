@@ -32,7 +32,7 @@ def without_erased(rows: DataFrame, tables: Tables, privacy: PrivacySettings) ->
 
 
 def land_opt_outs(tables: Tables, rows: DataFrame) -> None:
-    """Keep what each member of the checked rows said last, whether it allows personalisation or not.
+    """Keep what each member of the checked rows said last, and take who refuses out of all policies' assignments.
 
     Of two statements the newer counts, in whichever order they are delivered; of two at one time the refusal.
     """
@@ -48,3 +48,4 @@ def land_opt_outs(tables: Tables, rows: DataFrame) -> None:
         .select(*OPT_OUTS.names)
     )
     tables.merge("opt_outs", newest)
+    tables.remove("user_assignments", newest.where("opted_out"), "user_key")

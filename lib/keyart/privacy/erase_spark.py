@@ -119,13 +119,14 @@ def erase(tables: Tables, request: Request, report: Path | None, rebuild: Callab
     return done
 
 
-def roots_of(tables: Tables, settings: Settings) -> list[str]:
-    """Where a trace can lie: the tables, MLflow's local folder, the report, and what ``erase.roots`` names."""
+def roots_of(tables: Tables, settings: Settings) -> tuple[list[str], list[str]]:
+    """Where a trace can lie: the tables and what ``erase.roots`` names; and MLflow's local folder and the report, which
+    need not be there."""
     mine = [tables.root]
     if tables.root.startswith("catalog:"):
         mine = [tables.location(table) for table in TABLES if tables.exists(table)]
     beside = [local_home(settings.tracking, settings.tables), report_of(settings)]
-    return [*mine, *(str(folder) for folder in beside if folder is not None), *settings.erase.roots]
+    return [*mine, *settings.erase.roots], [str(folder) for folder in beside if folder is not None]
 
 
 def report_of(settings: Settings) -> Path | None:
@@ -138,7 +139,8 @@ def report_of(settings: Settings) -> Path | None:
 
 def proven(tables: Tables, settings: Settings, request: Request) -> Proof:
     """Look through every file under the roots and write the result to ``erasures``."""
-    proof = prove(tables.spark, roots_of(tables, settings), request)
+    roots, beside = roots_of(tables, settings)
+    proof = prove(tables.spark, [*roots, *beside], request, may_lack=beside)
     before = _row_of(tables, request)
     if before is not None:
         _write(

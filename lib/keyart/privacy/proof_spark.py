@@ -7,6 +7,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from keyart.errors import InputError
 from keyart.privacy.decoding import Examined, examine
 from keyart.privacy.files import files_under, open_file
 from keyart.privacy.needles import Needles
@@ -39,9 +40,14 @@ class Proof:
         return sum(self.kinds.values())
 
 
-def prove(spark: SparkSession, roots: Sequence[str], request: Request) -> Proof:
-    """Go through every file under the roots. InputError where one cannot be listed."""
-    files = sorted({pair for root in roots for pair in files_under(root)}, key=lambda pair: (-pair[1], pair[0]))
+def prove(spark: SparkSession, roots: Sequence[str], request: Request, may_lack: Sequence[str] = ()) -> Proof:
+    """Go through every file under the roots. InputError where one cannot be listed or, unless it ``may_lack``, has no
+    files: an address that is not understood would else be proven clean."""
+    listed = {root: set(files_under(root)) for root in roots}
+    for root, found in listed.items():
+        if not found and root not in may_lack:
+            raise InputError(f"there are no files under {root}, so that nothing is proven of it: name where they lie")
+    files = sorted(set().union(*listed.values()), key=lambda pair: (-pair[1], pair[0]))
     examined = _examined(spark, files, request).persist()
     try:
         is_finding = (F.col("members") > 0) | (F.col("error") != "")
