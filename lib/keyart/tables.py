@@ -28,7 +28,10 @@ PRIVATE = (
 )  # fmt: skip
 """Columns whose minimum and maximum must not stand in the transaction log: keys of members, ids that logs and hashes
 make of them (whose order helps no reader), searches, pictures."""
-UNCHECKED = "spark.databricks.delta.retentionDurationCheck.enabled"
+VACUUM_OPTIONS = {
+    "spark.databricks.delta.retentionDurationCheck.enabled": "false",  # else it keeps a week of older files
+    "spark.databricks.delta.vacuum.logging.enabled": "false",  # else two commits a table: to all others a change
+}
 
 
 class Tables:
@@ -157,21 +160,23 @@ class Tables:
     def purge(self, names: Sequence[str]) -> None:
         """Leave nothing on disk of what the tables no longer hold: rows behind deletion vectors, files of older
         versions, change data. Older versions can't be read afterwards, and writers at work would lose their files."""
+        before = {name: self.spark.conf.get(name, None) for name in VACUUM_OPTIONS}
         try:
-            before = self.spark.conf.get(UNCHECKED, None)
-            self.spark.conf.set(UNCHECKED, "false")
+            for name, value in VACUUM_OPTIONS.items():
+                self.spark.conf.set(name, value)
         except PySparkException as error:
             raise TableError(
-                f"this session may not set {UNCHECKED}, so that old files stay: run the job on a cluster that lets it"
+                f"this session may not set {name}, so that old files stay: run the job on a cluster that lets it"
             ) from error
         try:
             with ThreadPoolExecutor(4) as pool:
                 list(pool.map(self._purge, [table for table in names if self.exists(table)]))
         finally:
-            if before is None:
-                self.spark.conf.unset(UNCHECKED)
-            else:
-                self.spark.conf.set(UNCHECKED, before)
+            for name, was in before.items():
+                if was is None:
+                    self.spark.conf.unset(name)
+                else:
+                    self.spark.conf.set(name, was)
 
     def location(self, table: str) -> str:
         """The folder or URL where the table's files lie."""
