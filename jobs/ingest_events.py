@@ -15,7 +15,8 @@ def run(spark: SparkSession, settings: Settings) -> None:
     done = ingest(spark, Tables(spark, settings.tables), settings)
     print(
         f"ingest-events: {done.rows} rows of {settings.events.events}: {done.events} events, "
-        f"{done.quarantined} set aside; {done.measures.get('decisions', 0):.0f} decisions on these days, "
+        f"{done.quarantined} set aside, {done.dropped} dropped (erased, opted out or too old); "
+        f"{done.measures.get('decisions', 0):.0f} decisions on these days, "
         f"take fraction {done.measures.get('take_fraction', 0):.4f}"
     )
 

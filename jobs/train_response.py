@@ -5,7 +5,7 @@ import sys
 from pyspark.sql import SparkSession
 
 from keyart.cli import run_job
-from keyart.feedback.spark import windows_of
+from keyart.feedback.spark import opted_in, windows_of
 from keyart.feedback.windows import holdout_buckets
 from keyart.learning import decisions_spark as rows
 from keyart.learning.blocks_spark import blocks_of
@@ -20,7 +20,7 @@ def run(spark: SparkSession, settings: Settings) -> None:
     decisions, windows = tables.read("decisions"), windows_of(tables.read("decisions"), settings.time)
     artworks = rows.artworks_of(tables.read("artworks"))
     taste, vectors = taste_model(tables, windows, settings)
-    chosen = rows.eligible(decisions, windows, holdout_buckets(settings.time))
+    chosen = rows.eligible(opted_in(decisions, tables), windows, holdout_buckets(settings.time))
     counts = rows.cell_counts(chosen, artworks.artwork_ids)
     check_enough(counts, windows)
     late, clip = validation_day(windows), settings.response.weight_clip

@@ -5,7 +5,7 @@ import sys
 from pyspark.sql import SparkSession
 
 from keyart.cli import run_job
-from keyart.feedback.spark import windows_of
+from keyart.feedback.spark import opted_in, windows_of
 from keyart.feedback.windows import holdout_buckets
 from keyart.learning.blocks_spark import blocks_of
 from keyart.learning.engagement_spark import ORDER, block_builder, catalogue_of, engagement, running
@@ -20,7 +20,8 @@ def run(spark: SparkSession, settings: Settings) -> None:
     windows = windows_of(tables.read("decisions"), settings.time)
     catalogue = catalogue_of(tables.read("titles"))
     unknown = settings.events.default_duration_seconds
-    rows = engagement(tables.read("events"), running(tables), windows, catalogue.genres, unknown, settings.taste)
+    events = opted_in(tables.read("events"), tables)
+    rows = engagement(events, running(tables), windows, catalogue.genres, unknown, settings.taste)
     with blocks_of(rows, ORDER, block_builder(catalogue)) as blocks:
         learned = learn(blocks, catalogue, windows, holdout_buckets(settings.time), settings.taste)
         days = f"as_of IN (DATE'{windows.t0}', DATE'{windows.t1}')"

@@ -32,6 +32,8 @@ JOBS: dict[str, str] = {
     "experiment": "plan an experiment (members, days), or register it",
     "analyze-experiment": "compare an experiment's variants: ship, don't ship or keep running",
     "build-report": "write the page people look at",
+    "erase-members": "remove members everywhere, keep them out, and prove it by decoding every file",
+    "export-member": "write all that is known of a member as JSON",
     "run-pipeline": "all of the above in order",
     "simulate": "make up logs, of any size, for trials of ingestion and learning",
 }
@@ -65,9 +67,15 @@ SHORTHANDS: dict[str, dict[str, tuple[str, str]]] = {
     "build-report": {"report": ("report.folder", "folder that the site is written to")},
     "simulate": {"out": ("simulate.out", "folder that the log is written to")},
     "explain-artwork": {"out": ("explain.out", "HTML file to write, with the picture in it")},
+    "erase-members": {
+        "members": ("erase.members", "file of ids as the logs have them, one a line, or a CSV"),
+        "user": ("erase.user", "one member's id"),
+        "request": ("erase.request_id", "name of the request; else it is called after its members"),
+    },
+    "export-member": {"user": ("erase.user", "the member's id"), "out": ("erase.out", "JSON file to write")},
 }
 NUMBERS = {"effect": "NUMBER", "power": "NUMBER", "plan": "WIDTH"}
-NAMES = {"metric": "NAME", "id": "NAME", "policy": "NAMES"}
+NAMES = {"metric": "NAME", "id": "NAME", "policy": "NAMES", "user": "ID", "request": "NAME"}
 SHORTHANDS["run-pipeline"] = {
     key: value for job in ("ingest-catalog", "ingest-events", "build-report") for key, value in SHORTHANDS[job].items()
 }
@@ -75,6 +83,10 @@ SHORTHANDS["run-pipeline"] = {
 # Switches, in the same way.
 SWITCHES: dict[str, dict[str, tuple[str, str]]] = {
     "scan-videos": {"plan": ("scan.plan", "print what would be scanned and the expected time, and stop")},
+    "erase-members": {
+        "prove": ("erase.prove", "only look for the members, remove nothing"),
+        "retention": ("erase.retention", "remove what is older than privacy.retention allows, nobody in particular"),
+    },
 }
 
 

@@ -47,11 +47,13 @@ STAGES: tuple[Stage, ...] = (
     Stage("scan-videos", ("videos",), ("scan",)),
     Stage("select-artwork", ("titles", "title_names", "videos", "candidates", "editor_overrides"), ("select",)),
     Stage("ingest-events", ("titles", "artworks"), ("events", "privacy"), lambda s: (s.events.events,)),
-    Stage("train-taste", ("titles", "events", "decisions"), ("taste", "time", "tracking")),
-    Stage("train-response", ("decisions", "artworks", "taste"), ("response", "time", "regions", "tracking")),
+    Stage("train-taste", ("titles", "events", "decisions", "opt_outs"), ("taste", "time", "tracking")),
+    Stage(
+        "train-response", ("decisions", "artworks", "taste", "opt_outs"), ("response", "time", "regions", "tracking")
+    ),
     Stage(
         "assign-artwork",
-        ("artworks", "taste", "editor_overrides"),
+        ("artworks", "taste", "editor_overrides", "opt_outs"),
         ("assign", "regions", "tracking", "responsibility"),
         today=lambda s, tables: placement_of(tables).said(day_of(s.assign)),
     ),

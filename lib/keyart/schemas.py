@@ -315,7 +315,8 @@ EVENTS = _fields(
 )
 
 QUARANTINE = _fields(
-    ("row_key", TEXT, "hash of file and row: the same bad row lands once"),
+    ("row_key", TEXT, "hash of member and row: the same bad row lands once"),
+    ("user_key?", TEXT, "whose row it is, so that it can be erased; null where the row names no member"),
     ("source", TEXT, "file it came from"),
     ("reason", TEXT, "why it was set aside"),
     ("payload", TEXT, "the row as JSON without the member's id"),
@@ -565,13 +566,29 @@ POLICY_MEASURES = _fields(
     ("to_day", DAY, "exclusive"),
 )
 
+OPT_OUTS = _fields(
+    ("user_key", TEXT, ""),
+    ("user_bucket", INT, ""),
+    ("opted_out", FLAG, "what the member said last"),
+    ("said_at", INSTANT, "ts of the row that said it"),
+)
+
+SUPPRESSIONS = _fields(
+    ("suppression_key", TEXT, "hash of an erased member's id under a key of its own: keeps them out on re-delivery"),
+    ("request_id", TEXT, "the first request that named them"),
+    ("since", INSTANT, ""),
+)
+
 ERASURES = _fields(
     ("request_id", TEXT, ""),
-    ("suppression_key", TEXT, "hash of the member's id under a key of its own: keeps them out on re-delivery"),
-    ("requested_at", INSTANT, ""),
+    ("requested_at", INSTANT, "when it was first carried out"),
+    ("members", LONG, "named by the request"),
     ("tables", TEXTS, "where rows were removed"),
     ("rows", LONG, "removed"),
-    ("proven_at?", INSTANT, "when every file under the roots was decoded and nothing was found"),
+    ("roots", TEXTS, "folders that the last proof went through"),
+    ("files?", LONG, "decoded by the last proof; null before the first"),
+    ("found?", LONG, "files in which it found one of the members, or that could not be decoded"),
+    ("proven_at?", INSTANT, "when the last proof found nothing; null where it found something"),
 )
 
 RUNS = _fields(
@@ -634,6 +651,8 @@ TABLES: dict[str, TableSpec] = {
         POLICY_MEASURES,
         ("policy_id", "behaviour", "measure", "segment"),
     ),
+    "opt_outs": TableSpec("what a member said of personalisation last", OPT_OUTS, ("user_key",)),
+    "suppressions": TableSpec("who was erased and stays out", SUPPRESSIONS, ("suppression_key",)),
     "erasures": TableSpec("an erasure and its proof", ERASURES, ("request_id",)),
     "runs": TableSpec("a stage of the pipeline that finished", RUNS, ("stage", "input_key", "finished_at")),
 }

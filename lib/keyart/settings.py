@@ -11,6 +11,7 @@ __all__ = [
     "AssignSettings",
     "CatalogSettings",
     "DemoSettings",
+    "EraseSettings",
     "EvaluateSettings",
     "EventsSettings",
     "ExperimentSettings",
@@ -94,8 +95,38 @@ class PrivacySettings:
 
     key_variable: str = "KEYART_USER_KEY"
     """Environment variable that holds the secret for hashing member ids; its value is never written anywhere."""
+    suppression_variable: str = "KEYART_SUPPRESSION_KEY"
+    """Environment variable with another secret: under it the ids of erased members are remembered, so that they stay
+    out when an old log is delivered again. Erasing needs it, and so does ingest-events once somebody was erased."""
     smallest_cell: Annotated[int, Range(1, 1_000_000)] = 50
     """Cells of fewer members are shown folded into their parent."""
+    retention: dict[str, str] = field(default_factory=dict)
+    """Table: days that its rows are kept (events: 400). `keyart erase-members --retention` removes what is older, and
+    ingest-events takes no events that are older. A table that is not named keeps its rows."""
+    demographics: dict[str, str] = field(default_factory=dict)
+    """A log's column that tells of a trait of people (age, gender, ...): the purpose for which it is read. Without it,
+    events.columns may not name such a column."""
+
+
+@dataclass(frozen=True)
+class EraseSettings:
+    """erase-members and export-member."""
+
+    members: str = ""
+    """File of ids as the logs have them, one a line, or a CSV with the log's column for user_id (--members)."""
+    user: str = ""
+    """One member's id (--user)."""
+    request_id: str = ""
+    """Name of the request (--request); empty: derived from its members, so that it has the same name every time."""
+    roots: tuple[str, ...] = ()
+    """Folders and files that the proof goes through too, beside the tables, MLflow's local folder and the report: where
+    delivered logs, exports or copies lie."""
+    retention: bool = False
+    """Remove what is older than privacy.retention allows, and nobody in particular (--retention)."""
+    prove: bool = False
+    """Only look for the members, and remove nothing (--prove)."""
+    out: str = ""
+    """JSON file that export-member writes (--out)."""
 
 
 @dataclass(frozen=True)
@@ -538,6 +569,8 @@ class Settings:
     """build-report."""
     explain: ExplainSettings = ExplainSettings()
     """explain-artwork."""
+    erase: EraseSettings = EraseSettings()
+    """erase-members and export-member."""
     demo: DemoSettings = DemoSettings()
     """The demo."""
     simulate: SimulateSettings = SimulateSettings()

@@ -7,6 +7,7 @@ as Unity Catalog. Writes go through the DataFrame API and SQL alone, so that the
 import logging
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,8 +23,15 @@ log = logging.getLogger(__name__)
 
 ATTEMPTS = 6
 CONFLICTS = ("ConcurrentModification", "DELTA_CONCURRENT", "ConcurrentAppend", "ConcurrentDelete", "ProtocolChanged")
-PRIVATE = ("user_key", "content", "query")
-"""Columns whose minimum and maximum must not stand in the transaction log: keys of members, searches, pictures."""
+PRIVATE = (
+    "user_key", "suppression_key", "event_id", "impression_id", "decision_id", "row_key", "block", "content", "query",
+)  # fmt: skip
+"""Columns whose minimum and maximum must not stand in the transaction log: keys of members, ids that logs and hashes
+make of them (whose order helps no reader), searches, pictures."""
+VACUUM_OPTIONS = {
+    "spark.databricks.delta.retentionDurationCheck.enabled": "false",  # else it keeps a week of older files
+    "spark.databricks.delta.vacuum.logging.enabled": "false",  # else two commits a table: to all others a change
+}
 
 
 class Tables:
@@ -129,6 +137,61 @@ class Tables:
         """Remove the rows for which the SQL condition holds; a table nobody wrote has none."""
         if self.exists(table):
             self._retry(table, lambda: self.spark.sql(f"DELETE FROM {self.name(table)} WHERE {where}"))
+
+    def remove(self, table: str, rows: DataFrame, on: str, within: str = "") -> int:
+        """Remove the rows whose column ``on`` has a value of ``rows``; returns how many. A table nobody wrote has none.
+
+        A merge: the values stand in no statement and no predicate of the log. ``within`` as for ``merge``.
+        """
+        if not self.exists(table):
+            return 0
+        same = f"t.{on} = s.{on}" + (f" AND ({within})" if within else "")
+        statement = f"MERGE INTO {self.name(table)} AS t USING {{source}} AS s ON {same} WHEN MATCHED THEN DELETE"
+        removed = 0
+
+        def write() -> None:
+            nonlocal removed
+            row = self.spark.sql(statement, source=rows.select(on)).first()
+            removed = int(row["num_deleted_rows"] or 0) if row is not None else 0
+
+        self._retry(table, write)
+        return removed
+
+    def purge(self, names: Sequence[str]) -> None:
+        """Leave nothing on disk of what the tables no longer hold: rows behind deletion vectors, files of older
+        versions, change data. Older versions can't be read afterwards, and writers at work would lose their files."""
+        before = {name: self.spark.conf.get(name, None) for name in VACUUM_OPTIONS}
+        try:
+            for name, value in VACUUM_OPTIONS.items():
+                self.spark.conf.set(name, value)
+        except PySparkException as error:
+            raise TableError(
+                f"this session may not set {name}, so that old files stay: run the job on a cluster that lets it"
+            ) from error
+        try:
+            with ThreadPoolExecutor(4) as pool:
+                list(pool.map(self._purge, [table for table in names if self.exists(table)]))
+        finally:
+            for name, was in before.items():
+                if was is None:
+                    self.spark.conf.unset(name)
+                else:
+                    self.spark.conf.set(name, was)
+
+    def location(self, table: str) -> str:
+        """The folder or URL where the table's files lie."""
+        if not self.root.startswith("catalog:"):
+            return f"{self.root}/{table}"
+        row = self.spark.sql(f"DESCRIBE DETAIL {self.name(table)}").select("location").first()
+        if row is None or not row["location"]:
+            raise TableError(f"table {table} does not say where its files lie")
+        return str(row["location"])
+
+    def _purge(self, table: str) -> None:
+        detail = self.spark.sql(f"DESCRIBE DETAIL {self.name(table)}").select("tableFeatures").first()
+        if detail is not None and "deletionVectors" in (detail["tableFeatures"] or ()):
+            self._retry(table, lambda: self.spark.sql(f"REORG TABLE {self.name(table)} APPLY (PURGE)").collect())
+        self.spark.sql(f"VACUUM {self.name(table)} RETAIN 0 HOURS").collect()
 
     def _write(self, table: str, frame: DataFrame, writer: Callable) -> None:
         spec = self._spec(table)

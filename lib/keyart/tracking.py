@@ -19,7 +19,7 @@ import numpy as np
 from keyart.errors import ModelError
 from keyart.settings import TrackingSettings
 
-__all__ = ["LoadedModel", "ModelArrays", "Tracking"]
+__all__ = ["LoadedModel", "ModelArrays", "Tracking", "local_home"]
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,15 @@ class LoadedModel:
     run_id: str
 
 
+def local_home(settings: TrackingSettings, tables_root: str) -> Path | None:
+    """The folder of the local database and its models; None where a server keeps them."""
+    return None if settings.uri else _beside(tables_root)
+
+
+def _beside(tables_root: str) -> Path:
+    return Path(tables_root.removeprefix("file:")).absolute().parent / "mlflow"
+
+
 class Tracking:
     """One MLflow server or local database."""
 
@@ -72,7 +81,7 @@ class Tracking:
         for noisy in ("mlflow", "alembic"):
             logging.getLogger(noisy).setLevel(logging.ERROR)
         self._mlflow = mlflow
-        home = Path(tables_root.removeprefix("file:")).absolute().parent / "mlflow"
+        home = _beside(tables_root)
         uri = settings.uri
         if not uri:
             home.mkdir(parents=True, exist_ok=True)

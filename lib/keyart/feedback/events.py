@@ -6,6 +6,7 @@ from keyart.errors import ConfigError
 
 __all__ = [
     "DAY_PARTS",
+    "DROPPED",
     "EVENT_TYPES",
     "LIST_COLUMNS",
     "LOG_COLUMNS",
@@ -21,7 +22,7 @@ __all__ = [
 LOG_COLUMNS = (
     "event_id", "event_type", "user_id", "title_id", "artwork_id", "ts", "session_id", "region", "device", "local_hour",
     "kids", "surface", "row", "position", "policy_id", "propensity", "candidate_set", "candidate_propensities",
-    "already_started", "ranker_score", "source", "position_seconds", "watched_seconds", "query",
+    "already_started", "ranker_score", "source", "position_seconds", "watched_seconds", "query", "opted_out",
 )  # fmt: skip
 """Columns of a raw log by our names."""
 
@@ -35,7 +36,11 @@ WATCH_ENDS = ("stop", "complete", "abandon")
 TITLE_EVENTS = ("impression", "take", "play", "pause", "resume", "rewind", "forward", "seek", *WATCH_ENDS)
 """Events that concern a title and must name it."""
 
-EVENT_TYPES = (*TITLE_EVENTS, "search", "browse", "details", "preview", "rate", "list_add", "list_remove", "cancel")
+EVENT_TYPES = (
+    *TITLE_EVENTS, "search", "browse", "details", "preview", "rate", "list_add", "list_remove", "cancel",
+    "consent",
+)  # fmt: skip
+"""consent says nothing but what its column opted_out says: a list of who opted out is delivered as such rows."""
 
 REASONS = {
     "unreadable": "unreadable line",
@@ -56,6 +61,9 @@ REASONS = {
     "mismatch": "propensity differs from candidate_propensities",
 }
 """Why a row is set aside, in the order they are tried: the first that applies is the row's reason."""
+
+DROPPED = {"erased": "erased member", "opted_out": "opted out", "expired": "past retention"}
+"""Why a row is kept nowhere, not even in quarantine; counted in data_quality."""
 
 DAY_PARTS = ("night", "morning", "afternoon", "evening")
 HOURS_PER_PART = 6

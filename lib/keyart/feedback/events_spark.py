@@ -1,38 +1,43 @@
 """Log rows to events: typed, pseudonymous, checked. Raw member ids live inside one Python function and no further."""
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import date, datetime
 from functools import reduce
 from operator import add, or_
 
 import pyarrow as pa
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
-from pyspark.sql.types import ArrayType, DataType, FractionalType, IntegerType, StringType
+from pyspark.sql.types import ArrayType, BooleanType, DataType, FractionalType, IntegerType, StringType
 
-from keyart.feedback.events import EVENT_TYPES, LIST_COLUMNS, LOG_COLUMNS, REASONS, TITLE_EVENTS
+from keyart.feedback.events import DROPPED, EVENT_TYPES, LIST_COLUMNS, LOG_COLUMNS, REASONS, TITLE_EVENTS
 from keyart.feedback.log_spark import LINE, SOURCE
 from keyart.feedback.privacy import user_keys
 from keyart.schemas import EVENTS
 from keyart.seeding import BUCKETS
 
-__all__ = ["accepted", "checked", "doubled_ids", "having_ids", "quarantined"]
+__all__ = ["ERASED", "accepted", "checked", "doubled_ids", "having_ids", "keyed", "quarantined"]
 
 TOLERANCE = 1e-6
 LONGEST_WATCH_SECONDS = 604_800.0
 COMPILED_SUM = 24
 """Candidate sets of up to so many artworks have their propensities added by compiled code."""
+ERASED = "_erased"
+"""Column of a log's rows that says whether their member was erased."""
 RAW = "_raw_"
 """Put before a column's name for its value as logged, where that is of another type."""
 IDS = ("event_id", "user_id", "title_id", "artwork_id")
 
 
-def checked(rows: DataFrame, titles: DataFrame, artworks: DataFrame, latest: datetime, key: bytes) -> DataFrame:
+def checked(
+    rows: DataFrame, titles: DataFrame, artworks: DataFrame, latest: datetime, key: bytes, first: date | None = None
+) -> DataFrame:
     """Rows of a log as events, each with the ``reason`` why it is set aside (null: it is good).
 
     ``titles`` and ``artworks`` are the catalogue's; ``latest`` is the last moment an event may carry (UTC); ``key``
-    hashes the members' ids, in the workers. Columns: those of ``events``, and reason, payload (JSON without the member)
-    and source_file, all three null for good rows; ``unnamed`` where the log gave no event_id.
+    hashes the members' ids, in the workers; ``first`` is the first day that events are kept for. Columns: those of
+    ``events``, opted_out, and reason, payload (JSON without the member) and source_file, all three null for good rows;
+    of rows that are dropped there is a reason and no payload; ``unnamed`` where the log gave no event_id.
     """
     known = titles.select("title_id", F.lit(True).alias("_title_known"))
     shown = artworks.select("artwork_id", F.col("title_id").alias("_artwork_title"))
@@ -44,6 +49,7 @@ def checked(rows: DataFrame, titles: DataFrame, artworks: DataFrame, latest: dat
         (_blank_is_null(F.col("user_id").cast("string")).isNull()).alias("_no_member"),
         F.length(LINE).alias("_unreadable"),
         F.col(SOURCE).alias("source_file"),
+        (F.col(ERASED) if ERASED in rows.columns else F.lit(False)).alias(ERASED),
         *(F.col(name).alias(RAW + name) for name in converted),
         *(_typed(rows, name).alias(name) for name in given),
     )
@@ -52,8 +58,9 @@ def checked(rows: DataFrame, titles: DataFrame, artworks: DataFrame, latest: dat
     joined = joined.join(F.broadcast(shown), on="artwork_id", how="left")
     return (
         joined.withColumn("reason", _reason(as_logged, latest))
-        .withColumn("payload", F.when(F.col("reason").isNotNull(), _payload(as_logged)))
-        .withColumn("user_key", _keyed(key)(F.col("_member")))
+        .withColumn("reason", _dropped(first))
+        .withColumn("payload", F.when(_is_bad(), _payload(as_logged)))
+        .withColumn("user_key", keyed(key)(F.col("_member")))
         .select(
             _event_id(given).alias("event_id"),
             "event_type",
@@ -109,8 +116,11 @@ def _id_hash() -> Column:
 
 def quarantined(rows: DataFrame, run_date: Column) -> DataFrame:
     """The bad rows of ``checked`` as quarantine; a row delivered twice has the same row_key."""
-    bad = rows.where(F.col("reason").isNotNull()).select(
+    # Where no member could be read, the key is the hash of no id or of the line.
+    nobody = F.col("reason").isin(REASONS["unreadable"], REASONS["no_member"])
+    bad = rows.where(_is_bad()).select(
         F.sha2(F.concat_ws("\x1f", "user_key", "reason", "payload"), 256).alias("row_key"),
+        F.when(~nobody, F.col("user_key")).alias("user_key"),
         F.coalesce("source_file", F.lit("")).alias("source"),
         "reason",
         "payload",
@@ -120,7 +130,7 @@ def quarantined(rows: DataFrame, run_date: Column) -> DataFrame:
     return (
         bad.withColumn("_n", F.row_number().over(first))
         .where(F.col("_n") == 1)
-        .select("row_key", "source", "reason", "payload", "run_date")
+        .select("row_key", "user_key", "source", "reason", "payload", "run_date")
     )
 
 
@@ -133,7 +143,21 @@ def _bucket() -> Column:
     return (high % 4 * 16 + low).cast("int")
 
 
-def _keyed(key: bytes) -> Callable[[Column], Column]:
+def _is_bad() -> Column:
+    return F.col("reason").isNotNull() & ~F.col("reason").isin(*DROPPED.values())
+
+
+def _dropped(first: date | None) -> Column:
+    """The reason of a row that is kept nowhere, else that of ``reason``."""
+    known = F.when(F.col(ERASED), DROPPED["erased"]).when(F.col("opted_out"), DROPPED["opted_out"])
+    if first is not None:
+        known = known.when(F.col("reason").isNull() & (F.to_date("ts") < F.lit(first)), DROPPED["expired"])
+    return known.otherwise(F.col("reason"))
+
+
+def keyed(key: bytes) -> Callable[[Column], Column]:
+    """A function of a column of ids that hashes them under the key, in the workers."""
+
     # The key travels in the closure: as a literal it would stand in query plans and event logs.
     @F.arrow_udf(StringType())  # type: ignore[call-overload]
     def user_key(ids: pa.Array) -> pa.Array:
@@ -172,7 +196,7 @@ def _typed(rows: DataFrame, name: str) -> Column:
 
 
 def _wanted(name: str) -> DataType:
-    kind = EVENTS[name].dataType
+    kind = BooleanType() if name == "opted_out" else EVENTS[name].dataType
     # A log's lists may hold nulls; the checks tell.
     return ArrayType(kind.elementType) if isinstance(kind, ArrayType) else kind
 

@@ -7,7 +7,7 @@ same; a run that was killed is made good by running it again.
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from math import ceil
 
@@ -17,11 +17,13 @@ from pyspark.storagelevel import StorageLevel
 
 from keyart.errors import ConfigError, InputError, LimitError
 from keyart.feedback.decisions_spark import artwork_stats, decisions, impressions, running_times
-from keyart.feedback.events import WATCH_ENDS, parse_now
+from keyart.feedback.events import DROPPED, WATCH_ENDS, parse_now
 from keyart.feedback.events_spark import accepted, checked, doubled_ids, having_ids, quarantined
 from keyart.feedback.log_spark import READ_ERRORS, Log, open_log, unreadable
 from keyart.feedback.privacy import secret
 from keyart.feedback.quality_spark import decision_measures, delivery_measures, tally
+from keyart.privacy.consent_spark import land_opt_outs, without_erased
+from keyart.privacy.rules import check_traits, first_days
 from keyart.schemas import DATA_QUALITY
 from keyart.settings import EventsSettings, Settings
 from keyart.tables import Tables
@@ -41,6 +43,7 @@ class Ingested:
     rows: int
     events: int
     quarantined: int
+    dropped: int
     measures: dict[str, float]
 
 
@@ -51,28 +54,37 @@ def ingest(spark: SparkSession, tables: Tables, settings: Settings) -> Ingested:
         raise ConfigError(
             "events.take_window_hours must not be more than events.reward_window_hours: outcomes mature then"
         )
+    check_traits(options.columns, settings.privacy.demographics)
     present = parse_now(options.now)
+    first = first_days(settings.privacy.retention, (present or datetime.now(UTC)).date()).get("events")
     # Days are UTC days, also where the cluster's clock is not.
     spark.conf.set("spark.sql.session.timeZone", "UTC")
     key = secret(settings.privacy)
     delivery = open_log(spark, options)
     latest = (present or datetime.now(UTC)) + timedelta(days=1)
     titles, artworks = tables.read("titles"), tables.read_or_empty("artworks")
+    delivery = replace(delivery, rows=delivery.rows.transform(without_erased, tables, settings.privacy))
 
     def check(logged: DataFrame) -> DataFrame:
-        return checked(logged, titles, artworks, latest, key)
+        return checked(logged, titles, artworks, latest, key, first)
 
     rows = check(delivery.rows)
     # Columns are read again faster than kept: rows with lists fill the heap. Text is parsed once.
     rows = rows if delivery.columnar else rows.persist(StorageLevel.DISK_ONLY)
     try:
-        return _land(tables, delivery, rows, check, present, options)
+        return _land(tables, delivery, rows, check, present, options, first)
     finally:
         rows.unpersist()
 
 
 def _land(
-    tables: Tables, delivery: Log, rows: DataFrame, check: Check, present: datetime | None, options: EventsSettings
+    tables: Tables,
+    delivery: Log,
+    rows: DataFrame,
+    check: Check,
+    present: datetime | None,
+    options: EventsSettings,
+    oldest: date | None,
 ) -> Ingested:
     try:
         counts = tally(rows)
@@ -81,13 +93,16 @@ def _land(
     if not counts:
         raise InputError(f"log {delivery.path} has no rows; give --events a file or folder with rows")
     good = [row for row in counts if row["reason"] is None]
-    total, kept = sum(row["rows"] for row in counts), sum(row["rows"] for row in good)
+    dropped = sum(row["rows"] for row in counts if row["reason"] in DROPPED.values())
+    total, kept = sum(row["rows"] for row in counts) - dropped, sum(row["rows"] for row in good)
     newest = max((row["newest"] for row in good), default=None)
     run_date = (present or newest or datetime.now(UTC)).date()
     if kept < total:
         tables.merge("quarantine", quarantined(rows, F.lit(run_date)), update=False)
-    if (total - kept) / total > options.max_quarantine_share:
+    if total and (total - kept) / total > options.max_quarantine_share:
         raise LimitError(_too_bad(delivery.path, counts, total, kept, options))
+    if any(row["consents"] for row in counts):
+        land_opt_outs(tables, rows)
     measures = delivery_measures(counts)
     if kept:
         span = min(row["first_date"] for row in good), max(row["last_date"] for row in good)
@@ -96,12 +111,12 @@ def _land(
         doubled = _write_once(tables, delivery.rows if named else rows, check if named else None, span)
         measures["doubled_rows"] = float(doubled)
         rows.unpersist()
-        since = _recompute(tables, span[0], present, options)
+        since = _recompute(tables, span[0], present, options, oldest)
         log.info("decisions from %s on were computed again", since)
         touched = tables.read("decisions").where(F.col("epoch").between(*span))
         measures |= decision_measures(touched)
     _write_measures(tables, delivery.run_key, measures, run_date, options)
-    return Ingested(total, kept, total - kept, measures)
+    return Ingested(total + dropped, kept, total - kept, dropped, measures)
 
 
 def _write_once(tables: Tables, rows: DataFrame, check: Check | None, span: tuple[date, date]) -> int:
@@ -128,14 +143,20 @@ def _write_events(tables: Tables, events: DataFrame, span: tuple[date, date]) ->
         tables.append("events", events)
 
 
-def _recompute(tables: Tables, first: date, present: datetime | None, options: EventsSettings) -> date:
-    """Set impressions, decisions and artwork_stats from the first day on that this delivery can have changed."""
+def _recompute(
+    tables: Tables, first: date, present: datetime | None, options: EventsSettings, oldest: date | None
+) -> date:
+    """Set impressions, decisions and artwork_stats from the first day on that this delivery can have changed.
+
+    What lies before the ``oldest`` day that events are kept for stays as it was settled: its events may be gone.
+    """
     events = tables.read("events")
     since = first - timedelta(days=ceil(options.reward_window_hours / 24))
     if tables.exists("decisions"):
         open_ones = tables.read("decisions").where(F.col("matured_at").isNull())
-        oldest = open_ones.agg(F.min("epoch").alias("epoch")).first()
-        since = min(since, (oldest and oldest["epoch"]) or since)
+        earliest = open_ones.agg(F.min("epoch").alias("epoch")).first()
+        since = min(since, (earliest and earliest["epoch"]) or since)
+    since = max(since, oldest or since)
     newest = events.agg(F.max("ts").alias("ts")).first()
     now = present or (newest["ts"].replace(tzinfo=UTC) if newest else datetime.now(UTC))
     recent = F.col("event_date") >= F.lit(since)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from keyart.errors import SetupError
 from keyart.settings import PrivacySettings
 
-__all__ = ["KEY_LENGTH", "secret", "user_keys"]
+__all__ = ["KEY_LENGTH", "secret", "suppression_secret", "user_keys"]
 
 KEY_LENGTH = 32
 """Hexadecimal digits of a user key: 128 bits, so that 10^9 members meet by chance once in 10^20 catalogues."""
@@ -21,6 +21,19 @@ def secret(privacy: PrivacySettings) -> bytes:
             f"no key for hashing member ids: export {privacy.key_variable}=$(openssl rand -hex 32) and keep it, "
             "for members are only recognised under the same key"
         )
+    return value.encode()
+
+
+def suppression_secret(privacy: PrivacySettings) -> bytes:
+    """The key under which erased members are remembered; SetupError where there is none, or it is the other key."""
+    name, value = privacy.suppression_variable, os.environ.get(privacy.suppression_variable, "")
+    if not value.strip():
+        raise SetupError(
+            f"no key for the list of erased members: export {name}=$(openssl rand -hex 32) and keep it, for they are "
+            "only kept out under the same key"
+        )
+    if value == os.environ.get(privacy.key_variable, ""):
+        raise SetupError(f"{name} and {privacy.key_variable} are the same: the list of erased members needs its own")
     return value.encode()
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
+from keyart.feedback.events import DROPPED
 from keyart.feedback.quality import SMALLEST_EXPECTED, served_p_value
 
 __all__ = ["decision_measures", "delivery_measures", "tally"]
@@ -20,6 +21,7 @@ def tally(checked: DataFrame) -> list[Row]:
         checked.groupBy(kind, "reason")
         .agg(
             F.count("*").alias("rows"),
+            F.count("opted_out").alias("consents"),
             F.min("event_date").alias("first_date"),
             F.max("event_date").alias("last_date"),
             F.max("ts").alias("newest"),
@@ -33,10 +35,13 @@ def tally(checked: DataFrame) -> list[Row]:
 def delivery_measures(counts: Iterable[Row]) -> dict[str, float]:
     """The measures of a tally."""
     good = [row for row in counts if row["reason"] is None]
-    bad = [row for row in counts if row["reason"] is not None]
-    rows, accepted = sum(row["rows"] for row in counts), sum(row["rows"] for row in good)
-    measures = {"rows": float(rows)}
-    measures["bad_share"] = sum(row["rows"] for row in bad) / rows if rows else 0.0
+    dropped = [row for row in counts if row["reason"] in DROPPED.values()]
+    bad = [row for row in counts if row["reason"] is not None and row["reason"] not in DROPPED.values()]
+    accepted = sum(row["rows"] for row in good)
+    judged = accepted + sum(row["rows"] for row in bad)
+    measures = {"rows": float(judged + sum(row["rows"] for row in dropped))}
+    measures["bad_share"] = sum(row["rows"] for row in bad) / judged if judged else 0.0
+    measures |= {f"dropped: {row['reason']}": float(row["rows"]) for row in dropped}
     measures |= {f"rows: {row['event_type']}": float(row["rows"]) for row in good}
     measures |= {f"set aside: {row['reason']}": float(row["rows"]) for row in bad}
     for name in WATCHED_NULLS:

@@ -6,8 +6,9 @@ from pyspark.sql import functions as F
 from keyart.errors import ModelError
 from keyart.feedback.windows import Windows, resolve_windows
 from keyart.settings import TimeSettings
+from keyart.tables import Tables
 
-__all__ = ["windows_of"]
+__all__ = ["opted_in", "windows_of"]
 
 
 def windows_of(decisions: DataFrame, time: TimeSettings) -> Windows:
@@ -16,3 +17,11 @@ def windows_of(decisions: DataFrame, time: TimeSettings) -> Windows:
     if row is None or row["first"] is None:
         raise ModelError("there are no decisions; ingest logs whose impressions carry propensities first")
     return resolve_windows(row["first"], row["last"], time)
+
+
+def opted_in(rows: DataFrame, tables: Tables) -> DataFrame:
+    """Rows (with a user_key) of members who did not opt out."""
+    if not tables.exists("opt_outs"):
+        return rows
+    out = tables.read("opt_outs").where("opted_out").select("user_key")
+    return rows.join(out, on="user_key", how="left_anti")

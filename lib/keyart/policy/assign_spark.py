@@ -15,6 +15,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from keyart.errors import ModelError
+from keyart.feedback.spark import opted_in
 from keyart.learning.members import member_vectors
 from keyart.learning.predict import user_scores
 from keyart.policy.assignment import Overrides, Slate, best_of_title, build_slate, overrides
@@ -128,7 +129,7 @@ def write_assignment(tables: Tables, plan: Assignment) -> None:
     mine = f"policy_id = '{plan.policy.policy_id}'"
     tables.replace("region_assignments", region_assignments(tables, plan), mine)
     tables.replace("policy_weights", policy_weights(tables, plan), mine)
-    members = tables.read("taste").where(
+    members = opted_in(tables.read("taste"), tables).where(
         (F.col("taste_version") == plan.policy.taste_version) & (F.col("as_of") == F.lit(plan.policy.taste_as_of))
     )
     tables.replace("user_assignments", members.transform(user_assignments, plan), mine)

@@ -59,6 +59,7 @@ class Catalogue:
         self.videos = _grouped(sorted(facts.videos, key=lambda r: (r["uri"], r["video_id"])), "title_id")
         self.number = {r["artwork_id"]: n for rows in self.artworks.values() for n, r in enumerate(rows, 1)}
         self.seen = {row["artwork_id"]: (row["n"], row["takes"]) for row in facts.seen}
+        self._crowds = {(row["artwork_id"], row["region"]): row["members"] for row in facts.crowds}
         self._policy = facts.policy["policy_id"] if facts.policy else ""
         self._cells: dict[tuple[str, str, str, str], list[Row]] = defaultdict(list)
         for row in sorted(facts.assignments, key=lambda r: r["artwork_id"]):
@@ -103,11 +104,21 @@ class Catalogue:
             order += [("region", region.name) for region in self.regions if region.parent == parent]
         return [pair for pair in order if self.cell(*pair, title_id)]
 
+    def is_few(self, artwork_id: str, n: int, level: str = "global", cell: str = EVERYWHERE) -> bool:
+        """Whether an artwork's figures at a level rest on fewer members than privacy.smallest_cell.
+
+        Where nobody counted the members, their ``n`` decisions stand for them.
+        """
+        regions = [row.name for row in self.regions if row.parent == cell] if level == "parent" else [cell]
+        found = [self._crowds.get((artwork_id, None if level == "global" else region)) for region in regions]
+        counted = [members for members in found if members is not None]
+        return min(n, sum(counted) if counted else n) < max(self.facts.smallest_cell, 1)
+
     def counted(self, row: Row) -> tuple[str, str, str]:
         """Decisions, takes and reason of a level's row; of a cell below privacy.smallest_cell only that it is."""
         few = self.facts.smallest_cell
-        if row["n"] < few:
-            return f"under {few}", wording.NOTHING, "few decisions of its own: mostly what is known above it"
+        if self.is_few(row["artwork_id"], row["n"], row["level"], row["cell"]):
+            return f"under {few}", wording.NOTHING, "few members of its own: mostly what is known above it"
         return wording.count(row["n"]), wording.count(row["takes"]), wording.reason(row["reason"])
 
     def picture(self, row: Row | None) -> Picture | None:

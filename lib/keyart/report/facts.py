@@ -72,6 +72,8 @@ class Facts:
     """The policy's rows of policy_weights."""
     seen: Sequence[Row] = ()
     """artwork_stats summed by artwork: artwork_id, n, takes."""
+    crowds: Sequence[Row] = ()
+    """artwork_id, region (null: everywhere), members with a decision that counts, about."""
     segments: Sequence[Row] = ()
     """title_id, segment, artwork_id, members given it instead of their default, of how many in the segment."""
     members: Sequence[Row] = ()

@@ -57,7 +57,7 @@ def _artwork(catalogue: Catalogue, row: Row) -> dict[str, Any]:
         "parent": catalogue.number.get(row.get("parent_artwork_id") or ""),
         "excluded": list(row.get("excluded_regions") or ()),
         "crops": sorted(row["crops"], key=lambda crop: -crop["width"] / max(crop["height"], 1e-9)),
-        "take_rate": wording.percent(takes / n, 2) if n >= catalogue.facts.smallest_cell else None,
+        "take_rate": wording.percent(takes / n, 2) if not catalogue.is_few(row["artwork_id"], n) else None,
         "n": wording.count(n),
         "wins": wins,
     }
@@ -222,7 +222,7 @@ def _winners(catalogue: Catalogue, title_id: str) -> dict[str, Any] | None:
 def _taken(catalogue: Catalogue, row: Row) -> str:
     """Take fraction with its 95% interval (Wilson 1927); nothing of a cell too small to show."""
     n, takes = row["n"], row["takes"]
-    if n < max(catalogue.facts.smallest_cell, 1):
+    if catalogue.is_few(row["artwork_id"], n, row["level"], row["cell"]):
         return wording.NOTHING
     lower, upper = wilson(takes, n)
     return f"{wording.percent(takes / n, 2)} ({wording.percent(lower, 2)} to {wording.percent(upper, 2)})"

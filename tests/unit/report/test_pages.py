@@ -304,3 +304,14 @@ def test_experiments_say_verdict_split_days_and_segments(whole):
 def test_a_run_that_did_nothing_yet_has_pages_too(build):
     assert build(Catalogue(Facts()))
     assert wall_page(Facts())
+
+
+def test_members_count_and_not_their_decisions(whole):
+    """Fifty decisions of two members are two members'."""
+    row = next(one for one in whole.assignments if one["level"] == "region" and one["n"] >= 2)
+    crowd = {"artwork_id": row["artwork_id"], "region": row["cell"], "members": 1}
+    few = Catalogue(dataclasses.replace(whole, smallest_cell=2, crowds=[crowd]))
+    many = Catalogue(dataclasses.replace(whole, smallest_cell=2, crowds=[{**crowd, "members": 2}]))
+    assert few.counted(row)[:2] == ("under 2", "–")
+    assert many.counted(row)[0] == str(row["n"])
+    assert not few.is_few(row["artwork_id"], row["n"]), "everywhere nobody counted"
