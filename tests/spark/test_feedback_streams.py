@@ -8,6 +8,7 @@ import pytest
 
 from keyart.config import load, with_values
 from keyart.errors import LimitError
+from keyart.feedback import sessions_spark
 from keyart.feedback.examining_spark import write_examination
 from keyart.feedback.sessions_spark import write_sessions
 from keyart.feedback.stream_spark import from_messages, stream
@@ -177,6 +178,10 @@ def test_sessions_are_as_reckoned_by_hand_and_equal_a_recount(spark, tmp_path):
     assert days[3, "unknown"]["cancels"] == 1
     late = [event("play", "ben", 2, "10:00", title_id="film1"), event("browse", "ann", 9, "10:00", "s3")]
     put(tables, late)
+    with pytest.MonkeyPatch.context() as patch:  # a run that dies between the two tables
+        patch.setattr(sessions_spark, "session_stats", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            write_sessions(tables)
     write_sessions(tables)
     whole = Tables(spark, str(tmp_path / "whole"))
     put(whole, EVENTS + late)

@@ -17,6 +17,7 @@ __all__ = ["RETURN_DAYS", "changed_days", "session_stats", "sessions", "write_se
 
 GAP_MINUTES = 30
 RETURN_DAYS = (1, 7, 28)
+SUMMED = ("events", "plays", "abandons", "rewinds", "searches", "cancels")
 WITHIN = ("user_key", "_label", "_number")
 
 
@@ -89,7 +90,7 @@ def session_stats(found: DataFrame, last: date) -> DataFrame:
         F.sum("seconds").alias("seconds"),
         F.sum(F.when(played, F.col("seconds_to_play"))).alias("seconds_to_play"),
         F.sum(F.when(played, F.col("titles_before_play"))).cast("long").alias("titles_before_play"),
-        *[F.sum(name).cast("long").alias(name) for name in ("plays", "abandons", "rewinds", "searches", "cancels")],
+        *[F.sum(name).cast("long").alias(name) for name in SUMMED],
         F.sum("minutes").alias("minutes"),
     )
     # A cell of later sessions only has no member of its own.
@@ -97,29 +98,50 @@ def session_stats(found: DataFrame, last: date) -> DataFrame:
 
 
 def write_sessions(tables: Tables) -> tuple[date, date] | None:
-    """Set sessions and session_stats of the days whose events have changed; their first and last, None: none has."""
+    """Set sessions and session_stats of the days whose events have changed; their first and last, None: none has.
+
+    A run that was killed between the two tables is made good by the next.
+    """
     events = tables.read("events")
-    changed = changed_days(events, tables.read_or_empty("sessions")).agg(F.min("day"), F.max("day")).first()
+    days = _span(changed_days(events, tables.read_or_empty("sessions")))
+    if days is not None:
+        first, last = days[0] - timedelta(days=1), days[1]
+        near = F.col("event_date").between(first - timedelta(days=1), last + timedelta(days=1))
+        begun = sessions(events.where(near)).where(F.col("session_date").between(first, last))
+        _set(tables, "sessions", begun, f"session_date BETWEEN DATE'{first}' AND DATE'{last}'")
+    known, stats = tables.read_or_empty("sessions"), tables.read_or_empty("session_stats")
+    stale = _span(_differing(_events(known, F.col("session_date")), _events(stats, F.col("session_date"))))
     newest = events.agg(F.max("event_date")).first()
-    if changed is None or changed[0] is None or newest is None:
-        return None
-    first, last = changed[0] - timedelta(days=1), changed[1]
-    near = F.col("event_date").between(first - timedelta(days=1), last + timedelta(days=1))
-    begun = sessions(events.where(near)).where(F.col("session_date").between(first, last))
-    _set(tables, "sessions", begun, f"session_date BETWEEN DATE'{first}' AND DATE'{last}'")
-    since = first - timedelta(days=RETURN_DAYS[-1])
-    recent = tables.read("sessions").where(F.col("session_date") >= F.lit(since))
-    _set(tables, "session_stats", session_stats(recent, newest[0]), f"session_date >= DATE'{since}'")
-    return first, last
+    if stale is not None and newest is not None:
+        # Who could have returned by then is told anew of the days before the last one that was known.
+        told = stats.agg(F.max("session_date")).first()
+        since = min(stale[0], (told and told[0]) or stale[0]) - timedelta(days=RETURN_DAYS[-1])
+        recent = known.where(F.col("session_date") >= F.lit(since))
+        _set(tables, "session_stats", session_stats(recent, newest[0]), f"session_date >= DATE'{since}'")
+    return days
 
 
 def changed_days(events: DataFrame, known: DataFrame) -> DataFrame:
     """Days (day) on which there are more or fewer events than the sessions know of."""
-    later = known.where("events_later > 0").select(F.date_add("session_date", 1).alias("day"), "events_later")
-    own = known.select(F.col("session_date").alias("day"), (F.col("events") - F.col("events_later")).alias("n"))
-    seen = own.unionByName(later.withColumnRenamed("events_later", "n")).groupBy("day").agg(F.sum("n").alias("seen"))
-    there = events.groupBy(F.col("event_date").alias("day")).agg(F.count("*").alias("there"))
-    return there.join(seen, on="day", how="full").where(~F.col("there").eqNullSafe(F.col("seen"))).select("day")
+    later = known.select(F.date_add("session_date", 1).alias("session_date"), F.col("events_later").alias("events"))
+    own = known.select("session_date", (F.col("events") - F.col("events_later")).alias("events"))
+    there = events.groupBy(F.col("event_date").alias("day")).agg(F.count("*").alias("n"))
+    return _differing(there, _events(own.unionByName(later.where("events > 0")), F.col("session_date")))
+
+
+def _events(rows: DataFrame, day: Column) -> DataFrame:
+    return rows.groupBy(day.alias("day")).agg(F.sum("events").alias("n"))
+
+
+def _differing(left: DataFrame, right: DataFrame) -> DataFrame:
+    """Days (day) of which two counts (day, n) differ or one knows nothing."""
+    both = left.join(right.withColumnRenamed("n", "other"), on="day", how="full")
+    return both.where(~F.col("n").eqNullSafe(F.col("other"))).select("day")
+
+
+def _span(days: DataFrame) -> tuple[date, date] | None:
+    row = days.agg(F.min("day"), F.max("day")).first()
+    return None if row is None or row[0] is None else (row[0], row[1])
 
 
 def _set(tables: Tables, table: str, frame: DataFrame, where: str) -> None:
@@ -135,4 +157,4 @@ def _first(name: str) -> Column:
 
 
 def _count(*kinds: str) -> Column:
-    return F.count_if(F.col("event_type").isin(*kinds)).cast("int")
+    return F.count_if(F.col("event_type").isin(*kinds))
