@@ -24,7 +24,7 @@ def run(spark: SparkSession, settings: Settings) -> None:
     counts = rows.cell_counts(chosen, artworks.artwork_ids)
     check_enough(counts, windows)
     late, clip = validation_day(windows), settings.response.weight_clip
-    build = rows.block_builder(artworks, counts.regions, taste.model, late, clip)
+    build = rows.block_builder(artworks, counts.regions, taste.model, late, clip, rows.examination_of(tables))
     with blocks_of(rows.with_vectors(chosen, vectors), rows.ORDER, build) as blocks:
         fitted = fit_response(blocks, artworks, counts, taste.model.arrays, settings.regions, settings.response)
     version = register_response(tables, fitted, artworks, taste, windows, settings)

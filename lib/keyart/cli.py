@@ -24,6 +24,8 @@ JOBS: dict[str, str] = {
     "explain-artwork": "what a picture shows, why it was chosen or not, and who is shown it",
     "models": "list model files and fetch those that are missing, by checksum, from their official addresses",
     "ingest-events": "read logs into events, impressions, decisions and artwork_stats",
+    "stream-feedback": "ingest what has arrived since the last run: new files of a folder, or a Kafka topic",
+    "measure-sessions": "sessions, return and leaving by day; how likely each place on the page is looked at",
     "train-taste": "learn member and title factors (ALS)",
     "train-response": "learn what an image does, by region and by member",
     "assign-artwork": "write which artwork each region and each user gets",
@@ -53,6 +55,10 @@ SHORTHANDS: dict[str, dict[str, tuple[str, str]]] = {
         "overrides": ("catalog.overrides", "CSV of editors' pins, bans and uploads"),
     },
     "ingest-events": {"events": ("events.events", "log file or folder")},
+    "stream-feedback": {
+        "events": ("events.events", "folder in which files of JSON lines appear"),
+        "checkpoint": ("stream.checkpoint", "folder that remembers what was read"),
+    },
     "evaluate-policy": {
         "policy": ("evaluate.policy_id", "policies to judge, with commas between them, or all (the newest)"),
         "plan": ("evaluate.plan_width", "also say how much a log must explore for an interval this wide"),

@@ -287,7 +287,7 @@ SCAN_FAILURES = _fields(
 
 EVENTS = _fields(
     ("event_id", TEXT, "from the log, else a hash of the row"),
-    ("event_type", TEXT, "impression, take, play, stop, pause, resume, rewind, search, ..."),
+    ("event_type", TEXT, "impression, take, play, stop, pause, ...: keyart.feedback.events.EVENT_TYPES"),
     ("user_key", TEXT, "keyed hash of the member's id, hexadecimal"),
     ("user_bucket", INT, "user_key's bucket, 0 to 63"),
     ("title_id?", TEXT, "null for events that concern no title (search, browse)"),
@@ -298,6 +298,7 @@ EVENTS = _fields(
     ("region?", TEXT, ""),
     ("device?", TEXT, ""),
     ("local_hour?", INT, "0 to 23 where the member is"),
+    ("local_weekday?", INT, "0 Monday to 6 Sunday where the member is"),
     ("kids?", FLAG, "a kids' profile"),
     ("surface?", TEXT, "home, search, title page, ..."),
     ("row?", INT, "0 is the page's first row"),
@@ -307,10 +308,12 @@ EVENTS = _fields(
     ("candidate_set?", TEXTS, "artworks it was chosen from"),
     ("candidate_propensities?", DOUBLES, "the whole distribution, in the order of candidate_set"),
     ("already_started?", FLAG, "the member had started the title before this"),
+    ("ranker_id?", TEXT, "the recommender that placed the title"),
     ("ranker_score?", DOUBLE, "the recommender's score of member x title"),
     ("source?", TEXT, "of a take or play: row, search, continue"),
     ("position_seconds?", DOUBLE, "in the film"),
     ("watched_seconds?", DOUBLE, "of a stop, complete or abandon: watched since the play"),
+    ("rating?", DOUBLE, "of thumbs: 1 up, -1 down; of a rate event as the log has it"),
     ("query?", TEXT, "of a search"),
 )
 
@@ -367,6 +370,65 @@ DECISIONS = _fields(
     ("matured_at?", INSTANT, "when the outcome was final; null while immature"),
 )
 
+SESSIONS = _fields(
+    ("session_key", TEXT, "hash of user_key, session_id and first time"),
+    ("user_key", TEXT, ""),
+    ("user_bucket", INT, ""),
+    ("session_date", DAY, "UTC day it began on"),
+    ("started_at", INSTANT, ""),
+    ("seconds", DOUBLE, "from its first event to its last"),
+    ("region", TEXT, "first named; else unknown"),
+    ("device", TEXT, "first named; else unknown"),
+    ("policy_id", TEXT, "of the first impression that names one; else unknown"),
+    ("events", LONG, ""),
+    ("events_later", LONG, "of these, after session_date"),
+    ("impressions", LONG, ""),
+    ("titles_before_play", INT, "different titles seen before the first play, or at all: how long the choice was"),
+    ("seconds_to_play?", DOUBLE, "from the first event to the first play; null without one"),
+    ("play_source?", TEXT, "of the first play: row, search or continue"),
+    ("plays", LONG, ""),
+    ("minutes", DOUBLE, "watched"),
+    ("pauses", LONG, ""),
+    ("rewinds", LONG, "and watching again"),
+    ("abandons", LONG, ""),
+    ("searches", LONG, ""),
+    ("cancels", LONG, ""),
+)
+
+SESSION_STATS = _fields(
+    ("session_date", DAY, ""),
+    ("region", TEXT, ""),
+    ("policy_id", TEXT, ""),
+    ("members", LONG, "whose first session of the day it was"),
+    ("sessions", LONG, ""),
+    ("events", LONG, ""),
+    ("with_play", LONG, "sessions with a play"),
+    ("seconds", DOUBLE, "sum of lengths"),
+    ("seconds_to_play", DOUBLE, "sum over sessions with a play"),
+    ("titles_before_play", LONG, "sum over sessions with a play"),
+    ("minutes", DOUBLE, "watched"),
+    ("plays", LONG, ""),
+    ("abandons", LONG, ""),
+    ("rewinds", LONG, ""),
+    ("searches", LONG, ""),
+    ("cancels", LONG, ""),
+    *(
+        (f"{what}_{k}", LONG, f"members {about} {k} days")
+        for k in (1, 7, 28)
+        for what, about in (("could_return", "whose log goes on for"), ("returned", "of these with a session within"))
+    ),
+)
+
+EXAMINATION = _fields(
+    ("axis", TEXT, "position (within its row) or row (of the page)"),
+    ("place", INT, "0 is the first"),
+    ("n", LONG, "decisions"),
+    ("takes", LONG, ""),
+    ("probability?", DOUBLE, "of being looked at, relative to the axis's first place; null: not identified"),
+    ("log_sd?", DOUBLE, "standard error of its log"),
+    ("verdict", TEXT, "ok or not identified"),
+)
+
 ARTWORK_STATS = _fields(
     ("event_date", DAY, ""),
     ("cell", TEXT, "region|device|day_part|artwork"),
@@ -388,7 +450,7 @@ DATA_QUALITY = _fields(
     ("run_key", TEXT, "hash of what was read"),
     ("measure", TEXT, ""),
     ("value", DOUBLE, ""),
-    ("limit?", DOUBLE, "the run fails past it; null where none is set"),
+    ("limit?", DOUBLE, "the run fails above it; null where none is set"),
     ("run_date", DAY, ""),
 )
 
@@ -619,6 +681,11 @@ TABLES: dict[str, TableSpec] = {
     "impressions": TableSpec("one exposure", IMPRESSIONS, ("impression_id",), ("event_date", "user_bucket")),
     "decisions": TableSpec("what is randomised", DECISIONS, ("decision_id",), ("epoch", "user_bucket")),
     "artwork_stats": TableSpec("additive cells", ARTWORK_STATS, ("event_date", "cell"), ("event_date", "title_id")),
+    "sessions": TableSpec("one session", SESSIONS, ("session_key",), ("session_date", "user_bucket")),
+    "session_stats": TableSpec(
+        "additive cells of sessions", SESSION_STATS, ("session_date", "region", "policy_id"), ("session_date",)
+    ),
+    "examination": TableSpec("how likely a place is looked at", EXAMINATION, ("axis", "place")),
     "data_quality": TableSpec("figures of an ingest run", DATA_QUALITY, ("run_key", "measure")),
     "taste": TableSpec("a member's vectors", TASTE, ("user_key", "as_of"), ("as_of", "user_bucket")),
     "region_assignments": TableSpec(

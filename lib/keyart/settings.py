@@ -27,6 +27,7 @@ __all__ = [
     "SessionSettings",
     "Settings",
     "SimulateSettings",
+    "StreamSettings",
     "TasteSettings",
     "TimeSettings",
     "TrackingSettings",
@@ -232,6 +233,14 @@ class EventsSettings:
     """json means JSON lines; auto goes by the names' endings (.gz and the like apart)."""
     columns: dict[str, str] = field(default_factory=dict)
     """Our column: theirs, where names differ (user_id: member)."""
+    types: dict[str, str] = field(default_factory=lambda: {"click": "take", "add_to_list": "list_add"})
+    """Their event type: ours, where names differ."""
+    limits: dict[str, str] = field(default_factory=lambda: {"served misfit": "9", "take_fraction drift": "0.7"})
+    """Measure of data_quality, or its part before the colon: the highest value at which a run succeeds. "missing:
+    region" bounds a share of nulls; see the README for the measures."""
+    late_hours: Annotated[float, Range(0, 2_400)] = 48.0
+    """Rows dated this much before the delivery's newest day are counted as late; they are taken all the same, and what
+    they change is computed again."""
     reward_window_hours: Annotated[float, Range(0, 2_400)] = 48.0
     """After this long a decision's outcome is final."""
     take_window_hours: Annotated[float, Range(0, 2_400)] = 24.0
@@ -246,6 +255,25 @@ class EventsSettings:
     now: str = ""
     """What counts as the present (ISO time, UTC), for replays; empty takes the newest event. Events more than a day
     after it (where empty: after the clock) are set aside."""
+
+
+@dataclass(frozen=True)
+class StreamSettings:
+    """stream-feedback: what has arrived since the last run, in batches that are each ingested as a delivery."""
+
+    format: Annotated[str, OneOf(("files", "kafka"))] = "files"
+    """files: JSON lines that appear in the folder events.events; kafka: JSON values of a topic. The connector
+    (spark-sql-kafka) comes by session.options, such as spark.jars.packages, or is the cluster's."""
+    options: dict[str, str] = field(default_factory=dict)
+    """Of the source, as Spark calls them: kafka.bootstrap.servers, subscribe, startingOffsets, maxOffsetsPerTrigger; of
+    files maxFilesPerTrigger."""
+    checkpoint: str = ""
+    """Folder or URL that remembers what was read (--checkpoint); empty: checkpoints/stream-feedback beside the tables.
+    It holds names of files or offsets, never rows."""
+    forever: bool = False
+    """Whether to wait for more instead of ending once all that has arrived is read."""
+    every: str = "1 minute"
+    """Time between batches of a stream that waits."""
 
 
 @dataclass(frozen=True)
@@ -553,6 +581,8 @@ class Settings:
     """select-artwork."""
     events: EventsSettings = EventsSettings()
     """ingest-events."""
+    stream: StreamSettings = StreamSettings()
+    """stream-feedback."""
     taste: TasteSettings = TasteSettings()
     """train-taste."""
     response: ResponseSettings = ResponseSettings()

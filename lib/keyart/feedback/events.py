@@ -21,8 +21,9 @@ __all__ = [
 
 LOG_COLUMNS = (
     "event_id", "event_type", "user_id", "title_id", "artwork_id", "ts", "session_id", "region", "device", "local_hour",
-    "kids", "surface", "row", "position", "policy_id", "propensity", "candidate_set", "candidate_propensities",
-    "already_started", "ranker_score", "source", "position_seconds", "watched_seconds", "query", "opted_out",
+    "local_weekday", "kids", "surface", "row", "position", "policy_id", "propensity", "candidate_set",
+    "candidate_propensities", "already_started", "ranker_id", "ranker_score", "source", "position_seconds",
+    "watched_seconds", "rating", "query", "opted_out",
 )  # fmt: skip
 """Columns of a raw log by our names."""
 
@@ -33,13 +34,13 @@ REQUIRED = ("event_type", "user_id", "ts")
 WATCH_ENDS = ("stop", "complete", "abandon")
 """Events that say how much was watched since the play."""
 
-TITLE_EVENTS = ("impression", "take", "play", "pause", "resume", "rewind", "forward", "seek", *WATCH_ENDS)
+TITLE_EVENTS = (
+    "impression", "take", "play", "pause", "resume", "rewind", "rewatch", "fast_forward", "forward", "skip", "seek",
+    *WATCH_ENDS, "thumbs", "list_add", "list_remove",
+)  # fmt: skip
 """Events that concern a title and must name it."""
 
-EVENT_TYPES = (
-    *TITLE_EVENTS, "search", "browse", "details", "preview", "rate", "list_add", "list_remove", "cancel",
-    "consent",
-)  # fmt: skip
+EVENT_TYPES = (*TITLE_EVENTS, "search", "browse", "scroll", "details", "preview", "rate", "cancel", "consent")
 """consent says nothing but what its column opted_out says: a list of who opted out is delivered as such rows."""
 
 REASONS = {

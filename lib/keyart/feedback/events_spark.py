@@ -243,7 +243,11 @@ def _is_distribution() -> Column:
 def _bad_value(as_logged: dict[str, Column]) -> Column:
     """A value that was given but is none of its column's type, or lies outside what the column can mean."""
     lost = [was.isNotNull() & F.col(name).isNull() for name, was in as_logged.items() if name not in (*IDS, "ts")]
-    ranges = [~F.col("local_hour").between(0, 23), ~F.col("watched_seconds").between(0, LONGEST_WATCH_SECONDS)]
+    ranges = [
+        ~F.col("local_hour").between(0, 23),
+        ~F.col("local_weekday").between(0, 6),
+        ~F.col("watched_seconds").between(0, LONGEST_WATCH_SECONDS),
+    ]
     return reduce(or_, [*lost, *(F.coalesce(test, F.lit(False)) for test in ranges)])
 
 

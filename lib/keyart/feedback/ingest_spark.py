@@ -21,14 +21,15 @@ from keyart.feedback.events import DROPPED, WATCH_ENDS, parse_now
 from keyart.feedback.events_spark import accepted, checked, doubled_ids, having_ids, quarantined
 from keyart.feedback.log_spark import READ_ERRORS, Log, open_log, unreadable
 from keyart.feedback.privacy import secret
-from keyart.feedback.quality_spark import decision_measures, delivery_measures, tally
+from keyart.feedback.quality import beyond, limit_of
+from keyart.feedback.quality_spark import decision_measures, delivery_measures, take_drift, tally
 from keyart.privacy.consent_spark import land_opt_outs, without_erased
 from keyart.privacy.rules import check_traits, first_days
 from keyart.schemas import DATA_QUALITY
 from keyart.settings import EventsSettings, Settings
 from keyart.tables import Tables
 
-__all__ = ["Ingested", "ingest"]
+__all__ = ["Ingested", "ingest", "ingest_delivery"]
 
 log = logging.getLogger(__name__)
 
@@ -48,8 +49,13 @@ class Ingested:
 
 
 def ingest(spark: SparkSession, tables: Tables, settings: Settings) -> Ingested:
-    """Read the delivery at ``events.events``. InputError where there is none, LimitError for too many bad rows."""
-    options = settings.events
+    """Read the delivery at ``events.events``. InputError where there is none, LimitError past ``events.limits``."""
+    return ingest_delivery(tables, open_log(spark, settings.events), settings)
+
+
+def ingest_delivery(tables: Tables, delivery: Log, settings: Settings) -> Ingested:
+    """Take a delivery that is open already, as a stream's batch is."""
+    spark, options = tables.spark, settings.events
     if options.take_window_hours > options.reward_window_hours:
         raise ConfigError(
             "events.take_window_hours must not be more than events.reward_window_hours: outcomes mature then"
@@ -60,7 +66,6 @@ def ingest(spark: SparkSession, tables: Tables, settings: Settings) -> Ingested:
     # Days are UTC days, also where the cluster's clock is not.
     spark.conf.set("spark.sql.session.timeZone", "UTC")
     key = secret(settings.privacy)
-    delivery = open_log(spark, options)
     latest = (present or datetime.now(UTC)) + timedelta(days=1)
     titles, artworks = tables.read("titles"), tables.read_or_empty("artworks")
     delivery = replace(delivery, rows=delivery.rows.transform(without_erased, tables, settings.privacy))
@@ -99,11 +104,17 @@ def _land(
     run_date = (present or newest or datetime.now(UTC)).date()
     if kept < total:
         tables.merge("quarantine", quarantined(rows, F.lit(run_date)), update=False)
-    if total and (total - kept) / total > options.max_quarantine_share:
-        raise LimitError(_too_bad(delivery.path, counts, total, kept, options))
+    measures = delivery_measures(counts, options.late_hours)
+    wrong = beyond(measures, options.limits)
+    if wrong or (total and (total - kept) / total > options.max_quarantine_share):
+        _write_measures(tables, delivery.run_key, measures, run_date, options)
+        raise LimitError(
+            f"{delivery.path}: {'; '.join(wrong)} (events.limits); no event was written"
+            if wrong
+            else _too_bad(delivery.path, counts, total, kept, options)
+        )
     if any(row["consents"] for row in counts):
         land_opt_outs(tables, rows)
-    measures = delivery_measures(counts)
     if kept:
         span = min(row["first_date"] for row in good), max(row["last_date"] for row in good)
         # Where the log names all its events, repeated ones are found in one column, and before rows are checked.
@@ -114,8 +125,14 @@ def _land(
         since = _recompute(tables, span[0], present, options, oldest)
         log.info("decisions from %s on were computed again", since)
         touched = tables.read("decisions").where(F.col("epoch").between(*span))
-        measures |= decision_measures(touched)
+        measures |= decision_measures(touched) | take_drift(tables.read("artwork_stats"), _on_time(span, options))
     _write_measures(tables, delivery.run_key, measures, run_date, options)
+    wrong = beyond(measures, options.limits)
+    if wrong:
+        raise LimitError(
+            f"{delivery.path}: {'; '.join(wrong)} (events.limits; see table data_quality). Its events are in the "
+            "tables: nothing should be learned from them before the log is understood"
+        )
     return Ingested(total + dropped, kept, total - kept, dropped, measures)
 
 
@@ -174,6 +191,11 @@ def _recompute(
     return since
 
 
+def _on_time(span: tuple[date, date], options: EventsSettings) -> tuple[date, date]:
+    """The days of a span that are not late: a single late row must not stretch what is compared."""
+    return max(span[0], span[1] - timedelta(hours=options.late_hours)), span[1]
+
+
 def _set(tables: Tables, table: str, frame: DataFrame, where: str) -> None:
     """Replace the rows for which the condition holds; in a new table there are none to look for."""
     if tables.exists(table):
@@ -201,6 +223,6 @@ def _too_bad(path: str, counts: Sequence[Row], total: int, kept: int, options: E
 def _write_measures(
     tables: Tables, run_key: str, measures: dict[str, float], run_date: date, options: EventsSettings
 ) -> None:
-    limits = {"bad_share": options.max_quarantine_share}
-    found = [(run_key, name, value, limits.get(name), run_date) for name, value in sorted(measures.items())]
+    limits = options.limits | {"bad_share": str(options.max_quarantine_share)}
+    found = [(run_key, name, value, limit_of(name, limits), run_date) for name, value in sorted(measures.items())]
     _set(tables, "data_quality", tables.spark.createDataFrame(found, DATA_QUALITY), f"run_key = '{run_key}'")

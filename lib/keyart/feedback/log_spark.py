@@ -15,7 +15,7 @@ from keyart.feedback.events import LIST_COLUMNS, LOG_COLUMNS, REQUIRED, theirs
 from keyart.settings import EventsSettings
 from keyart.tables import open_delta
 
-__all__ = ["LINE", "READ_ERRORS", "SOURCE", "Log", "open_log", "unreadable"]
+__all__ = ["LINE", "READ_ERRORS", "SOURCE", "Log", "json_fields", "named", "open_log", "unreadable"]
 
 LINE = "_line"
 """Column that holds a line no reader could parse, else null."""
@@ -49,7 +49,7 @@ def open_log(spark: SparkSession, settings: EventsSettings) -> Log:
     delta = open_delta(spark, path) if settings.format in ("auto", "delta") else None
     if delta is not None:
         found, version = delta
-        return Log(path, _named(found, names, path), _hash([path, version]), True)
+        return Log(path, named(found, settings, path), _hash([path, version]), True)
     if settings.format == "delta":
         raise InputError(f"{path} is no Delta table; name its folder, or set events.format")
     files = _files(spark, path)
@@ -60,7 +60,7 @@ def open_log(spark: SparkSession, settings: EventsSettings) -> Log:
         found = READERS[kind](spark, path, names)
     except READ_ERRORS as error:
         raise unreadable(path, error) from error
-    return Log(path, _named(found, names, path), _hash([path, *files]), kind == "parquet")
+    return Log(path, named(found, settings, path), _hash([path, *files]), kind == "parquet")
 
 
 def unreadable(path: str, error: Exception) -> InputError:
@@ -93,10 +93,15 @@ def _kind(names: list[str], path: str) -> str:
     return kinds.pop()
 
 
-def _read_json(spark: SparkSession, path: str, names: dict[str, str]) -> DataFrame:
-    # Scalars are read as text and converted later, so that a wrong value is told from an unreadable line.
+def json_fields(names: dict[str, str]) -> StructType:
+    """What a JSON log is read as: scalars as text, converted later, so that a wrong value is told from an unreadable
+    line, which stands in ``LINE``."""
     fields = [StructField(names[name], ArrayType(TEXT) if name in LIST_COLUMNS else TEXT) for name in LOG_COLUMNS]
-    reader = spark.read.schema(StructType([*fields, StructField(LINE, TEXT)]))
+    return StructType([*fields, StructField(LINE, TEXT)])
+
+
+def _read_json(spark: SparkSession, path: str, names: dict[str, str]) -> DataFrame:
+    reader = spark.read.schema(json_fields(names))
     options = {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": LINE, "recursiveFileLookup": "true"}
     return reader.options(**options).json(path)
 
@@ -116,7 +121,10 @@ def _read_parquet(spark: SparkSession, path: str, names: dict[str, str]) -> Data
 READERS = {"json": _read_json, "csv": _read_csv, "parquet": _read_parquet}
 
 
-def _named(found: DataFrame, names: dict[str, str], path: str) -> DataFrame:
+def named(found: DataFrame, settings: EventsSettings, path: str, source: Column | None = None) -> DataFrame:
+    """Rows as read under our names: LOG_COLUMNS, LINE and SOURCE (``source``, else the file). InputError where a
+    column that makes a log one is missing."""
+    names, types = theirs(settings.columns), settings.types
     missing = [names[name] for name in REQUIRED if names[name] not in found.columns]
     if missing:
         raise InputError(
@@ -127,10 +135,14 @@ def _named(found: DataFrame, names: dict[str, str], path: str) -> DataFrame:
     def column(name: str) -> Column:
         return F.col(f"`{name}`") if name in found.columns else F.lit(None).cast("string")
 
+    kind = column(names["event_type"]).cast("string")
+    if types:
+        spoken = F.create_map(*[F.lit(word) for pair in types.items() for word in pair])
+        kind = F.coalesce(spoken[kind], kind)
     return found.select(
-        *(column(names[name]).alias(name) for name in LOG_COLUMNS),
+        *((kind if name == "event_type" else column(names[name])).alias(name) for name in LOG_COLUMNS),
         column(LINE).alias(LINE),
-        F.col("_metadata.file_path").alias(SOURCE),
+        (F.col("_metadata.file_path") if source is None else source).alias(SOURCE),
     )
 
 

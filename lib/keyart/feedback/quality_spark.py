@@ -1,24 +1,28 @@
 """Measures of a delivery: counts, shares of missing values, take fraction, servings against logged propensities."""
 
 from collections.abc import Iterable
+from datetime import date, timedelta
 
 from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
 from keyart.feedback.events import DROPPED
-from keyart.feedback.quality import SMALLEST_EXPECTED, served_p_value
+from keyart.feedback.quality import SMALLEST_EXPECTED, misfit, proven_drift, served_p_value
 
-__all__ = ["decision_measures", "delivery_measures", "tally"]
+__all__ = ["decision_measures", "delivery_measures", "take_drift", "tally"]
+
+DRIFT_DAYS = 28
 
 WATCHED_NULLS = ("title_id", "artwork_id", "session_id", "region", "device", "local_hour", "policy_id", "propensity")
 
 
 def tally(checked: DataFrame) -> list[Row]:
-    """One pass over the rows of a delivery: counts, missing values and the span of time by event type and reason."""
+    """One pass over the rows of a delivery: counts, missing values and newest time by event type, reason and day."""
     missing = [F.count_if(F.col(name).isNull()).alias(f"null_{name}") for name in WATCHED_NULLS]
     kind = F.when(F.col("reason").isNull(), F.col("event_type")).alias("event_type")
     return (
-        checked.groupBy(kind, "reason")
+        # Of bad rows the day may be anything.
+        checked.groupBy(kind, "reason", F.when(F.col("reason").isNull(), F.col("event_date")).alias("day"))
         .agg(
             F.count("*").alias("rows"),
             F.count("opted_out").alias("consents"),
@@ -32,8 +36,8 @@ def tally(checked: DataFrame) -> list[Row]:
     )
 
 
-def delivery_measures(counts: Iterable[Row]) -> dict[str, float]:
-    """The measures of a tally."""
+def delivery_measures(counts: Iterable[Row], late_hours: float) -> dict[str, float]:
+    """The measures of a tally; rows of days that ended ``late_hours`` before the newest day began are late."""
     good = [row for row in counts if row["reason"] is None]
     dropped = [row for row in counts if row["reason"] in DROPPED.values()]
     bad = [row for row in counts if row["reason"] is not None and row["reason"] not in DROPPED.values()]
@@ -41,9 +45,15 @@ def delivery_measures(counts: Iterable[Row]) -> dict[str, float]:
     judged = accepted + sum(row["rows"] for row in bad)
     measures = {"rows": float(judged + sum(row["rows"] for row in dropped))}
     measures["bad_share"] = sum(row["rows"] for row in bad) / judged if judged else 0.0
-    measures |= {f"dropped: {row['reason']}": float(row["rows"]) for row in dropped}
-    measures |= {f"rows: {row['event_type']}": float(row["rows"]) for row in good}
-    measures |= {f"set aside: {row['reason']}": float(row["rows"]) for row in bad}
+    named = [(f"dropped: {row['reason']}", row) for row in dropped]
+    named += [(f"rows: {row['event_type']}", row) for row in good] + [
+        (f"set aside: {row['reason']}", row) for row in bad
+    ]
+    for name, row in named:
+        measures[name] = measures.get(name, 0.0) + row["rows"]
+    if good:
+        settled = max(row["day"] for row in good) - timedelta(hours=late_hours)
+        measures["late_rows"] = float(sum(row["rows"] for row in good if row["day"] < settled))
     for name in WATCHED_NULLS:
         measures[f"missing: {name}"] = sum(row[f"null_{name}"] for row in good) / accepted if accepted else 0.0
     shown = [row for row in good if row["event_type"] == "impression"]
@@ -64,9 +74,27 @@ def decision_measures(decisions: DataFrame) -> dict[str, float]:
         p = served_p_value(row["statistic"], row["degrees"])
         if p is not None:
             measures[f"served p-value: {row['policy_id']}"] = p
+            measures[f"served misfit: {row['policy_id']}"] = misfit(p)
     if measures["matured"]:
         measures["take_fraction"] = takes / measures["matured"]
     return measures
+
+
+def take_drift(stats: DataFrame, span: tuple[date, date]) -> dict[str, float]:
+    """How far the take fraction of the days of ``span`` lies from that of the DRIFT_DAYS before, as far as proven.
+
+    ``stats`` are artwork_stats. Nothing where there were no decisions before.
+    """
+    since = span[0] - timedelta(days=DRIFT_DAYS)
+    now = F.col("event_date") >= F.lit(span[0])
+    row = (
+        stats.where(F.col("event_date").between(since, span[1]))
+        .agg(*[F.sum(F.when(when, F.col(name))) for when in (now, ~now) for name in ("takes", "n")])
+        .first()
+    )
+    if row is None or not (row[1] and row[3]):
+        return {}
+    return {"take_fraction drift": proven_drift(*row)}
 
 
 def _by_policy(decisions: DataFrame) -> DataFrame:

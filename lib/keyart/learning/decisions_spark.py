@@ -15,9 +15,19 @@ from keyart.errors import ModelError
 from keyart.feedback.windows import Windows
 from keyart.learning.blocks import Arrays
 from keyart.learning.members import member_vectors, standardised
+from keyart.tables import Tables
 from keyart.tracking import ModelArrays
 
-__all__ = ["ORDER", "Artworks", "artworks_of", "block_builder", "cell_counts", "eligible", "with_vectors"]
+__all__ = [
+    "ORDER",
+    "Artworks",
+    "artworks_of",
+    "block_builder",
+    "cell_counts",
+    "eligible",
+    "examination_of",
+    "with_vectors",
+]
 
 ORDER = ["epoch", "title_id"]
 """Of a member's rows within a block; the row with the vectors has no epoch and stands first."""
@@ -129,11 +139,13 @@ def block_builder(
     taste: ModelArrays,
     validation: date,
     weight_clip: float,
+    examination: Mapping[str, np.ndarray] | None = None,
 ) -> Callable[[pa.Table], Arrays]:
     """Turns the rows of ``with_vectors`` of whole members, sorted, into a block as ``response`` describes it.
 
-    ``validation`` is the first day of the late slice.
+    ``validation`` is the first day of the late slice; ``examination`` is that of ``examination_of``.
     """
+    looked_at = dict(examination or {})
     arrays = {name: np.array(taste.arrays[name]) for name in ("member_mean", "member_scale")}
     title_factors = _factors_of(artworks.title_ids, taste)
     ids, region_names = pa.array(artworks.artwork_ids), pa.array(list(regions))
@@ -158,6 +170,7 @@ def block_builder(
             np.log1p(_numbers(rows, "position")),
             np.log1p(_numbers(rows, "row")),
             np.log1p(_times_before(member, title, len(artworks.title_ids))),
+            _examined(rows, looked_at),
         ]
         sizes = np.asarray(pc.list_value_length(rows.column("candidate_set")))
         return designs | {
@@ -175,6 +188,28 @@ def block_builder(
         }
 
     return build
+
+
+def examination_of(tables: Tables) -> dict[str, np.ndarray]:
+    """By axis (position, row), the log probability that each place is looked at, relative to the first; NaN: not
+    identified. Empty where measure-sessions has not run."""
+    found: dict[str, np.ndarray] = {}
+    places = tables.read_or_empty("examination").where("probability IS NOT NULL")
+    known = [(row["axis"], row["place"], row["probability"]) for row in places.collect()]
+    for axis in sorted({axis for axis, _, _ in known}):
+        own = {place: np.log(probability) for name, place, probability in known if name == axis}
+        found[axis] = np.array([own.get(place, np.nan) for place in range(max(own) + 1)])
+    return found
+
+
+def _examined(rows: pa.Table, examination: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Sum over the axes of the log probability that the row's place is looked at; NaN where no axis knows it."""
+    logs = np.full((len(examination) + 1, rows.num_rows), np.nan)
+    for known, (axis, by_place) in zip(logs, examination.items(), strict=False):
+        place = _numbers(rows, axis)
+        there = (place >= 0) & (place < len(by_place))
+        known[there] = by_place[place[there].astype(np.int64)]
+    return np.where(np.isfinite(logs).any(axis=0), np.nansum(logs, axis=0), np.nan)
 
 
 def _factors_of(title_ids: Sequence[str], taste: ModelArrays) -> np.ndarray:

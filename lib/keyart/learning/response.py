@@ -19,7 +19,7 @@ from keyart.learning.offset import Offset, offset_sums
 
 __all__ = ["Base", "compare", "covariate_moments", "member_sums", "offset_pass"]
 
-COVARIATES = ("ranker score", "taste affinity", "position", "row", "times shown before")
+COVARIATES = ("ranker score", "taste affinity", "position", "row", "times shown before", "examination")
 """What the offset's slopes belong to."""
 
 

@@ -183,7 +183,7 @@ def register_response(
             "offset_slopes": fitted.slopes,
         },
     )
-    inputs = {f"{table}_version": tables.version(table) for table in ("decisions", "artworks", "taste")}
+    inputs = {f"{table}_version": tables.version(table) for table in ("decisions", "artworks", "taste", "examination")}
     parameters = asdict(settings.response) | inputs | {"t0": windows.t0, "t1": windows.t1}
     parameters |= {"taste_version": about["taste_version"], "taste_model": f"{taste.name} {taste.version}"}
     with tracking.run("train-response", parameters):

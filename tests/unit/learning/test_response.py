@@ -98,12 +98,22 @@ def test_block_says_what_the_rows_said():
     assert block["late"].tolist() == [False, False, True, True]
     assert block["personal"].tolist() == [False, True, True, True]
     np.testing.assert_allclose(block["weight"], [1, 1, 3, 1])  # 1 / (2 x 0.1) is clipped
-    ranker, affinity, position, _, times = block["covariates"].T
+    ranker, affinity, position, _, times, looked = block["covariates"].T
     assert ranker[0] == 0.25
     assert np.isnan(ranker[1:]).all()
     assert affinity.tolist() == [2, 10, 0, 10]  # title b has no taste factors
     np.testing.assert_allclose(position, np.log1p([1, 3, 1, 1]))
     np.testing.assert_allclose(times, np.log1p([0, 0, 0, 1]))
+    assert np.isnan(looked).all()  # measure-sessions has not run
+
+
+def test_examination_is_a_covariate_where_it_is_known():
+    """Logs add up over position and row; a place that is not identified says nothing."""
+    looked_at = {"position": np.array([0.0, -0.5]), "row": np.array([0.0, np.nan])}
+    builder = block_builder(ARTWORKS, ["BR", "SE"], TASTE, date(2026, 1, 3), 3.0, looked_at)
+    places = ({"position": 1, "row": 0}, {"position": 1, "row": 1}, {"position": 7, "row": 1}, {"position": None})
+    found = builder(rows(*places))["covariates"][:, -1]
+    np.testing.assert_allclose(found, [-0.5, -0.5, np.nan, 0.0])
 
 
 def test_features_are_centred_under_each_decisions_own_propensities():
@@ -114,7 +124,7 @@ def test_features_are_centred_under_each_decisions_own_propensities():
              "artwork_id": "a2"},
         )
     )  # fmt: skip
-    base = Base(Offset(np.zeros(4), np.zeros(5), np.zeros(4)), np.zeros(5), np.ones(5), 2, 5)
+    base = Base(Offset(np.zeros(4), np.zeros(6), np.zeros(4)), np.zeros(6), np.ones(6), 2, 5)
     block["z"] = np.ones((1, 1))
     sums = member_sums(block, base, np.zeros((2, 5)), FEATURES, np.zeros((1, 1, 1)), early_only=False, hessian=True)
     x = np.array([1 - 1.75, 6 - 4.0])  # what is gone leaves the others' shares summing to 1
@@ -125,14 +135,14 @@ def test_features_are_centred_under_each_decisions_own_propensities():
 def test_a_block_of_vectors_alone_is_empty():
     block = build(rows(vectors=({"user_key": "m", "factors": [5.0], "genre_mix": [0.5], "history": 3},)))
     assert len(block["take"]) == len(block["z"]) == 0
-    assert covariate_moments(block)["n"].tolist() == [0] * 5
+    assert covariate_moments(block)["n"].tolist() == [0] * 6
 
 
 def test_cells_split_by_day_and_weight_both_sides():
     block = build(
         rows({"take": 1}, {"propensity": 0.25, "artwork_id": "a1"}, {"epoch": date(2026, 1, 5), "region": "BR"})
     )
-    base = Base(Offset(np.full(4, -1.0), np.zeros(5), np.zeros(4)), np.zeros(5), np.ones(5), 2, 5)
+    base = Base(Offset(np.full(4, -1.0), np.zeros(6), np.zeros(4)), np.zeros(6), np.ones(6), 2, 5)
     cells, chance = offset_pass(block, base)["cells"], expit(-1.0)
     assert cells[0, :, 1, 0].tolist() == pytest.approx([1, chance, chance])
     assert cells[0, :, 1, 1].tolist() == pytest.approx([0, 2 * chance, 4 * chance])

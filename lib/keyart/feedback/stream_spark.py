@@ -1,0 +1,92 @@
+"""stream-feedback: a stream of files or a Kafka topic, batch by batch through the ingest that deliveries go through.
+
+Spark may hand a batch over twice (a run killed between the tables and the checkpoint); the ingest then changes nothing.
+"""
+
+import hashlib
+from functools import partial
+
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.streaming.readwriter import DataStreamWriter
+
+from keyart.errors import ConfigError, InputError, KeyartError
+from keyart.feedback.events import theirs
+from keyart.feedback.ingest_spark import Ingested, ingest_delivery
+from keyart.feedback.log_spark import LINE, Log, json_fields, named, unreadable
+from keyart.settings import Settings
+from keyart.tables import Tables
+
+__all__ = ["stream"]
+
+
+def stream(spark: SparkSession, settings: Settings) -> list[Ingested]:
+    """Ingest all that has arrived since the last run, or (``stream.forever``) until stopped; what each batch came to.
+
+    InputError where the source cannot be read; what a batch is refused for is raised as the ingest raises it, and the
+    batch is tried again by the next run.
+    """
+    done: list[Ingested] = []
+    refused: list[KeyartError] = []
+    batch = partial(_batch, settings=settings, done=done, refused=refused)
+    path = settings.events.events or settings.stream.options.get("subscribe", "the stream")
+    try:
+        writer = SOURCES[settings.stream.format](spark, settings).writeStream.foreachBatch(batch)
+        query = _triggered(writer, settings).option("checkpointLocation", _checkpoint(settings)).start()
+        query.awaitTermination()
+    except PySparkException as error:
+        raise (refused[0] if refused else unreadable(path, error)) from error
+    return done
+
+
+def _batch(rows: DataFrame, number: int, settings: Settings, done: list[Ingested], refused: list[KeyartError]) -> None:
+    if rows.isEmpty():
+        return
+    name = f"batch {number} of {_checkpoint(settings)}"
+    delivery = Log(name, rows, hashlib.sha256(name.encode()).hexdigest()[:32], False)
+    try:
+        done.append(ingest_delivery(Tables(rows.sparkSession, settings.tables), delivery, settings))
+    except KeyartError as error:
+        refused.append(error)  # Spark would tell it as a failed query
+        raise
+
+
+def _files(spark: SparkSession, settings: Settings) -> DataFrame:
+    if not settings.events.events:
+        raise InputError("no folder was named; give --events FOLDER, in which files of JSON lines appear")
+    options = {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": LINE, "recursiveFileLookup": "true"}
+    reader = spark.readStream.schema(json_fields(theirs(settings.events.columns)))
+    found = reader.options(**options | settings.stream.options).json(settings.events.events)
+    return named(found, settings.events, settings.events.events)
+
+
+def _kafka(spark: SparkSession, settings: Settings) -> DataFrame:
+    found = spark.readStream.format("kafka").options(**settings.stream.options).load()
+    return from_messages(found, settings)
+
+
+def from_messages(messages: DataFrame, settings: Settings) -> DataFrame:
+    """Rows of a log from Kafka's (value, topic, partition); a value that is no JSON is an unreadable line."""
+    options = {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": LINE}
+    parsed = F.from_json(F.col("value").cast("string"), json_fields(theirs(settings.events.columns)), options)
+    rows = messages.select(parsed.alias("_row"), "topic", "partition").select("_row.*", "topic", "partition")
+    return named(rows, settings.events, "the topic", F.concat_ws(" ", "topic", F.col("partition").cast("string")))
+
+
+SOURCES = {"files": _files, "kafka": _kafka}
+
+
+def _triggered(writer: DataStreamWriter, settings: Settings) -> DataStreamWriter:
+    if settings.stream.forever:
+        return writer.trigger(processingTime=settings.stream.every)
+    return writer.trigger(availableNow=True)
+
+
+def _checkpoint(settings: Settings) -> str:
+    if settings.stream.checkpoint:
+        return settings.stream.checkpoint
+    if settings.tables.startswith("catalog:"):
+        raise ConfigError("stream.checkpoint is empty: name a folder or URL, for the tables lie in a catalogue")
+    beside, slash, _ = settings.tables.rstrip("/").rpartition("/")
+    return f"{beside}{slash}checkpoints/stream-feedback"
