@@ -32,10 +32,11 @@ def of_proof(
     if found > len(lines):
         lines.append(f"and {found - len(lines):,} files more")
     seen = ", ".join(f"{count:,} {kind}" for kind, count in kinds.items()) or "none"
+    whom = f"any of the {len(request.ids):,} members" if len(request.ids) > 1 else "the member"
     verdict = (
-        f"{found:,} hold one of {_members(request)}, or could not be decoded: remove or mend them and run it again"
+        f"{found:,} hold {whom}, or could not be decoded: remove or mend them and run it again"
         if found
-        else f"none holds {_members(request)}"
+        else f"none holds {whom}"
     )
     lines.append(
         f"erase-members: decoded {sum(kinds.values()):,} files ({size / 1e6:,.1f} MB: {seen}) "
