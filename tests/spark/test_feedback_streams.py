@@ -157,7 +157,7 @@ def dump(tables, table):
 def test_sessions_are_as_reckoned_by_hand_and_equal_a_recount(spark, tmp_path):
     tables = Tables(spark, str(tmp_path / "tables"))
     put(tables, EVENTS)
-    assert write_sessions(tables) == (date(2025, 12, 31), date(2026, 1, 4))
+    assert write_sessions(tables) == (date(2026, 1, 1), date(2026, 1, 4))
     assert write_sessions(tables) is None
     names = ("seconds", "policy_id", "events", "events_later", "titles_before_play", "seconds_to_play", "play_source")
     names += ("minutes", "rewinds", "searches", "cancels")

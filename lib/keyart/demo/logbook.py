@@ -12,12 +12,14 @@ import pyarrow.parquet as pq
 
 from keyart.demo.backcatalogue import GENRES, BackTitle
 from keyart.demo.worlds import DEVICES, UTC_OFFSET, World
+from keyart.feedback.events import LOG_COLUMNS
 from keyart.seeding import rng
 
 __all__ = [
     "DAY",
     "FIRST_DAY",
     "KINDS",
+    "SAID",
     "Columns",
     "LogTables",
     "Logbook",
@@ -35,6 +37,8 @@ SURFACES = ("home", "search", "player")
 SOURCES = ("row", "search", "continue")
 POLICY = "editors-and-uniform"
 ROWS_A_FILE = 400_000
+SAID = tuple(name for name in LOG_COLUMNS if name not in ("local_weekday", "ranker_id", "rating", "opted_out"))
+"""A log's columns that this audience says something in."""
 LISTS = ("candidate_set", "candidate_propensities")
 SELDOM_REPEATED = ("event_id", "session_id", "ts", "ranker_score", "watched_seconds", "position_seconds")
 """Columns that a dictionary would only make larger."""

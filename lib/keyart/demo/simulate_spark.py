@@ -14,10 +14,9 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, IntegerType, StringType, StructField, StructType
 
 from keyart.demo.faults import BROKEN, DELIVERY
-from keyart.demo.logbook import write_parquet
+from keyart.demo.logbook import SAID, write_parquet
 from keyart.demo.simulate import Crowd, Item, block_log, blocks, crowd_of, invented
 from keyart.errors import InputError
-from keyart.feedback.events import LOG_COLUMNS
 from keyart.schemas import EVENTS, TABLES
 from keyart.settings import Settings
 from keyart.sharing import Shared, shared
@@ -75,7 +74,7 @@ def _living(handle: Shared[Crowd]) -> Callable[[Iterator[pa.RecordBatch]], Itera
 def _schema() -> StructType:
     """The raw log's columns in the types that ingest-events takes as they are."""
     fields = []
-    for name in LOG_COLUMNS:
+    for name in SAID:
         kind = StringType() if name == "user_id" else EVENTS[name].dataType
         fields.append(StructField(name, ArrayType(kind.elementType) if isinstance(kind, ArrayType) else kind))
     return StructType([*fields, StructField(DELIVERY, IntegerType(), False)])
@@ -112,7 +111,7 @@ def _write_parquet(numbers: DataFrame, handle: Shared[Crowd], out: str, parted: 
 def _write_json(numbers: DataFrame, handle: Shared[Crowd], out: str, parted: bool) -> int:
     seen = Observation()
     rows = numbers.mapInArrow(_living(handle), _schema()).observe(seen, F.count("*").alias("rows"))
-    line = F.to_json(F.struct(*LOG_COLUMNS), {"timestampFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSS"})
+    line = F.to_json(F.struct(*SAID), {"timestampFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSS"})
     cut = F.when(F.col("event_type") == BROKEN, F.substring(line, 1, 40)).otherwise(line)
     writer = rows.select(cut.alias("value"), *[DELIVERY] * parted).write.mode("overwrite")
     (writer.partitionBy(DELIVERY) if parted else writer).text(out)
