@@ -106,6 +106,13 @@ class Tables:
             table, frame, lambda rows: rows.write.format("delta").mode("overwrite").option("replaceWhere", where)
         )
 
+    def put(self, table: str, frame: DataFrame, where: str) -> None:
+        """As ``replace``, but a table nobody wrote yet is made of the rows: there are none to look for."""
+        if self.exists(table):
+            self.replace(table, frame, where)
+        else:
+            self.append(table, frame)
+
     def merge(
         self,
         table: str,

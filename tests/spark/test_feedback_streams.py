@@ -191,6 +191,10 @@ def test_sessions_are_as_reckoned_by_hand_and_equal_a_recount(spark, tmp_path):
         assert dump(tables, table) == dump(whole, table), table
     ben = next(r for r in tables.read("session_stats").collect() if (r["session_date"].day, r["members"]) == (1, 1))
     assert (ben["could_return_7"], ben["returned_7"]) == (1, 1)
+    before = {table: dump(tables, table) for table in ("sessions", "session_stats")}
+    tables.delete("events", "event_date < DATE'2026-01-03'")  # as retention does
+    assert write_sessions(tables) is None
+    assert {table: dump(tables, table) for table in before} == before
 
 
 def test_examination_is_told_from_titles_at_several_positions(spark, tmp_path):

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 from pathlib import Path
 
 import fsspec
@@ -123,14 +125,15 @@ def _check_folder(spark: SparkSession, out: str) -> None:
         raise InputError("nowhere to write the log to; give --out FOLDER")
     try:
         listed = spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(out)
-        names = [str(row["path"]).rsplit("/", 1)[-1] for row in listed.select("path").collect()]
+        name = F.element_at(F.split("path", "/"), -1)
+        is_ours = reduce(or_, [name.startswith(start) for start in OURS])
+        row = listed.where(~is_ours).agg(F.min(name).alias("name")).first()
     except PySparkException as error:
         if "PATH_NOT_FOUND" in str(error):
             return
         raise InputError(f"{out} cannot be used as a folder for the log: {str(error).splitlines()[0][:200]}") from error
-    foreign = sorted(name for name in names if not name.startswith(OURS))
-    if foreign:
-        raise InputError(f"{out} holds {foreign[0]}, which no simulation wrote; give --out a folder of its own")
+    if row is not None and row["name"] is not None:
+        raise InputError(f"{out} holds {row['name']}, which no simulation wrote; give --out a folder of its own")
 
 
 def _catalogue(tables: Tables) -> list[Item]:

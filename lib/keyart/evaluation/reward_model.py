@@ -109,7 +109,8 @@ def _predict(rates, features, personal, fold, region, member, offsets, candidate
     for i in range(n):
         if i % AHEAD == 0:  # the memory of some decisions is asked for at once: it lies far apart
             for j in range(i, min(i + AHEAD, n)):
-                touched += rates[fold[j], region[j], candidates[offsets[j]], 0]
+                if offsets[j] < offsets[j + 1]:
+                    touched += rates[fold[j], region[j], candidates[offsets[j]], 0]
         taste = personal[member[i]]
         known = False
         for p in range(len(taste)):

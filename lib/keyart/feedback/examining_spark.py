@@ -50,17 +50,23 @@ def _band(decisions: DataFrame) -> Column:
 
 
 def _axis(found: DataFrame, axis: str) -> list[tuple]:
-    # Groups at one place compare nothing; what comes to the driver is of the catalogue's size.
-    table = found.toArrow()
-    group, place, n, takes = (table.column(name).to_numpy() for name in ("group", "place", "n", "takes"))
-    if not len(place):
+    found = found.where("place >= 0").persist()
+    try:
+        sums = found.groupBy("place").agg(F.sum("n"), F.sum("takes")).collect()  # PLACES rows at most
+        several = found.groupBy("group").agg(F.count("*").alias("places"), F.sum("takes").alias("taken"))
+        # Groups at one place, or without takes, compare nothing. Those that do: titles x regions x bands, at most.
+        table = found.join(several.where("places > 1 AND taken > 0"), on="group", how="left_semi").toArrow()
+    finally:
+        found.unpersist()
+    if not sums:
         return []
-    known = place >= 0
-    group, place, n, takes = group[known], place[known].astype(np.int64), n[known], takes[known]
+    group, place, n, takes = (table.column(name).to_numpy() for name in ("group", "place", "n", "takes"))
     _, group = np.unique(group, return_inverse=True)
-    places = int(place.max(initial=0)) + 1
-    answer = examined(group, place, n, takes, places)
-    totals = np.bincount(place, n, places), np.bincount(place, takes, places)
+    places = max(row[0] for row in sums) + 1
+    answer = examined(group, place.astype(np.int64), n, takes, places)
+    totals = np.zeros((2, places), dtype=np.int64)
+    for at, seen, taken in sums:
+        totals[:, at] = seen, taken
     rows = []
     for at in np.flatnonzero(totals[0]):
         chance, sd = float(answer.probability[at]), float(answer.log_sd[at])

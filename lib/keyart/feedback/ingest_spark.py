@@ -183,25 +183,17 @@ def _recompute(
     # Side by side: while one is planned, the other keeps the cores busy.
     with ThreadPoolExecutor(2) as pool:
         shown = impressions(events.where(recent))
-        exposed = pool.submit(_set, tables, "impressions", shown, f"event_date >= DATE'{since}'")
-        _set(tables, "decisions", found, f"epoch >= DATE'{since}'")
+        exposed = pool.submit(tables.put, "impressions", shown, f"event_date >= DATE'{since}'")
+        tables.put("decisions", found, f"epoch >= DATE'{since}'")
         exposed.result()
     settled = tables.read("decisions").where(F.col("epoch") >= F.lit(since))
-    _set(tables, "artwork_stats", artwork_stats(settled), f"event_date >= DATE'{since}'")
+    tables.put("artwork_stats", artwork_stats(settled), f"event_date >= DATE'{since}'")
     return since
 
 
 def _on_time(span: tuple[date, date], options: EventsSettings) -> tuple[date, date]:
     """The days of a span that are not late: a single late row must not stretch what is compared."""
     return max(span[0], span[1] - timedelta(hours=options.late_hours)), span[1]
-
-
-def _set(tables: Tables, table: str, frame: DataFrame, where: str) -> None:
-    """Replace the rows for which the condition holds; in a new table there are none to look for."""
-    if tables.exists(table):
-        tables.replace(table, frame, where)
-    else:
-        tables.append(table, frame)
 
 
 def _running(tables: Tables) -> DataFrame:
@@ -225,4 +217,4 @@ def _write_measures(
 ) -> None:
     limits = options.limits | {"bad_share": str(options.max_quarantine_share)}
     found = [(run_key, name, value, limit_of(name, limits), run_date) for name, value in sorted(measures.items())]
-    _set(tables, "data_quality", tables.spark.createDataFrame(found, DATA_QUALITY), f"run_key = '{run_key}'")
+    tables.put("data_quality", tables.spark.createDataFrame(found, DATA_QUALITY), f"run_key = '{run_key}'")

@@ -102,13 +102,16 @@ def write_sessions(tables: Tables) -> tuple[date, date] | None:
 
     A run that was killed between the two tables is made good by the next.
     """
-    events = tables.read("events")
-    days = _span(changed_days(events, tables.read_or_empty("sessions")))
+    events, known = tables.read("events"), tables.read_or_empty("sessions")
+    settled = _settled(events, known)
+    changed = changed_days(events, known)
+    days = _span(changed if settled is None else changed.where(F.col("day") > F.lit(settled)))
     if days is not None:
         first, last = days[0] - timedelta(days=1), days[1]
+        first = first if settled is None else max(first, settled + timedelta(days=1))
         near = F.col("event_date").between(first - timedelta(days=1), last + timedelta(days=1))
         begun = sessions(events.where(near)).where(F.col("session_date").between(first, last))
-        _set(tables, "sessions", begun, f"session_date BETWEEN DATE'{first}' AND DATE'{last}'")
+        tables.put("sessions", begun, f"session_date BETWEEN DATE'{first}' AND DATE'{last}'")
     known, stats = tables.read_or_empty("sessions"), tables.read_or_empty("session_stats")
     stale = _span(_differing(_events(known, F.col("session_date")), _events(stats, F.col("session_date"))))
     newest = events.agg(F.max("event_date")).first()
@@ -117,7 +120,7 @@ def write_sessions(tables: Tables) -> tuple[date, date] | None:
         told = stats.agg(F.max("session_date")).first()
         since = min(stale[0], (told and told[0]) or stale[0]) - timedelta(days=RETURN_DAYS[-1])
         recent = known.where(F.col("session_date") >= F.lit(since))
-        _set(tables, "session_stats", session_stats(recent, newest[0]), f"session_date >= DATE'{since}'")
+        tables.put("session_stats", session_stats(recent, newest[0]), f"session_date >= DATE'{since}'")
     return days
 
 
@@ -127,6 +130,14 @@ def changed_days(events: DataFrame, known: DataFrame) -> DataFrame:
     own = known.select("session_date", (F.col("events") - F.col("events_later")).alias("events"))
     there = events.groupBy(F.col("event_date").alias("day")).agg(F.count("*").alias("n"))
     return _differing(there, _events(own.unionByName(later.where("events > 0")), F.col("session_date")))
+
+
+def _settled(events: DataFrame, known: DataFrame) -> date | None:
+    """The last day of which sessions stay as they are, None where all can be told anew: where earlier events are gone
+    past their retention, it is the first that events are left of, for a session of it may have begun before."""
+    left = _span(events.select(F.col("event_date").alias("day")))
+    told = _span(known.select(F.col("session_date").alias("day")))
+    return left[0] if left and told and told[0] < left[0] else None
 
 
 def _events(rows: DataFrame, day: Column) -> DataFrame:
@@ -142,13 +153,6 @@ def _differing(left: DataFrame, right: DataFrame) -> DataFrame:
 def _span(days: DataFrame) -> tuple[date, date] | None:
     row = days.agg(F.min("day"), F.max("day")).first()
     return None if row is None or row[0] is None else (row[0], row[1])
-
-
-def _set(tables: Tables, table: str, frame: DataFrame, where: str) -> None:
-    if tables.exists(table):
-        tables.replace(table, frame, where)
-    else:
-        tables.append(table, frame)
 
 
 def _first(name: str) -> Column:

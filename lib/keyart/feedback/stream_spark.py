@@ -4,6 +4,7 @@ Spark may hand a batch over twice (a run killed between the tables and the check
 """
 
 import hashlib
+import logging
 from functools import partial
 
 from pyspark.errors import PySparkException
@@ -19,6 +20,8 @@ from keyart.settings import Settings
 from keyart.tables import Tables
 
 __all__ = ["stream"]
+
+log = logging.getLogger(__name__)
 
 
 def stream(spark: SparkSession, settings: Settings) -> list[Ingested]:
@@ -46,10 +49,13 @@ def _batch(rows: DataFrame, number: int, settings: Settings, done: list[Ingested
     name = f"batch {number} of {_checkpoint(settings)}"
     delivery = Log(name, rows, hashlib.sha256(name.encode()).hexdigest()[:32], False)
     try:
-        done.append(ingest_delivery(Tables(rows.sparkSession, settings.tables), delivery, settings))
+        came = ingest_delivery(Tables(rows.sparkSession, settings.tables), delivery, settings)
     except KeyartError as error:
         refused.append(error)  # Spark would tell it as a failed query
         raise
+    log.info("%s: %d rows, %d events, %d set aside", name, came.rows, came.events, came.quarantined)
+    if not settings.stream.forever:  # else nobody would ever ask for it
+        done.append(came)
 
 
 def _files(spark: SparkSession, settings: Settings) -> DataFrame:

@@ -20,6 +20,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
@@ -38,8 +39,10 @@ PIECE = 8 << 20
 """Bytes read, and about the bytes of values decoded, at a time."""
 DEEPEST = 6
 """Packed within packed so many times is refused: no writer of ours does it, and a bomb would."""
+ROWS = 10_000
+"""Of a table, taken apart at a time."""
 LARGEST_TEXT = 64 << 20
-"""Longer texts are not taken apart for ids too short to be sought as words."""
+"""Longer texts are taken apart line by line; a longer line is refused."""
 KEPT_IN_MEMORY = 32 << 20
 ZLIB = (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")
 
@@ -232,7 +235,7 @@ def _sqlite(name: str, stream: IO[bytes], needles: Needles, found: set[int], dep
 def _rows(cursor: sqlite3.Cursor, needles: Needles, found: set[int], depth: int) -> None:
     names = [column[0] for column in cursor.description]
     members = [is_member_field(name) for name in names]
-    while rows := cursor.fetchmany(10_000):
+    while rows := cursor.fetchmany(ROWS):
         cells = [cell for row in rows for cell in row if isinstance(cell, bytes)]
         found |= needles.found_in(cells)
         for cell in cells:
@@ -258,12 +261,11 @@ def _json(name: str, stream: IO[bytes], needles: Needles, found: set[int], depth
     if not needles.has_short:
         return  # longer ids and keys were seen in the text
     text = stream.read(LARGEST_TEXT + 1)
-    try:
-        _walk(json.loads(text), "", needles, found)
-        return
-    except ValueError:
-        pass  # one value a line, or no JSON at all
-    for line in text.splitlines():
+    if len(text) <= LARGEST_TEXT:
+        with suppress(ValueError):  # one value a line, or no JSON at all
+            _walk(json.loads(text), "", needles, found)
+            return
+    for line in _lines(stream):
         try:
             _walk(json.loads(line), "", needles, found)
         except ValueError:
@@ -294,11 +296,20 @@ def _walk(value: Any, name: str, needles: Needles, found: set[int]) -> None:
 def _text(name: str, stream: IO[bytes], needles: Needles, found: set[int], depth: int) -> None:
     if not needles.has_short or not name.lower().endswith((".csv", ".tsv", ".txt")):
         return
-    text = stream.read(LARGEST_TEXT + 1).decode("utf-8", "replace")
     for delimiter in ",\t;|":
-        rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+        rows = csv.reader((line.decode("utf-8", "replace") for line in _lines(stream)), delimiter=delimiter)
         with suppress(csv.Error):  # then it is no table
-            found |= needles.found_in([cell.strip().encode() for row in rows for cell in row])
+            while some := list(islice(rows, ROWS)):
+                found |= needles.found_in([cell.strip().encode() for row in some for cell in row])
+
+
+def _lines(stream: IO[bytes]) -> Iterator[bytes]:
+    """From the beginning; ValueError where one is too long to be taken apart."""
+    stream.seek(0)
+    while line := stream.readline(LARGEST_TEXT + 1):
+        if len(line) > LARGEST_TEXT:
+            raise ValueError(f"a line of more than {LARGEST_TEXT >> 20} MB cannot be searched for ids this short")
+        yield line
 
 
 Decoder = Callable[[str, IO[bytes], Needles, "set[int]", int], None]

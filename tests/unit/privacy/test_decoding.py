@@ -157,6 +157,21 @@ def test_a_short_id_is_a_whole_value_of_the_right_kind(content, members):
     assert examine("x.csv", io.BytesIO(content), NEEDLES).members == members
 
 
+@pytest.mark.parametrize(
+    "content", [b'{"a": 1}\n' * 40 + b'{"user": "42"}\n', b"n;user\n" + b"7;41\n" * 40 + b"7;42\n"]
+)
+def test_a_short_id_at_the_end_of_a_long_text_is_found(monkeypatch, content):
+    monkeypatch.setattr("keyart.privacy.decoding.LARGEST_TEXT", 100)
+    seen = examine("x.csv", io.BytesIO(content), NEEDLES)
+    assert (seen.members, seen.error) == ({2}, "")
+
+
+@pytest.mark.parametrize("content", [b'["' + b"x" * 200 + b'"]', b"x" * 200])
+def test_a_line_too_long_for_short_ids_is_not_proven(monkeypatch, content):
+    monkeypatch.setattr("keyart.privacy.decoding.LARGEST_TEXT", 100)
+    assert "cannot be searched" in examine("x.csv", io.BytesIO(content), NEEDLES).error
+
+
 def test_pieces_of_a_long_file_hang_together(monkeypatch):
     monkeypatch.setattr("keyart.privacy.decoding.PIECE", 64)
     for place in range(100, 180):
