@@ -5,7 +5,7 @@ import sys
 from pyspark.sql import SparkSession
 
 from keyart.cli import run_job
-from keyart.privacy.erase_spark import erase, expire, proven, report_of, requested
+from keyart.privacy.erase_spark import erase, expire, proven, requested
 from keyart.privacy.words import of_erasure, of_proof, of_retention
 from keyart.report.spark import build_report
 from keyart.settings import Settings
@@ -20,7 +20,7 @@ def run(spark: SparkSession, settings: Settings) -> int:
         return 0
     request = requested(spark, settings)
     if not settings.erase.prove:
-        done = erase(tables, request, report_of(settings), lambda: build_report(tables, settings))
+        done = erase(tables, request, settings, lambda: build_report(tables, settings))
         print(of_erasure(request, done.rows, done.days, done.report))
     proof = proven(tables, settings, request)
     print("\n".join(of_proof(request, proof.roots, proof.kinds, proof.size, proof.found, proof.named)))

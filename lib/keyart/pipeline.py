@@ -45,7 +45,9 @@ STAGES: tuple[Stage, ...] = (
         lambda s: (s.catalog.videos, s.catalog.manifest, s.catalog.images, s.catalog.overrides),
     ),
     Stage("scan-videos", ("videos",), ("scan",)),
-    Stage("select-artwork", ("titles", "title_names", "videos", "candidates", "editor_overrides"), ("select",)),
+    Stage(
+        "select-artwork", ("titles", "title_names", "videos", "candidates", "editor_overrides", "moments"), ("select",)
+    ),
     Stage("ingest-events", ("titles", "artworks"), ("events", "privacy"), lambda s: (s.events.events,)),
     Stage("train-taste", ("titles", "events", "decisions", "opt_outs"), ("taste", "time", "tracking")),
     Stage(

@@ -365,6 +365,7 @@ DECISIONS = _fields(
     ("quality?", DOUBLE, "of what was watched, [0, 1]; null without a take"),
     ("minutes?", DOUBLE, "watched; null without a take"),
     ("abandoned?", FLAG, "left within the first part of the film; null without a take"),
+    ("rewatched?", FLAG, "went back to a part of it, or watched it again; null without a take"),
     ("take_source?", TEXT, "row, search or continue"),
     ("reward?", DOUBLE, "take x quality; null while immature"),
     ("matured_at?", INSTANT, "when the outcome was final; null while immature"),
@@ -417,6 +418,15 @@ SESSION_STATS = _fields(
         for k in (1, 7, 28)
         for what, about in (("could_return", "whose log goes on for"), ("returned", "of these with a session within"))
     ),
+)
+
+MOMENTS = _fields(
+    ("title_id", TEXT, ""),
+    ("second", DOUBLE, "of the film, at which the moment begins"),
+    ("paused", LONG, "members who did; 0 where they are fewer than privacy.smallest_cell"),
+    ("rewatched", LONG, "members who went back to here or watched it again; 0 as above"),
+    ("left", LONG, "members who stopped here; 0 as above"),
+    ("reached", LONG, "members who are known to have got here"),
 )
 
 EXAMINATION = _fields(
@@ -685,6 +695,7 @@ TABLES: dict[str, TableSpec] = {
     "session_stats": TableSpec(
         "additive cells of sessions", SESSION_STATS, ("session_date", "region", "policy_id"), ("session_date",)
     ),
+    "moments": TableSpec("a moment that viewers marked", MOMENTS, ("title_id", "second")),
     "examination": TableSpec("how likely a place is looked at", EXAMINATION, ("axis", "place")),
     "data_quality": TableSpec("figures of an ingest run", DATA_QUALITY, ("run_key", "measure")),
     "taste": TableSpec("a member's vectors", TASTE, ("user_key", "as_of"), ("as_of", "user_bucket")),

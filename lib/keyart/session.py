@@ -9,6 +9,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from pyspark.errors import PySparkException
@@ -68,7 +69,8 @@ def open_session(settings: SessionSettings) -> SparkSession:
         return _configured(builder.remote(settings.remote), dict(settings.options)).getOrCreate()
     check_java()
     options = dict(DELTA)
-    if settings.master or settings.remote:
+    master = settings.master or ("" if settings.remote or _is_configured() else "local[*]")
+    if master or settings.remote:
         options |= LOCAL | {
             "spark.driver.memory": settings.driver_memory,
             "spark.driver.extraJavaOptions": LOCAL_JVM,
@@ -77,11 +79,18 @@ def open_session(settings: SessionSettings) -> SparkSession:
     options |= settings.options
     if settings.remote:  # local[2] here starts a Connect server of our own beside the client
         return _configured(builder.remote(settings.remote), options).getOrCreate()
-    if settings.master:
-        builder = builder.master(settings.master)
+    if master:
+        builder = builder.master(master)
     spark = _configured(builder, options).getOrCreate()
     spark.sparkContext.setLogLevel(settings.log_level)
     return spark
+
+
+def _is_configured() -> bool:
+    """Whether someone else says where Spark runs: spark-submit, the environment, or a cluster's own files."""
+    if any(os.environ.get(name) for name in ("PYSPARK_GATEWAY_PORT", "SPARK_REMOTE", "SPARK_CONF_DIR")):
+        return True
+    return Path(os.environ.get("SPARK_HOME") or "nowhere", "conf", "spark-defaults.conf").is_file()
 
 
 BATCH_BYTES = "spark.sql.execution.arrow.maxBytesPerBatch"

@@ -54,7 +54,8 @@ class SessionSettings:
     """How Spark is reached."""
 
     master: str = ""
-    """Spark master for a session of our own, such as local[2]; empty takes what spark-submit or the cluster gives."""
+    """Spark master for a session of our own, such as local[2]; empty takes what spark-submit or the cluster gives, and
+    where nobody says anything this machine."""
     remote: str = ""
     """Spark Connect address such as sc://host:15002; empty for a classic session."""
     driver_memory: str = "3g"

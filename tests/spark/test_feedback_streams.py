@@ -10,6 +10,7 @@ from keyart.config import load, with_values
 from keyart.errors import LimitError
 from keyart.feedback import sessions_spark
 from keyart.feedback.examining_spark import write_examination
+from keyart.feedback.moments_spark import drawn_to, moments
 from keyart.feedback.sessions_spark import write_sessions
 from keyart.feedback.stream_spark import from_messages, stream
 from keyart.schemas import TABLES
@@ -195,6 +196,35 @@ def test_sessions_are_as_reckoned_by_hand_and_equal_a_recount(spark, tmp_path):
     tables.delete("events", "event_date < DATE'2026-01-03'")  # as retention does
     assert write_sessions(tables) is None
     assert {table: dump(tables, table) for table in before} == before
+    tables.delete("sessions", "session_date < DATE'2026-01-04'")
+    assert write_sessions(tables, date(2026, 1, 4)) is None
+    assert dump(tables, "session_stats") == before["session_stats"]
+
+
+def test_moments_of_enough_members_raise_and_lower_their_shots(spark):
+    """Ten members of one film: three pause at 12 s, two watch 42 s again, four leave at 22 s, one pauses at 61 s."""
+    acts = [("pause", m, 12.0) for m in range(3)] + [("rewatch", m, 42.0) for m in range(2)]
+    acts += [("stop", m, 22.0) for m in range(4, 8)] + [("pause", 3, 61.0), ("pause", 0, 13.0)]
+    acts += [("stop", m, 99.0) for m in (0, 1, 2, 3, 8, 9)]
+    rows = [
+        event(kind, f"m{m}", 1, f"10:{number:02d}", title_id="film1", position_seconds=at)
+        for number, (kind, m, at) in enumerate(acts)
+    ]
+    schema = TABLES["events"].schema
+    events = spark.createDataFrame([tuple(one.get(name) for name in schema.names) for one in rows], schema)
+    found = moments(events, 2)
+    assert {tuple(one) for one in found.collect()} == {
+        ("film1", 10.0, 3, 0, 0, 10),
+        ("film1", 20.0, 0, 0, 4, 10),
+        ("film1", 40.0, 0, 2, 0, 6),
+        ("film1", 95.0, 0, 0, 6, 6),
+    }
+    spans = [("s", "v", "film1", shot, start, end) for shot, start, end in
+             ((0, 0.0, 10.0), (1, 10.0, 25.0), (2, 25.0, 60.0), (3, 60.0, 100.0))]  # fmt: skip
+    names = "scan_id string, video_id string, title_id string, shot_id int, start_seconds double, end_seconds double"
+    drawn = {one["shot_id"]: one["drawn"] for one in drawn_to(spark.createDataFrame(spans, names), found).collect()}
+    # Three of ten paused in shot 1, two of six went back to shot 2; four of ten left in shot 1; at the end all do.
+    assert drawn == pytest.approx({1: (1 + 0.2 * 0.9) * (1 - 0.2), 2: 1.2, 3: 1.0})
 
 
 def test_examination_is_told_from_titles_at_several_positions(spark, tmp_path):

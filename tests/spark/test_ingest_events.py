@@ -292,6 +292,10 @@ def test_the_figures_of_the_delivery(ingested):
     assert found["missing: propensity of impressions"] == pytest.approx(1 / 12)
     assert (found["decisions"], found["matured"]) == (8, 4)
     assert found["take_fraction"] == pytest.approx(3 / 4)
+    takes = [one["take_source"] for one in tables.read("decisions").where("take = 1").collect()]
+    known = [takes.count(source) for source in ("row", "search", "continue")]
+    assert [found[f"takes from: {source}"] for source in ("row", "search", "continue")] == known
+    assert found["takes from: elsewhere"] == len(takes) - sum(known)
 
 
 def test_neither_secret_nor_ids_are_in_any_file(ingested):
@@ -399,7 +403,7 @@ def test_many_random_histories_equal_a_plain_loop(spark):
     from keyart.feedback.decisions_spark import decisions
 
     generator, start = rng(5, "histories"), datetime(2026, 1, 1)
-    kinds = ["impression"] * 4 + ["take", "play", "stop", "complete"]
+    kinds = ["impression"] * 4 + ["take", "play", "stop", "complete", "rewind"]
     rows = []
     for number in range(1500):
         kind = kinds[generator.integers(len(kinds))]
@@ -417,7 +421,7 @@ def test_many_random_histories_equal_a_plain_loop(spark):
     running = spark.createDataFrame([("t0", 2000.0)], "title_id string, running_seconds double")
     now = start + timedelta(days=6)
     found = decisions(events, events, running, now.replace(tzinfo=UTC), load(None).events).collect()
-    names = ("take", "quality", "minutes", "abandoned", "take_source", "impressions", "already_started")
+    names = ("take", "quality", "minutes", "abandoned", "take_source", "rewatched", "impressions", "already_started")
     seen = {(one["user_key"], one["title_id"], one["epoch"]): tuple(one[name] for name in names) for one in found}
     expected = dict(one for pair in by_pair(rows).values() for one in outcomes(pair, now))
     assert len(expected) > 300
@@ -443,7 +447,7 @@ def outcomes(rows, now):
         kind, when = one["event_type"], one["ts"]
         if kind == "impression":
             if current is None or current["first"].date() != when.date():
-                current = {"first": when, "shown": [], "takes": [], "watched": [], "complete": False}
+                current = {"first": when, "shown": [], "takes": [], "watched": [], "complete": False, "again": False}
                 current["started"] = any(at < when for at in played)
                 begun.append(current)
             current["shown"].append(when)
@@ -453,20 +457,21 @@ def outcomes(rows, now):
             taken_from = current
             if current is not None and when <= current["first"] + timedelta(hours=24):
                 current["takes"].append(one)
-        if kind in ("stop", "complete"):
+        if kind in ("stop", "complete", "rewind"):
             of = taken_from
             if of is not None and of["takes"] and when <= of["first"] + timedelta(hours=48):
-                of["watched"].append(one["watched_seconds"])
+                of["watched"].append(one.get("watched_seconds", 0.0))
                 of["complete"] |= kind == "complete"
+                of["again"] |= kind == "rewind"
     for one in begun:
         take = one["takes"][0] if one["takes"] else None
         counted = sum(take is None or at <= take["ts"] for at in one["shown"])
-        values = (None,) * 5
+        values = (None,) * 6
         if now >= one["first"] + timedelta(hours=48):
             watched = sum(one["watched"])
             quality = 1.0 if one["complete"] else min(1.0, watched / running)
             early = not one["complete"] and watched < min(120.0, running / 10)
-            values = (1, quality, watched / 60, early, take["source"]) if take else (0, None, None, None, None)
+            values = (1, quality, watched / 60, early, take["source"], one["again"]) if take else (0, *[None] * 5)
         which = (rows[0]["user_key"], rows[0]["title_id"], one["first"].date())
         yield which, (*values, counted, one["started"])
 

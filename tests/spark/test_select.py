@@ -177,3 +177,13 @@ def test_a_new_scan_keeps_artwork_ids_and_retires_what_it_no_longer_shows(spark,
     assert new[gone] == old[gone] | {"active": False}
     stale = [row for row in rows_of(tables, "candidates") if row["scan_id"] == "scan-1"]
     assert all(row["verdict"] for row in stale), "rows of the older scan stay as they were"
+
+    # Viewers pause in the second picture's shot and leave in the first's, the end of which is the second's beginning.
+    before = {row["pts"]: row["score"] for row in rows_of(tables, "candidates") if row["scan_id"] == "scan-2"}
+    shots = [("scan-2", "v-film", n, 0, 0, 4.0 * n, 4.0 * n + 4, 0, 0, "cut", 0.5, 0.5, 0.1) for n in range(3)]
+    tables.append("shots", spark.createDataFrame(shots, TABLES["shots"].schema))
+    marked = [("film", 0.0, 0, 0, 60, 600), ("film", 5.0, 90, 0, 0, 500)]
+    tables.overwrite("moments", spark.createDataFrame(marked, TABLES["moments"].schema))
+    job.run(spark, settings)
+    after = {row["pts"]: row["score"] for row in rows_of(tables, "candidates") if row["scan_id"] == "scan-2"}
+    assert after == pytest.approx({0: before[0] * 0.8, 100: before[100] * 1.2 * 0.8})

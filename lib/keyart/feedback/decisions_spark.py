@@ -9,7 +9,7 @@ from datetime import datetime
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from keyart.feedback.events import DAY_PARTS, HOURS_PER_PART, WATCH_ENDS
+from keyart.feedback.events import DAY_PARTS, HOURS_PER_PART, REPEATS, WATCH_ENDS
 from keyart.schemas import DECISIONS, IMPRESSIONS
 from keyart.settings import EventsSettings
 
@@ -49,7 +49,8 @@ def decisions(
         .join(outcomes, on=list(PAIR), how="left")
         .withColumn("_final", F.col("_first") + int(settings.reward_window_hours * HOUR))
         .withColumn("_take", F.get(_takes(settings), F.lit(0)))
-        .withColumn("_seen", _watched())
+        .withColumn("_until", _until())
+        .withColumn("_seen", F.filter("_stops", lambda stop: _of_take(stop["at"])))
     )
     return _with_outcome(picked, now, settings)
 
@@ -124,12 +125,13 @@ def _outcomes(events: DataFrame) -> DataFrame:
         F.coalesce("watched_seconds", F.lit(0.0)).alias("watched"),
         (kind == "complete").alias("complete"),
     )
-    relevant = events.where(kind.isin("take", "play", *WATCH_ENDS) & F.col("title_id").isNotNull())
+    relevant = events.where(kind.isin("take", "play", *WATCH_ENDS, *REPEATS) & F.col("title_id").isNotNull())
     return relevant.groupBy(*PAIR).agg(
         F.sort_array(F.collect_list(F.when(is_take | ((kind == "play") & (F.col("source") == "row")), take))).alias(
             "_takes"
         ),
         F.sort_array(F.collect_list(F.when(kind.isin(*WATCH_ENDS), stop))).alias("_stops"),
+        F.collect_list(F.when(kind.isin(*REPEATS), at)).alias("_repeats"),
         F.min(F.when(kind == "play", at)).alias("_first_play"),
     )
 
@@ -141,11 +143,15 @@ def _takes(settings: EventsSettings) -> Column:
     return F.filter("_takes", lambda t: (t["at"] >= F.col("_first")) & (t["at"] <= last) & (t["at"] < before_next))
 
 
-def _watched() -> Column:
-    """The stops that tell what was watched after the decision's take."""
+def _until() -> Column:
+    """Up to when what is watched is the decision's."""
     again = F.get(F.filter("_takes", lambda t: t["at"] >= F.col("_next")), F.lit(0))["at"]
-    until = F.least(F.col("_final"), F.coalesce(again, F.lit(NEVER)) - 1)
-    return F.filter("_stops", lambda s: (s["at"] >= F.col("_take.at")) & (s["at"] <= until))
+    return F.least(F.col("_final"), F.coalesce(again, F.lit(NEVER)) - 1)
+
+
+def _of_take(at: Column) -> Column:
+    """Whether a time belongs to what was watched after the decision's take."""
+    return at.between(F.col("_take.at"), F.col("_until"))
 
 
 def _with_outcome(picked: DataFrame, now: datetime, settings: EventsSettings) -> DataFrame:
@@ -175,6 +181,7 @@ def _with_outcome(picked: DataFrame, now: datetime, settings: EventsSettings) ->
         "quality": F.when(taken, quality),
         "minutes": F.when(taken, watched / 60),
         "abandoned": F.when(taken, ~completed & (watched < early)),
+        "rewatched": F.when(taken, F.exists("_repeats", _of_take)),
         "take_source": F.when(taken, F.col("_take.source")),
         "reward": F.when(is_final, F.when(F.col("_take").isNotNull(), quality).otherwise(0.0)),
         "matured_at": F.when(is_final, F.timestamp_micros("_final")),

@@ -11,6 +11,7 @@ __all__ = [
     "LIST_COLUMNS",
     "LOG_COLUMNS",
     "REASONS",
+    "REPEATS",
     "REQUIRED",
     "TITLE_EVENTS",
     "WATCH_ENDS",
@@ -33,6 +34,9 @@ REQUIRED = ("event_type", "user_id", "ts")
 
 WATCH_ENDS = ("stop", "complete", "abandon")
 """Events that say how much was watched since the play."""
+
+REPEATS = ("rewind", "rewatch")
+"""Events that say a part was worth another look."""
 
 TITLE_EVENTS = (
     "impression", "take", "play", "pause", "resume", "rewind", "rewatch", "fast_forward", "forward", "skip", "seek",

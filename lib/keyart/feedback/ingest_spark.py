@@ -17,14 +17,14 @@ from pyspark.storagelevel import StorageLevel
 
 from keyart.errors import ConfigError, InputError, LimitError
 from keyart.feedback.decisions_spark import artwork_stats, decisions, impressions, running_times
-from keyart.feedback.events import DROPPED, WATCH_ENDS, parse_now
+from keyart.feedback.events import DROPPED, REPEATS, WATCH_ENDS, parse_now
 from keyart.feedback.events_spark import accepted, checked, doubled_ids, having_ids, quarantined
 from keyart.feedback.log_spark import READ_ERRORS, Log, open_log, unreadable
 from keyart.feedback.privacy import secret
 from keyart.feedback.quality import beyond, limit_of
 from keyart.feedback.quality_spark import decision_measures, delivery_measures, take_drift, tally
 from keyart.privacy.consent_spark import land_opt_outs, without_erased
-from keyart.privacy.rules import check_traits, first_days
+from keyart.privacy.rules import check_traits, kept_from
 from keyart.schemas import DATA_QUALITY
 from keyart.settings import EventsSettings, Settings
 from keyart.tables import Tables
@@ -62,7 +62,7 @@ def ingest_delivery(tables: Tables, delivery: Log, settings: Settings) -> Ingest
         )
     check_traits(options.columns, settings.privacy.demographics)
     present = parse_now(options.now)
-    first = first_days(settings.privacy.retention, (present or datetime.now(UTC)).date()).get("events")
+    first = kept_from(settings).get("events")
     # Days are UTC days, also where the cluster's clock is not.
     spark.conf.set("spark.sql.session.timeZone", "UTC")
     key = secret(settings.privacy)
@@ -177,7 +177,7 @@ def _recompute(
     newest = events.agg(F.max("ts").alias("ts")).first()
     now = present or (newest["ts"].replace(tzinfo=UTC) if newest else datetime.now(UTC))
     recent = F.col("event_date") >= F.lit(since)
-    outcomes = F.col("event_type").isin("take", *WATCH_ENDS)
+    outcomes = F.col("event_type").isin("take", *WATCH_ENDS, *REPEATS)
     history = events.where((F.col("event_type") == "play") | (outcomes & recent))
     found = decisions(events.where(recent), history, _running(tables), now, options)
     # Side by side: while one is planned, the other keeps the cores busy.

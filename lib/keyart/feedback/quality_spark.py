@@ -12,6 +12,8 @@ from keyart.feedback.quality import SMALLEST_EXPECTED, misfit, proven_drift, ser
 __all__ = ["decision_measures", "delivery_measures", "take_drift", "tally"]
 
 DRIFT_DAYS = 28
+SOURCES = ("row", "search", "continue", "elsewhere")
+"""Where a take may come from; a breakdown, of all takes, those of started titles too."""
 
 WATCHED_NULLS = ("title_id", "artwork_id", "session_id", "region", "device", "local_hour", "policy_id", "propensity")
 
@@ -64,13 +66,16 @@ def delivery_measures(counts: Iterable[Row], late_hours: float) -> dict[str, flo
 
 
 def decision_measures(decisions: DataFrame) -> dict[str, float]:
-    """Decisions, take fraction and, a policy, the p-value of what was served against the logged propensities."""
-    measures = {"decisions": 0.0, "matured": 0.0}
+    """Decisions, take fraction, where takes came from and, a policy, the p-value of what was served against the logged
+    propensities."""
+    measures = {"decisions": 0.0, "matured": 0.0} | {f"takes from: {source}": 0.0 for source in SOURCES}
     takes = 0
     for row in _by_policy(decisions).collect():
         measures["decisions"] += row["decisions"]
         measures["matured"] += row["matured"]
         takes += row["takes"]
+        for source in SOURCES:
+            measures[f"takes from: {source}"] += row[f"from_{source}"]
         p = served_p_value(row["statistic"], row["degrees"])
         if p is not None:
             measures[f"served p-value: {row['policy_id']}"] = p
@@ -99,6 +104,8 @@ def take_drift(stats: DataFrame, span: tuple[date, date]) -> dict[str, float]:
 
 def _by_policy(decisions: DataFrame) -> DataFrame:
     fresh = F.col("take").isNotNull() & ~F.col("already_started")
+    source = F.when(F.col("take_source").isin(*SOURCES), F.col("take_source")).otherwise(SOURCES[-1])
+    counted = ("n", "matured", "takes", *(f"from_{name}" for name in SOURCES))
     # Few distributions serve many decisions: count first, unfold after.
     distributions = decisions.groupBy(
         "policy_id", "title_id", "artwork_id", "candidate_set", "candidate_propensities"
@@ -106,6 +113,7 @@ def _by_policy(decisions: DataFrame) -> DataFrame:
         F.count("*").alias("n"),
         F.count_if(fresh).alias("matured"),
         F.sum(F.when(fresh, F.col("take")).otherwise(0)).alias("takes"),
+        *[F.count_if((F.col("take") == 1) & (source == name)).alias(f"from_{name}") for name in SOURCES],
     )
     pairs = F.explode(
         F.arrays_zip(F.col("candidate_set").alias("candidate"), F.col("candidate_propensities").alias("p"))
@@ -116,11 +124,11 @@ def _by_policy(decisions: DataFrame) -> DataFrame:
         .groupBy("policy_id", "title_id", F.col("pair.candidate").alias("candidate"))
         .agg(
             F.sum(F.col("n") * F.col("pair.p")).alias("expected"),
-            *[F.sum(F.when(is_served, F.col(name)).otherwise(0)).alias(name) for name in ("n", "matured", "takes")],
+            *[F.sum(F.when(is_served, F.col(name)).otherwise(0)).alias(name) for name in counted],
         )
     )
     enough = F.when(F.col("expected") >= SMALLEST_EXPECTED, F.col("candidate"))
-    names = ("expected", "n", "matured", "takes")
+    names = ("expected", *counted)
     pooled = cells.groupBy("policy_id", "title_id", enough.alias("candidate")).agg(*[F.sum(n).alias(n) for n in names])
     counts_in = F.col("expected") >= SMALLEST_EXPECTED
     by_title = pooled.groupBy("policy_id", "title_id").agg(
@@ -128,13 +136,12 @@ def _by_policy(decisions: DataFrame) -> DataFrame:
             "statistic"
         ),
         F.count_if(counts_in).alias("cells"),
-        *[F.sum(name).alias(name) for name in ("n", "matured", "takes")],
+        *[F.sum(name).alias(name) for name in counted],
     )
     tested = F.col("cells") > 1
     return by_title.groupBy("policy_id").agg(
         F.sum(F.when(tested, F.col("statistic")).otherwise(0.0)).alias("statistic"),
         F.sum(F.when(tested, F.col("cells") - 1).otherwise(0)).alias("degrees"),
         F.sum("n").alias("decisions"),
-        F.sum("matured").alias("matured"),
-        F.sum("takes").alias("takes"),
+        *[F.sum(name).alias(name) for name in counted[1:]],
     )

@@ -97,30 +97,32 @@ def session_stats(found: DataFrame, last: date) -> DataFrame:
     return sums.join(members, on=list(cell), how="left").na.fill(0).select(*SESSION_STATS.names)
 
 
-def write_sessions(tables: Tables) -> tuple[date, date] | None:
+def write_sessions(tables: Tables, oldest: date | None = None) -> tuple[date, date] | None:
     """Set sessions and session_stats of the days whose events have changed; their first and last, None: none has.
 
-    A run that was killed between the two tables is made good by the next.
+    ``oldest`` is the first day that sessions are kept of: what was counted of earlier ones stays. A run that was killed
+    between the two tables is made good by the next.
     """
     events, known = tables.read("events"), tables.read_or_empty("sessions")
     settled = _settled(events, known)
-    changed = changed_days(events, known)
-    days = _span(changed if settled is None else changed.where(F.col("day") > F.lit(settled)))
+    open_from = oldest if settled is None else max(settled + timedelta(days=1), oldest or date.min)
+    days = _span(_since(changed_days(events, known), open_from))
     if days is not None:
         first, last = days[0] - timedelta(days=1), days[1]
-        first = first if settled is None else max(first, settled + timedelta(days=1))
+        first = max(first, open_from or first)
         near = F.col("event_date").between(first - timedelta(days=1), last + timedelta(days=1))
         begun = sessions(events.where(near)).where(F.col("session_date").between(first, last))
         tables.put("sessions", begun, f"session_date BETWEEN DATE'{first}' AND DATE'{last}'")
     known, stats = tables.read_or_empty("sessions"), tables.read_or_empty("session_stats")
-    stale = _span(_differing(_events(known, F.col("session_date")), _events(stats, F.col("session_date"))))
+    stale = _span(_since(_differing(*[_events(rows, F.col("session_date")) for rows in (known, stats)]), oldest))
     newest = events.agg(F.max("event_date")).first()
     if stale is not None and newest is not None:
         # Who could have returned by then is told anew of the days before the last one that was known.
         told = stats.agg(F.max("session_date")).first()
-        since = min(stale[0], (told and told[0]) or stale[0]) - timedelta(days=RETURN_DAYS[-1])
-        recent = known.where(F.col("session_date") >= F.lit(since))
-        tables.put("session_stats", session_stats(recent, newest[0]), f"session_date >= DATE'{since}'")
+        from_day = min(stale[0], (told and told[0]) or stale[0]) - timedelta(days=RETURN_DAYS[-1])
+        from_day = max(from_day, oldest or from_day)
+        recent = known.where(F.col("session_date") >= F.lit(from_day))
+        tables.put("session_stats", session_stats(recent, newest[0]), f"session_date >= DATE'{from_day}'")
     return days
 
 
@@ -148,6 +150,10 @@ def _differing(left: DataFrame, right: DataFrame) -> DataFrame:
     """Days (day) of which two counts (day, n) differ or one knows nothing."""
     both = left.join(right.withColumnRenamed("n", "other"), on="day", how="full")
     return both.where(~F.col("n").eqNullSafe(F.col("other"))).select("day")
+
+
+def _since(days: DataFrame, first: date | None) -> DataFrame:
+    return days if first is None else days.where(F.col("day") >= F.lit(first))
 
 
 def _span(days: DataFrame) -> tuple[date, date] | None:

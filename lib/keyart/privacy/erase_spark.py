@@ -18,13 +18,15 @@ from pyspark.sql import functions as F
 
 from keyart.errors import ConfigError, InputError
 from keyart.feedback.decisions_spark import artwork_stats
-from keyart.feedback.events import parse_now, theirs
+from keyart.feedback.events import theirs
+from keyart.feedback.moments_spark import write_moments
 from keyart.feedback.privacy import secret, suppression_secret
+from keyart.feedback.sessions_spark import write_sessions
 from keyart.privacy.needles import Needles
 from keyart.privacy.proof_spark import Proof, prove
 from keyart.privacy.report import is_shown
 from keyart.privacy.requests import MOST, Request, ids_of, request_of
-from keyart.privacy.rules import conditions, first_days
+from keyart.privacy.rules import conditions, kept_from
 from keyart.report.spark import report_folder
 from keyart.schemas import ERASURES, TABLES
 from keyart.settings import Settings
@@ -39,7 +41,8 @@ MEMBER_TABLES = tuple(name for name, spec in TABLES.items() if "user_key" in spe
 """Tables with a row of a member: found by their column user_key."""
 CODED = ("evaluation_blocks",)
 """Tables that hold members as codes and are made again when they are needed: emptied."""
-CELLS = "artwork_stats"
+CELLS = ("artwork_stats", "session_stats", "moments")
+"""Tables of counts, which are counted again."""
 BUCKETS_NAMED = 32
 LANES = 4
 SLICE = 1_000
@@ -87,11 +90,12 @@ def members_of(spark: SparkSession, request: Request, column: str = "user_key") 
     return parts.mapInArrow(write, f"{column} string")
 
 
-def erase(tables: Tables, request: Request, report: Path | None, rebuild: Callable[[], object]) -> Erased:
+def erase(tables: Tables, request: Request, settings: Settings, rebuild: Callable[[], object]) -> Erased:
     """Keep the members out, remove them everywhere, count the cells of their days again, leave nothing on disk.
 
-    ``report`` is the site's folder; ``rebuild`` makes it again, which is done where it shows one of them.
+    ``rebuild`` makes the report again, which is done where it shows one of them.
     """
+    report = report_of(settings)
     members = members_of(tables.spark, request).persist()
     try:
         _suppress(tables, request)
@@ -102,7 +106,7 @@ def erase(tables: Tables, request: Request, report: Path | None, rebuild: Callab
             rows = dict(zip(MEMBER_TABLES, counts, strict=True))
         rows["quarantine"] += _remove_texts(tables, request)
         log.info("rows removed: %s", rows)
-        _count_again(tables, days)
+        _count_again(tables, days, settings)
         for table in CODED:
             tables.delete(table, "true")
         shown = report is not None and is_shown(report, request.keys)
@@ -111,7 +115,7 @@ def erase(tables: Tables, request: Request, report: Path | None, rebuild: Callab
         before = _row_of(tables, request)
         if any(rows.values()) or before is None or before["proven_at"] is None:
             # Also where no row was left: older versions may have held them. Not twice: the proof tells.
-            tables.purge([*MEMBER_TABLES, *CODED, CELLS])
+            tables.purge([*MEMBER_TABLES, *CODED, *CELLS])
     finally:
         members.unpersist()
     done = Erased({table: n for table, n in rows.items() if n}, tuple(days), shown)
@@ -158,8 +162,7 @@ def proven(tables: Tables, settings: Settings, request: Request) -> Proof:
 
 def expire(tables: Tables, settings: Settings) -> dict[str, date]:
     """Remove rows that are older than ``privacy.retention`` allows, and their files; returns each table's first day."""
-    today = (parse_now(settings.events.now) or datetime.now(UTC)).date()
-    first = first_days(settings.privacy.retention, today)
+    first = kept_from(settings)
     if not first:
         raise InputError("privacy.retention names no table; write for instance privacy: {retention: {events: 400}}")
     for table, condition in conditions(first).items():
@@ -212,12 +215,15 @@ def _remove_texts(tables: Tables, request: Request) -> int:
         held.unpersist()
 
 
-def _count_again(tables: Tables, days: Sequence[date]) -> None:
-    if not days:
-        return
-    listed = ", ".join(f"DATE'{day}'" for day in days)
-    settled = tables.read("decisions").where(f"epoch IN ({listed})")
-    tables.replace(CELLS, artwork_stats(settled), f"event_date IN ({listed})")
+def _count_again(tables: Tables, days: Sequence[date], settings: Settings) -> None:
+    if days:
+        listed = ", ".join(f"DATE'{day}'" for day in days)
+        settled = tables.read("decisions").where(f"epoch IN ({listed})")
+        tables.replace("artwork_stats", artwork_stats(settled), f"event_date IN ({listed})")
+    if tables.exists("sessions"):
+        write_sessions(tables, kept_from(settings).get("sessions"))
+    if tables.exists("moments"):
+        write_moments(tables, settings.privacy.smallest_cell)
 
 
 def _row_of(tables: Tables, request: Request) -> dict | None:

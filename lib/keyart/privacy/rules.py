@@ -2,17 +2,20 @@
 
 import re
 from collections.abc import Mapping
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from keyart.errors import ConfigError
+from keyart.feedback.events import parse_now
+from keyart.settings import Settings
 
-__all__ = ["DATED", "check_traits", "conditions", "first_days"]
+__all__ = ["DATED", "check_traits", "conditions", "first_days", "kept_from"]
 
 DATED = {
     "events": "event_date",
     "impressions": "event_date",
     "decisions": "epoch",
     "artwork_stats": "event_date",
+    "sessions": "session_date",
     "taste": "as_of",
     "user_assignments": "version",
     "quarantine": "run_date",
@@ -42,6 +45,12 @@ def first_days(retention: Mapping[str, str], today: date) -> dict[str, date]:
             raise ConfigError(f"privacy.retention.{table} is {days!r}; write a number of days, 1 or more")
         found[table] = today - timedelta(days=int(days))
     return found
+
+
+def kept_from(settings: Settings) -> dict[str, date]:
+    """``first_days`` of the settings as of what counts as the present."""
+    today = parse_now(settings.events.now) or datetime.now(UTC)
+    return first_days(settings.privacy.retention, today.date())
 
 
 def conditions(first: Mapping[str, date]) -> dict[str, str]:

@@ -40,6 +40,7 @@ class Candidates:
     quality: np.ndarray
     shot: np.ndarray  # any number that tells the title's shots apart
     cast_factor: float | np.ndarray = 1.0  # what the people shown make of the score: the lead up, extras down
+    drawn: float | np.ndarray = 1.0  # what viewers did at that moment makes of it: paused or came back up, left down
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,7 @@ def rank(candidates: Candidates, spoiler_share: float) -> Ranking:
         * (1 - 0.5 * cut_off)
         * np.where(closed, CLOSED_FACTOR, 1.0)
         * candidates.cast_factor
+        * candidates.drawn
         * (1 - np.minimum(1, 2 * lettering))
         * (1 - 0.8 * column(candidates.features, "title_card"))
         * np.where(spoiler, SPOILER_FACTOR, 1.0)

@@ -12,6 +12,7 @@ from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import BooleanType, LongType, StringType, StructField, StructType
 
 from keyart.catalog.images import IMAGES, UPLOADS, artwork_id_of
+from keyart.feedback.moments_spark import drawn_to
 from keyart.schemas import TABLES
 from keyart.selection.asked import Asked, suits, worded
 from keyart.selection.casting import Shown, shown_cast
@@ -92,6 +93,7 @@ def select_artwork(
         looked = looked.groupBy("title_id").applyInArrow(shortlister(settings, closer), LOOKED).persist()
     edited = (
         looked.transform(look_closer, tables, closer, tasks)
+        .transform(with_drawn, tables)
         .groupBy("title_id")
         .applyInArrow(editor(settings, ratings_of(tables), asked_of(tables)), EDITED)
         .persist()
@@ -251,6 +253,17 @@ def look_closer(marked: DataFrame, tables: Tables, closer: Closer, tasks: int) -
     return marked.where("NOT finalist").unionByName(seen)
 
 
+def with_drawn(looked: DataFrame, tables: Tables) -> DataFrame:
+    """Rows with ``drawn``: what viewers did in the candidate's shot makes of its score; 1 where nothing is known."""
+    if not tables.exists("moments"):
+        return looked.withColumn("drawn", F.lit(1.0))
+    of_title = tables.read("videos").select("video_id", F.col("current_scan_id").alias("scan_id"), "title_id")
+    shots = tables.read("shots").join(of_title, on=["video_id", "scan_id"], how="inner")
+    found = drawn_to(shots, tables.read("moments"))
+    known = looked.join(found, on=["scan_id", "video_id", "shot_id"], how="left")
+    return known.select(*LOOKED.names, F.coalesce("drawn", F.lit(1.0)).alias("drawn"))
+
+
 def shortlister(settings: SelectSettings, closer: Closer) -> Callable[[pa.Table], pa.Table]:
     """Mark a title's candidates that may still win and that ``closer`` has not looked at."""
 
@@ -312,7 +325,7 @@ def editor(
         read = [row for row in rows if row["failure"] is None]
         shown = shown_cast([row["face_details"] for row in read], np.array([row["shot_share"] for row in read], float))
         done = edit_title(
-            replace(_candidates(read), cast_factor=shown.factor),
+            replace(_candidates(read), cast_factor=shown.factor, drawn=np.array([row["drawn"] for row in read], float)),
             [len(row["faces"]) for row in read],
             settings.artworks_per_title,
             settings.diversity,
