@@ -52,9 +52,15 @@ class Tables:
 
     def exists(self, table: str) -> bool:
         """Whether the table was ever written; what was seen once is not asked for again."""
-        if table not in self._there and self.version(table) is not None:
+        if table not in self._there:
+            try:
+                self.spark.read.table(self.name(table)).schema  # noqa: B018  (analysis alone: no job, no history)
+            except PySparkException as error:
+                if _is_missing(error):
+                    return False
+                raise
             self._there.add(table)
-        return table in self._there
+        return True
 
     def version(self, table: str) -> int | None:
         """The newest Delta version, or None where there is no table."""
