@@ -1,6 +1,6 @@
 """How fast a scan is against bare decoding, how it scales, and what memory it takes.
 
-    python bench/scan.py [speed] [scaling] [memory] [exactness] [scenedetect] [katna]
+    python bench/scan.py [speed] [scaling] [memory] [exactness] [looks] [scenedetect] [katna]
 
 Ratios are of runs side by side: ffmpeg's before and after ours.
 """
@@ -20,9 +20,12 @@ from pyspark.sql import functions as F
 from results import BUILD, ROOT, record
 
 from keyart.config import load
+from keyart.selection.closer import find_closer
+from keyart.selection.spark import Selected, select_artwork
 from keyart.session import open_session
 from keyart.tables import Tables
 from keyart.video.spark import current, scan_films
+from keyart.vision.faces import find_model
 
 MADE = BUILD / "tables-made"
 """Tables that a first small scan made."""
@@ -101,6 +104,43 @@ def exactness(spark) -> None:
     counts = {path.name: [whole[path.name][0], counted(path)] for path in films}
     equal = all(ours == theirs for ours, theirs in counts.values())
     record("scan_exactness", {"same_as_whole": same, "frames_and_ffprobes": counts, "counts_equal": equal})
+
+
+def looks(spark) -> None:
+    """What select-artwork adds to a scan of the ten-minute film, with YuNet, rapidocr and dlib where they are there."""
+    film = looped(BUILD / "ten" / "ten.mp4", 1)
+    select(spark, "warm")  # models are loaded and code is compiled once a session
+    _, scanned = scan(spark, [film], "looks")
+    done, first = select(spark, "looks")
+    _, second = select(spark, "looks")
+    record(
+        "look_share",
+        {
+            "candidates": done.candidates,
+            "artworks": done.artworks,
+            "scan_seconds": round(scanned, 2),
+            "select_seconds": round(first, 2),
+            "select_again_seconds": round(second, 2),
+            "added_to_scan": round(first / scanned, 3),
+            "closer_look": done_with(spark, "looks"),
+        },
+    )
+
+
+def select(spark, name: str) -> tuple[Selected, float]:
+    """What a selection of a scan's tables did, and its seconds."""
+    settings, tables = load(str(CONF)).select, Tables(spark, str(BUILD / f"tables-{name}"))
+    model = find_model(MEDIA.parent / "models", settings.yunet)
+    closer = find_closer(settings.text, settings.cast, settings.plugins)
+    begin = time.perf_counter()
+    done = select_artwork(tables, settings, model, closer)
+    return done, time.perf_counter() - begin
+
+
+def done_with(spark, name: str) -> dict[str, int]:
+    """How many candidates were looked at with which detectors."""
+    rows = Tables(spark, str(BUILD / f"tables-{name}")).read("candidates").groupBy("looked_with").count().collect()
+    return {str(row["looked_with"]): row["count"] for row in rows}
 
 
 def scenedetect(spark) -> None:
@@ -289,6 +329,7 @@ if __name__ == "__main__":
         "scaling": scaling,
         "memory": memory,
         "exactness": exactness,
+        "looks": looks,
         "scenedetect": scenedetect,
         "katna": katna,
     }

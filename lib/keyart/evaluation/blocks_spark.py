@@ -18,16 +18,16 @@ from pyspark.sql import functions as F
 from keyart.evaluation.examination import Examination
 from keyart.evaluation.log_spark import coded, member_code
 from keyart.evaluation.reading import blocks_of, pack_overrides, pack_vectors
-from keyart.learning.blocks import pack
+from keyart.learning.blocks import Arrays, pack, squeezed, unpack, unsqueezed
 from keyart.learning.blocks_spark import whole_members
 from keyart.schemas import TABLES
 from keyart.sharing import Shared
 from keyart.tables import Tables
 
-__all__ = ["as_blocks", "keep", "kept", "remembered", "source_of"]
+__all__ = ["as_blocks", "each_block", "keep", "kept", "remembered", "source_of"]
 
 TABLE, BLOCKS = "evaluation_blocks", "block"
-FORMAT = "1"
+FORMAT = "2"
 """Of a block; another format is another source."""
 READ = ("decisions", "taste", "region_assignments", "user_assignments", "artworks")
 ROWS = 400_000
@@ -94,9 +94,16 @@ def as_blocks(
         for table in whole_members(batches, ROWS, "code"):
             for block in blocks_of(examination, table):
                 name = f"{int(block['codes'][0]):016x}"
-                yield pa.RecordBatch.from_pydict({"block": [name], "payload": [pack(block)]}, _arrow())
+                yield pa.RecordBatch.from_pydict({"block": [name], "payload": [squeezed(pack(block))]}, _arrow())
 
     return rows.mapInArrow(built, "block string, payload binary")
+
+
+def each_block(batches: Batches) -> Iterator[tuple[str, Arrays]]:
+    """Name and arrays of each block of ``as_blocks``."""
+    for batch in batches:
+        for name, payload in zip(batch.column("block"), batch.column("payload"), strict=True):
+            yield name.as_py(), unpack(unsqueezed(memoryview(payload.as_buffer())))
 
 
 def _arrow() -> pa.Schema:

@@ -15,7 +15,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from keyart.evaluation.blocks import from_block
-from keyart.evaluation.blocks_spark import as_blocks, keep, kept
+from keyart.evaluation.blocks_spark import as_blocks, each_block, keep, kept
 from keyart.evaluation.examination import Examination, Prepared, judge_rows
 from keyart.evaluation.examination_spark import Evaluation, folds_of, plan_evaluation
 from keyart.evaluation.findings import findings, plans
@@ -24,7 +24,6 @@ from keyart.evaluation.moments import Layout
 from keyart.evaluation.replay import ALL, Evidence, Found, add_all
 from keyart.evaluation.targets import METRICS
 from keyart.learning.blocks import pack, unpack
-from keyart.learning.blocks_spark import read_blocks
 from keyart.schemas import TABLES
 from keyart.session import of_small_rows
 from keyart.settings import Settings
@@ -68,7 +67,7 @@ def evidence_from(blocks: DataFrame, examination: Examination, folder: str | Non
             plan, prepared = handle.value()
             found: Found = {}
             first = ""
-            for name, block in read_blocks(batches):
+            for name, block in each_block(batches):
                 first = first or name
                 add_all(found, judge_rows(plan, *from_block(block), prepared))
             yield from _as_rows(found, first)
