@@ -54,8 +54,8 @@ def _ranked_neighbours(steps: np.ndarray) -> np.ndarray:
 def _held_motion(whole: np.ndarray) -> np.ndarray:
     """At the end of a run of repeated frames, the motion that the run held back; 0 elsewhere."""
     held = np.zeros(len(whole))
-    run, before = 0, 0.0
-    for frame, value in enumerate(whole.tolist()):
+    steps, run, before = whole.tolist(), 0, 0.0
+    for frame, value in enumerate(steps):
         if value < 0.25:
             run += 1
             continue
@@ -63,6 +63,6 @@ def _held_motion(whole: np.ndarray) -> np.ndarray:
             held[frame] = before * min(run, 10)
         # Not above the second largest step: a cut just before is no motion. Not above the last: a move that comes to
         # rest is no freeze.
-        recent = np.sort(whole[max(0, frame - 5) : frame + 1])
-        run, before = 0, float(min(value, recent[-2])) if len(recent) > 1 else 0.0
+        recent = sorted(steps[max(0, frame - 5) : frame + 1])
+        run, before = 0, min(value, recent[-2]) if len(recent) > 1 else 0.0
     return held
