@@ -361,6 +361,20 @@ def test_members_are_folded_in_without_training(trained):
     assert np.any(found["factors"]) and found["genre_mix"][1] > 0.5
 
 
+def test_doubled_titles_are_refused_and_what_is_no_time_counts_for_nothing(trained):
+    tables, settings, _ = trained
+    titles, events = tables.read("titles"), tables.read("events")
+    with pytest.raises(ModelError, match=r"titles names 'back-00' twice \(1 such titles\)"):
+        catalogue_of(titles.unionByName(titles.where("title_id = 'back-00'")))
+    seconds = F.element_at(F.array(F.lit(float("nan")), F.lit(-5.0), F.lit(None)), F.monotonically_increasing_id() + 1)
+    odd = plays.coalesce(1).withColumn("watched_seconds", seconds.cast("double"))
+    rows = engagement(
+        odd, running(tables), windows_of(tables.read("decisions"), settings.time), [], 100.0, settings.taste
+    )
+    found = {row["late"] for row in rows.where("kind = 'title'").collect()}
+    assert found == {settings.taste.play_quality}
+
+
 def test_response_finds_what_the_artwork_did(trained):
     tables, settings, truth = trained
     found = model_of(settings, "response")
