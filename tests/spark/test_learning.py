@@ -340,39 +340,16 @@ def test_solvers_reach_one_objective_whole_in_slices_or_from_where_they_were_kil
         assert kept[10:] == list(range(1, 11))  # other settings start anew
 
 
-def test_members_are_folded_in_without_training(trained):
-    """A member who came after, a title that came and one that went: vectors of the model there was."""
-    tables, settings, _ = trained
-    before, events = rows_of(tables, "taste"), tables.read("events")
-    play = events.where("event_type IN ('play', 'stop', 'complete') AND title_id = 'back-01'").limit(1)
-    new = play.withColumn("user_key", F.lit("f" * 32)).withColumn("event_id", F.lit("new"))
-    tables.append("events", new.unionByName(new.withColumn("title_id", F.lit("ny-å"))))
-    titles = tables.read("titles")
-    fresh = titles.where("title_id = 'back-01'").withColumn("title_id", F.lit("ny-å"))
-    tables.append("titles", fresh)
-    tables.delete("titles", "title_id = 'back-02'")
-    models = model_of(settings, "taste")
-    job("train_taste").run(tables.spark, with_values(settings, {"taste": {"fold_in_only": True}}))
-    assert model_of(settings, "taste").about == models.about
-    after = rows_of(tables, "taste")
-    assert [row for row in after if row["user_key"] != "f" * 32] == before
-    (found,) = [row for row in after if row["user_key"] == "f" * 32 and row["as_of"] == date(2026, 1, 9)]
-    assert found["history"] == 2 and found["taste_version"] == models.about["taste_version"]
-    assert np.any(found["factors"]) and found["genre_mix"][1] > 0.5
-
-
 def test_doubled_titles_are_refused_and_what_is_no_time_counts_for_nothing(trained):
     tables, settings, _ = trained
-    titles, events = tables.read("titles"), tables.read("events")
+    titles = tables.read("titles")
     with pytest.raises(ModelError, match=r"titles names 'back-00' twice \(1 such titles\)"):
         catalogue_of(titles.unionByName(titles.where("title_id = 'back-00'")))
-    seconds = F.element_at(F.array(F.lit(float("nan")), F.lit(-5.0), F.lit(None)), F.monotonically_increasing_id() + 1)
-    odd = plays.coalesce(1).withColumn("watched_seconds", seconds.cast("double"))
-    rows = engagement(
-        odd, running(tables), windows_of(tables.read("decisions"), settings.time), [], 100.0, settings.taste
-    )
-    found = {row["late"] for row in rows.where("kind = 'title'").collect()}
-    assert found == {settings.taste.play_quality}
+    play = tables.read("events").where("event_type = 'stop' AND title_id = 'back-01'").limit(1)
+    odd = play.withColumn("watched_seconds", F.explode(F.array(F.lit(float("nan")), F.lit(-5.0), F.lit(None))))
+    windows = windows_of(tables.read("decisions"), settings.time)
+    rows = engagement(odd, running(tables), windows, [], 100.0, settings.taste)
+    assert [row["late"] for row in rows.where("kind = 'title'").collect()] == [settings.taste.play_quality]
 
 
 def test_response_finds_what_the_artwork_did(trained):
@@ -466,3 +443,24 @@ def test_too_few_takes_are_refused(trained, spark):
     tables.delete("decisions", "take = 1 AND NOT (artwork_id = 'film-00-1' AND region = 'BR')")
     with pytest.raises(ModelError, match=r"takes in .* needs 50"):
         job("train_response").run(spark, settings)
+
+
+def test_members_are_folded_in_without_training(trained):
+    """A member who came after, a title that came and one that went: vectors of the model there was."""
+    tables, settings, _ = trained
+    before, events = rows_of(tables, "taste"), tables.read("events")
+    play = events.where("event_type IN ('play', 'stop', 'complete') AND title_id = 'back-01'").limit(1)
+    new = play.withColumn("user_key", F.lit("f" * 32)).withColumn("event_id", F.lit("new"))
+    tables.append("events", new.unionByName(new.withColumn("title_id", F.lit("ny-å"))))
+    titles = tables.read("titles")
+    fresh = titles.where("title_id = 'back-01'").withColumn("title_id", F.lit("ny-å"))
+    tables.append("titles", fresh)
+    tables.delete("titles", "title_id = 'back-02'")
+    models = model_of(settings, "taste")
+    job("train_taste").run(tables.spark, replace(settings, taste=replace(settings.taste, fold_in_only=True)))
+    assert model_of(settings, "taste").about == models.about
+    after = rows_of(tables, "taste")
+    assert [row for row in after if row["user_key"] != "f" * 32] == before
+    (found,) = [row for row in after if row["user_key"] == "f" * 32 and row["as_of"] == date(2026, 1, 9)]
+    assert found["history"] == 2 and found["taste_version"] == models.about["taste_version"]
+    assert np.any(found["factors"]) and found["genre_mix"][1] > 0.5
