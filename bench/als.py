@@ -138,7 +138,7 @@ def against_mllib(spark, folder: Path, args, taste) -> None:
         start = time.perf_counter()
         seen = sum_over(blocks, lambda block: population(block, catalogue.shares, 0))
         model, times = taste_model(seen, catalogue, taste), [time.perf_counter() - start]
-        for progress in SOLVERS["broadcast"](blocks, model, Progress(model.titles), taste):  # noqa: B007
+        for progress in SOLVERS["broadcast"](blocks, model, Progress(model.titles), taste, ""):  # noqa: B007
             times.append(time.perf_counter() - start)
         ours, largest = objective(blocks, model.with_titles(progress.titles)), peak()
         print(f"ours: {np.round(times, 1)} s, objectives {np.round(progress.objectives)}", flush=True)
@@ -178,7 +178,7 @@ def growth(spark, folder: Path, args, taste) -> None:
         with memory() as peak:
             seen = sum_over(blocks, lambda block: population(block, catalogue.shares, 0))
             model, start, took = taste_model(seen, catalogue, taste), time.perf_counter(), []
-            for _ in SOLVERS["broadcast"](blocks, model, Progress(model.titles), taste):
+            for _ in SOLVERS["broadcast"](blocks, model, Progress(model.titles), taste, ""):
                 took.append(time.perf_counter() - start)
                 start = time.perf_counter()
             rows = int(seen["engagements"].sum())

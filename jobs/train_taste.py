@@ -25,7 +25,8 @@ def run(spark: SparkSession, settings: Settings) -> None:
     events = opted_in(tables.read("events"), tables)
     rows = engagement(events, running(tables), windows, catalogue.genres, unknown, settings.taste)
     with blocks_of(rows, ORDER, block_builder(catalogue)) as blocks:
-        learned = known or learn(blocks, catalogue, windows, holdout_buckets(settings.time), settings.taste)
+        held_out, folder = holdout_buckets(settings.time), settings.session.shared_folder_or_none()
+        learned = known or learn(blocks, catalogue, windows, held_out, settings.taste, folder)
         days = f"as_of IN (DATE'{windows.t0}', DATE'{windows.t1}')"
         tables.replace("taste", taste_rows(blocks, learned, windows), days)
     if not known:

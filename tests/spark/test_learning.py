@@ -295,7 +295,9 @@ def engaged(tables: Tables, settings: Settings, events: DataFrame) -> Iterator[C
     rows = engagement(events, running(tables), windows, catalogue.genres, 5400.0, settings.taste)
     with blocks_of(rows, ORDER, block_builder(catalogue)) as blocks:
         held_out = holdout_buckets(settings.time)
-        yield lambda **said: learn(blocks, catalogue, windows, held_out, replace(settings.taste, **said))
+        yield lambda folder=None, **said: learn(
+            blocks, catalogue, windows, held_out, replace(settings.taste, **said), folder
+        )
 
 
 def test_held_out_members_change_no_title_factor(trained):
@@ -316,6 +318,9 @@ def test_solvers_reach_one_objective_whole_in_slices_or_from_where_they_were_kil
         assert learned(**said, solver="mllib").objectives[-1] == pytest.approx(ours.objectives[-1], rel=5e-3)
         with pytest.raises(ConfigError, match=r"set taste\.regularisation_scaling to 1"):
             learned(solver="mllib")
+
+        np.testing.assert_array_equal(learned(str(tmp_path), **said).model.titles, ours.model.titles)
+        assert not list(tmp_path.iterdir())
 
         monkeypatch.setattr(als_spark, "slices", lambda *_: [slice(0, 20), slice(20, 36)])
         assert learned(**said).objectives[-1] < ours.objectives[-1] * 1.005

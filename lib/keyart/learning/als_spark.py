@@ -3,7 +3,9 @@
 A solver goes on from where it stands and yields its progress after each iteration.
 """
 
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 import numpy as np
 import pyarrow as pa
@@ -15,32 +17,50 @@ from keyart.learning.als import TitleSums, slices, solve_titles
 from keyart.learning.blocks import pack, unpack
 from keyart.learning.blocks_spark import read_blocks, sum_over
 from keyart.learning.checkpoints import Progress
+from keyart.learning.parcels import received, sent
 from keyart.learning.taste import TasteModel, add_half, misfit, trained_on
 from keyart.settings import TasteSettings
 
 __all__ = ["SOLVERS", "Solver", "numbered_pairs", "objective"]
 
-Solver = Callable[[DataFrame, TasteModel, Progress, TasteSettings], Iterator[Progress]]
+Solver = Callable[[DataFrame, TasteModel, Progress, TasteSettings, str | None], Iterator[Progress]]
 
 RUN = 256
 """Titles whose sums make one row between the two stages of a pass; at rank 64 that is 2 MB."""
+RUNS = 8
+"""Such runs that one task solves, about."""
 SUMS = pa.schema([("run", pa.int32()), ("task", pa.string()), ("payload", pa.binary())])
 SOLVED = pa.schema([("run", pa.int32()), ("payload", pa.binary())])
 
 
-def broadcast(blocks: DataFrame, model: TasteModel, start: Progress, settings: TasteSettings) -> Iterator[Progress]:
-    """Members stream past the title factors: an iteration is a pass, or as many as the titles have slices."""
+def broadcast(
+    blocks: DataFrame, model: TasteModel, start: Progress, settings: TasteSettings, folder: str | None = None
+) -> Iterator[Progress]:
+    """Members stream past the title factors: an iteration is a pass, or as many as the titles have slices.
+
+    ``folder`` is one that all machines see ("": the temporary one), through which sums go from task to task.
+    """
     titles, objectives = start.titles, list(start.objectives)
     parts = slices(len(titles), titles.shape[1], settings.title_sums_megabytes)
     for _ in range(len(objectives), settings.iterations):
         for part in parts:
-            solved, value = _pass(blocks, model.with_titles(titles), part)
+            with _scratch(folder) as place:
+                solved, value = _pass(blocks, model.with_titles(titles), part, place)
             titles = np.concatenate([titles[: part.start], solved, titles[part.stop :]])
         objectives.append(value)
         yield Progress(titles, objectives)
 
 
-def _pass(blocks: DataFrame, model: TasteModel, part: slice) -> tuple[np.ndarray, float]:
+@contextmanager
+def _scratch(folder: str | None) -> Iterator[str | None]:
+    if folder is None:
+        yield None
+        return
+    with tempfile.TemporaryDirectory(prefix="keyart-", dir=folder or None) as place:
+        yield place
+
+
+def _pass(blocks: DataFrame, model: TasteModel, part: slice, place: str | None) -> tuple[np.ndarray, float]:
     """One job: members are solved and summed up where they lie, the sums of a run of titles meet in one place and are
     solved there. Returns the titles of ``part`` and the objective with them."""
     count, rank = part.stop - part.start, model.titles.shape[1]
@@ -53,10 +73,8 @@ def _pass(blocks: DataFrame, model: TasteModel, part: slice) -> tuple[np.ndarray
             add_half(sums, block, model, part)
             task = task or name
         if task is not None:
-            for number, run in enumerate(runs):
-                yield pa.RecordBatch.from_pydict(
-                    {"run": [number], "task": [task], "payload": [pack(sums.part(run))]}, SUMS
-                )
+            for number, payload in enumerate(sent((sums.part(run) for run in runs), place)):
+                yield pa.RecordBatch.from_pydict({"run": [number], "task": [task], "payload": [payload]}, SUMS)
 
     def solve(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for number, sums in _joined(batches, runs, rank):
@@ -66,7 +84,7 @@ def _pass(blocks: DataFrame, model: TasteModel, part: slice) -> tuple[np.ndarray
 
     # Sorted by task within a run: sums of floats must not depend on which task was done first.
     sums = blocks.mapInArrow(add_up, "run int, task string, payload binary")
-    placed = sums.repartition("run").sortWithinPartitions("run", "task")
+    placed = sums.repartition(-(-len(runs) // RUNS), "run").sortWithinPartitions("run", "task")
     rows = sorted(placed.mapInArrow(solve, "run int, payload binary").collect(), key=lambda row: row["run"])
     if not rows:
         raise ModelError("no member has anything to learn from; ingest logs first")
@@ -88,12 +106,14 @@ def _joined(batches: Iterator[pa.RecordBatch], runs: list[slice], rank: int) -> 
                         yield number, sums
                     number = run.as_py()
                     sums = TitleSums.zero(runs[number].stop - runs[number].start, rank)
-                sums.include(unpack(memoryview(payload.as_buffer())))
+                sums.include(received(memoryview(payload.as_buffer())))
         if number >= 0:
             yield number, sums
 
 
-def mllib(blocks: DataFrame, model: TasteModel, start: Progress, settings: TasteSettings) -> Iterator[Progress]:
+def mllib(
+    blocks: DataFrame, model: TasteModel, start: Progress, settings: TasteSettings, folder: str | None = None
+) -> Iterator[Progress]:
     """Spark's own ALS on the same pairs, as a reference; it cannot go on from anywhere but its own first factors.
 
     Its L2 of a row is regParam times the row's positive ratings, in implicit mode too (ALS.computeFactors), hence our

@@ -50,9 +50,17 @@ class Learned:
         return f"{self.members:,} members, {self.pairs:,} engagements with {titles} titles, {said}"
 
 
-def learn(blocks: DataFrame, catalogue: Catalogue, windows: Windows, held_out: int, settings: TasteSettings) -> Learned:
+def learn(
+    blocks: DataFrame,
+    catalogue: Catalogue,
+    windows: Windows,
+    held_out: int,
+    settings: TasteSettings,
+    folder: str | None = None,
+) -> Learned:
     """Title factors and the population's moments from persisted blocks. ModelError where nobody engaged before t0.
 
+    ``folder`` is one that all machines see ("": the temporary one), None where there is none.
     Factors kept of a training on the same data with the same settings are gone on from.
     """
     seen = sum_over(blocks, lambda block: population(block, catalogue.shares, held_out))
@@ -77,7 +85,7 @@ def learn(blocks: DataFrame, catalogue: Catalogue, windows: Windows, held_out: i
     version = _version(catalogue, windows, held_out, settings, int(seen["mark"][0]), pairs)
     checkpoints = Checkpoints(settings.checkpoints, version)
     progress = checkpoints.load(Progress(model.titles))
-    for progress in SOLVERS[settings.solver](blocks, model, progress, settings):  # noqa: B020
+    for progress in SOLVERS[settings.solver](blocks, model, progress, settings, folder):  # noqa: B020
         checkpoints.save(progress)
     model = model.with_titles(progress.titles)
     found = sum_over(blocks, lambda block: moments(block, model))
