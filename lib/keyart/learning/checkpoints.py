@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -37,7 +38,7 @@ class Checkpoints:
         try:
             with np.load(self._path, allow_pickle=False) as kept:
                 return Progress(kept["titles"], kept["objectives"].tolist())
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, BadZipFile) as error:
             raise ModelError(f"{self._path} is no checkpoint of title factors; remove it ({error})") from error
 
     def save(self, progress: Progress) -> None:

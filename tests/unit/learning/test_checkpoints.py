@@ -30,7 +30,13 @@ def test_without_a_folder_nothing_is_kept():
 
 
 def test_what_is_no_checkpoint_is_refused(tmp_path):
-    (tmp_path / "taste-a.npz").write_bytes(b"half a file")
+    kept = Checkpoints(str(tmp_path), "b")
+    kept.save(START)
+    whole = (tmp_path / "taste-b.npz").read_bytes()
+    (tmp_path / "taste-b.npz").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ModelError, match="remove it"):
+        kept.load(START)
+    (tmp_path / "taste-a.npz").write_bytes(b"no archive")
     with pytest.raises(ModelError, match="remove it"):
         Checkpoints(str(tmp_path), "a").load(START)
     (tmp_path / "file").touch()
