@@ -287,10 +287,20 @@ class TasteSettings:
     """Alternations of member half and title half."""
     regularisation: Annotated[float, Range(1e-9, 1e6)] = 1.0
     """L2 on both halves."""
+    regularisation_scaling: Annotated[float, Range(0, 1)] = 0.0
+    """Power of a row's number of engagements that its L2 is multiplied by: 0 as Hu et al. have it, 1 as MLlib has."""
     alpha: Annotated[float, Range(0, 1e6)] = 10.0
     """Confidence of an engagement of quality 1 is 1 + alpha."""
     solver: Annotated[str, OneOf(("broadcast", "mllib"))] = "broadcast"
-    """broadcast streams members past the title factors; mllib is the reference."""
+    """broadcast streams members past the title factors; mllib is the reference (at regularisation_scaling 1)."""
+    title_sums_megabytes: Annotated[float, Range(1, 1e5)] = 512.0
+    """Most memory of a task for what the title half needs, 4 x rank x (rank + 1) bytes a title: past it an iteration
+    takes several passes, each for a slice of the titles."""
+    checkpoints: str = ""
+    """Folder the driver can write to, in which title factors are kept after each iteration: the same training, killed
+    and started again, goes on from there. Empty: none are kept."""
+    fold_in_only: bool = False
+    """Train nothing: give all members, new and changed ones too, vectors of the model there is, as of t0 and t1."""
     seed: int = 7
     """Of the first title factors."""
     play_quality: Annotated[float, Range(0, 1)] = 0.3

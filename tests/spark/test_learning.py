@@ -1,6 +1,8 @@
 """train-taste and train-response on a world whose truth is known: what is written, what is found, what is refused."""
 
 import importlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -12,18 +14,20 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from keyart.config import load, with_values
-from keyart.errors import ModelError
+from keyart.errors import ConfigError, ModelError
 from keyart.feedback.spark import windows_of
 from keyart.feedback.windows import holdout_buckets
+from keyart.learning import als_spark
 from keyart.learning.blocks_spark import blocks_of
+from keyart.learning.checkpoints import Checkpoints, Progress
 from keyart.learning.decisions_spark import artworks_of
 from keyart.learning.engagement_spark import ORDER, block_builder, catalogue_of, engagement, running
 from keyart.learning.members import member_vectors, standardised
 from keyart.learning.predict import user_scores
-from keyart.learning.taste_spark import learn, taste_rows
+from keyart.learning.taste_spark import Learned, learn
 from keyart.schemas import TABLES
 from keyart.seeding import bucket, rng
-from keyart.settings import Settings, TasteSettings
+from keyart.settings import Settings
 from keyart.tables import Tables
 from keyart.tracking import Tracking
 
@@ -284,33 +288,73 @@ def test_both_jobs_twice_leave_the_same(trained, spark):
         np.testing.assert_allclose(again.model.arrays[name], array, atol=1e-9)
 
 
-def titles_learned(tables: Tables, settings: Settings, events: DataFrame, taste: TasteSettings) -> np.ndarray:
-    """Affinities of all members with history to all titles, from title factors learned on these events."""
+@contextmanager
+def engaged(tables: Tables, settings: Settings, events: DataFrame) -> Iterator[Callable[..., Learned]]:
+    """A learner on blocks of these events: learned(rank=8, ...) with settings of taste."""
     windows, catalogue = windows_of(tables.read("decisions"), settings.time), catalogue_of(tables.read("titles"))
-    rows = engagement(events, running(tables), windows, catalogue.genres, 5400.0, taste)
+    rows = engagement(events, running(tables), windows, catalogue.genres, 5400.0, settings.taste)
     with blocks_of(rows, ORDER, block_builder(catalogue)) as blocks:
-        learned = learn(blocks, catalogue, windows, holdout_buckets(settings.time), taste)
-        known = taste_rows(blocks, learned, windows).where("as_of = DATE'2026-01-04' AND history > 0")
-        factors = np.array([row["factors"] for row in known.orderBy("user_key").collect()])
-    return factors @ learned.model.titles.T
+        held_out = holdout_buckets(settings.time)
+        yield lambda folder=None, **said: learn(
+            blocks, catalogue, windows, held_out, replace(settings.taste, **said), folder
+        )
 
 
 def test_held_out_members_change_no_title_factor(trained):
     tables, settings, _ = trained
-    events, titles = tables.read("events"), model_of(settings, "taste").arrays["titles"]
-    rows = tables.read("taste").where("as_of = DATE'2026-01-04' AND history > 0 AND user_bucket >= 6")
-    factors = np.array([row["factors"] for row in rows.orderBy("user_key").collect()])
-    without = titles_learned(tables, settings, events.where("user_bucket >= 6"), settings.taste)
-    np.testing.assert_allclose(without, factors @ titles.T, atol=1e-4)
+    with engaged(tables, settings, tables.read("events").where("user_bucket >= 6")) as learned:
+        without = learned().model.titles
+    titles = model_of(settings, "taste").arrays["titles"]
+    np.testing.assert_allclose(without @ without.T, titles @ titles.T, atol=1e-4)
 
 
-def test_mllib_finds_the_same_tastes(trained):
+def test_solvers_reach_one_objective_whole_in_slices_or_from_where_they_were_killed(trained, tmp_path, monkeypatch):
     tables, settings, _ = trained
-    mllib = replace(settings.taste, solver="mllib", regularisation=0.05)
-    scores = [
-        titles_learned(tables, settings, tables.read("events"), taste).ravel() for taste in (settings.taste, mllib)
-    ]
-    assert np.corrcoef(*scores)[0, 1] > 0.8
+    # So that where a solver starts is forgotten: MLlib's first factors are other than ours.
+    said = {"rank": 3, "regularisation": 0.3, "regularisation_scaling": 1.0, "iterations": 10}
+    with engaged(tables, settings, tables.read("events")) as learned:
+        ours = learned(**said)
+        assert (np.diff(ours.objectives) < 1e-6 * ours.objectives[0]).all()
+        assert learned(**said, solver="mllib").objectives[-1] == pytest.approx(ours.objectives[-1], rel=5e-3)
+        with pytest.raises(ConfigError, match=r"set taste\.regularisation_scaling to 1"):
+            learned(solver="mllib")
+
+        np.testing.assert_array_equal(learned(str(tmp_path), **said).model.titles, ours.model.titles)
+        assert not list(tmp_path.iterdir())
+
+        monkeypatch.setattr(als_spark, "slices", lambda *_: [slice(0, 20), slice(20, 36)])
+        assert learned(**said).objectives[-1] < ours.objectives[-1] * 1.005
+        monkeypatch.undo()
+
+        saved, kept = Checkpoints.save, []
+
+        def killed(self: Checkpoints, progress: Progress) -> None:
+            saved(self, progress)
+            kept.append(len(progress.objectives))
+            if len(kept) == 2:
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr(Checkpoints, "save", killed)
+        with pytest.raises(KeyboardInterrupt):
+            learned(**said, checkpoints=str(tmp_path))
+        again = learned(**said, checkpoints=str(tmp_path))
+        assert kept == list(range(1, 11))
+        np.testing.assert_array_equal(again.model.titles, ours.model.titles)
+        assert (again.version, list(again.objectives)) == (ours.version, list(ours.objectives))
+        assert learned(**said | {"regularisation": 0.05}, checkpoints=str(tmp_path)).version != ours.version
+        assert kept[10:] == list(range(1, 11))  # other settings start anew
+
+
+def test_doubled_titles_are_refused_and_what_is_no_time_counts_for_nothing(trained):
+    tables, settings, _ = trained
+    titles = tables.read("titles")
+    with pytest.raises(ModelError, match=r"titles names 'back-00' twice \(1 such titles\)"):
+        catalogue_of(titles.unionByName(titles.where("title_id = 'back-00'")))
+    play = tables.read("events").where("event_type = 'stop' AND title_id = 'back-01'").limit(1)
+    odd = play.withColumn("watched_seconds", F.explode(F.array(F.lit(float("nan")), F.lit(-5.0), F.lit(None))))
+    windows = windows_of(tables.read("decisions"), settings.time)
+    rows = engagement(odd, running(tables), windows, [], 100.0, settings.taste)
+    assert [row["late"] for row in rows.where("kind = 'title'").collect()] == [settings.taste.play_quality]
 
 
 def test_response_finds_what_the_artwork_did(trained):
@@ -404,3 +448,24 @@ def test_too_few_takes_are_refused(trained, spark):
     tables.delete("decisions", "take = 1 AND NOT (artwork_id = 'film-00-1' AND region = 'BR')")
     with pytest.raises(ModelError, match=r"takes in .* needs 50"):
         job("train_response").run(spark, settings)
+
+
+def test_members_are_folded_in_without_training(trained):
+    """A member who came after, a title that came and one that went: vectors of the model there was."""
+    tables, settings, _ = trained
+    before, events = rows_of(tables, "taste"), tables.read("events")
+    play = events.where("event_type IN ('play', 'stop', 'complete') AND title_id = 'back-01'").limit(1)
+    new = play.withColumn("user_key", F.lit("f" * 32)).withColumn("event_id", F.lit("new"))
+    tables.append("events", new.unionByName(new.withColumn("title_id", F.lit("ny-å"))))
+    titles = tables.read("titles")
+    fresh = titles.where("title_id = 'back-01'").withColumn("title_id", F.lit("ny-å"))
+    tables.append("titles", fresh)
+    tables.delete("titles", "title_id = 'back-02'")
+    models = model_of(settings, "taste")
+    job("train_taste").run(tables.spark, replace(settings, taste=replace(settings.taste, fold_in_only=True)))
+    assert model_of(settings, "taste").about == models.about
+    after = rows_of(tables, "taste")
+    assert [row for row in after if row["user_key"] != "f" * 32] == before
+    (found,) = [row for row in after if row["user_key"] == "f" * 32 and row["as_of"] == date(2026, 1, 9)]
+    assert found["history"] == 2 and found["taste_version"] == models.about["taste_version"]
+    assert np.any(found["factors"]) and found["genre_mix"][1] > 0.5

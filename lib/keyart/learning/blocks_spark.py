@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import DataFrame
+from threadpoolctl import threadpool_limits
 
 from keyart.errors import ModelError
 from keyart.learning.blocks import Arrays, add, pack, unpack
@@ -89,10 +90,14 @@ def each_block(blocks: DataFrame, schema: str, kernel: Callable[[Arrays], Iterat
 
 
 def read_blocks(batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[str, Arrays]]:
-    """Name and arrays of each block; the arrays are views of the batch."""
-    for batch in batches:
-        for name, payload in zip(batch.column("block"), batch.column("payload"), strict=True):
-            yield name.as_py(), unpack(memoryview(payload.as_buffer()))
+    """Name and arrays of each block; the arrays are views of the batch.
+
+    BLAS keeps to one thread meanwhile: each task has a core of its own.
+    """
+    with threadpool_limits(1):
+        for batch in batches:
+            for name, payload in zip(batch.column("block"), batch.column("payload"), strict=True):
+                yield name.as_py(), unpack(memoryview(payload.as_buffer()))
 
 
 def _arrow() -> pa.Schema:

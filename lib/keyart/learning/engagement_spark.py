@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -34,10 +35,13 @@ class Catalogue:
 
 
 def catalogue_of(titles: DataFrame) -> Catalogue:
-    """All titles, films or not, by id. ModelError where there are none."""
+    """All titles, films or not, by id. ModelError where there are none, or one is there twice."""
     rows = sorted((row["title_id"], row["genres"]) for row in titles.select("title_id", "genres").collect())
     if not rows:
         raise ModelError("there are no titles; run ingest-catalog first")
+    twice = [title for (title, _), (following, _) in pairwise(rows) if title == following]
+    if twice:
+        raise ModelError(f"titles names {twice[0]!r} twice ({len(twice)} such titles); run ingest-catalog again")
     genres = sorted({genre for _, names in rows for genre in names})
     return Catalogue([title for title, _ in rows], genres, title_genres([names for _, names in rows], genres))
 
@@ -74,7 +78,9 @@ def engagement(
 
 
 def _watched(seen: DataFrame, running_times: DataFrame, default_seconds: float, settings: TasteSettings) -> DataFrame:
-    watched = F.coalesce("watched_seconds", F.lit(0.0))
+    # What is not a time counts for nothing; to Spark NaN is larger than any number.
+    seconds = F.col("watched_seconds")
+    watched = F.when(~F.isnan(seconds) & (seconds > 0), seconds).otherwise(0.0)
     complete = (F.col("event_type") == "complete").cast("int")
 
     def sums(when: Column, name: str) -> list[Column]:
@@ -150,7 +156,8 @@ def block_builder(catalogue: Catalogue) -> Callable[[pa.Table], Arrays]:
         is_title = np.asarray(pc.and_(pc.equal(kind, "title"), title.is_valid()))
         is_region, is_genre = np.asarray(pc.equal(kind, "region")), np.asarray(pc.equal(kind, "genre"))
         value = {name: rows.column(name).to_numpy() for name in ("early", "late")}  # null becomes NaN
-        names = np.array(rows.column("name").to_pylist(), dtype=np.bytes_)
+        regions = rows.column("name").filter(pc.equal(kind, "region")).to_pylist()
+        region = np.array([name.encode() for name in regions], dtype=np.bytes_)
         genre = np.asarray(pc.fill_null(pc.index_in(rows.column("name"), genres), 0))
         block: Arrays = {
             "user_key": np.array(keys.dictionary.to_pylist(), dtype=np.bytes_),
@@ -167,7 +174,10 @@ def block_builder(catalogue: Catalogue) -> Callable[[pa.Table], Arrays]:
             np.add.at(searched, (member[is_genre], genre[is_genre]), np.nan_to_num(value[as_of][is_genre]))
             block[f"searched_{as_of}"] = searched.astype(np.float32)
             block[f"region_{as_of}"] = _most_frequent(
-                member[is_region], names[is_region], np.nan_to_num(value[as_of][is_region]), len(first)
+                member[is_region],
+                region,
+                np.nan_to_num(value[as_of][is_region]),
+                len(first),
             )
         return block
 

@@ -1,30 +1,34 @@
-"""Taste over Spark: ALS by one pass an iteration over persisted blocks, every member folded in as of two days."""
+"""Taste over Spark: title factors from persisted blocks, every member folded in as of two days."""
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 
 import numpy as np
 import pyarrow as pa
-from pyspark import TaskContext
 from pyspark.sql import DataFrame
 
 from keyart.errors import ModelError
 from keyart.feedback.windows import Windows
-from keyart.learning import als
+from keyart.learning.als import Ridge, first_titles
+from keyart.learning.als_spark import SOLVERS
 from keyart.learning.blocks import Arrays
-from keyart.learning.blocks_spark import each_block, read_blocks, sum_over
+from keyart.learning.blocks_spark import each_block, sum_over
+from keyart.learning.checkpoints import Checkpoints, Progress
 from keyart.learning.engagement_spark import Catalogue
 from keyart.learning.members import member_names
 from keyart.learning.predict import taste_scores
-from keyart.learning.taste import TasteModel, fold_in, half, moments, population, trained_on
+from keyart.learning.taste import TasteModel, fold_in, moments, population
 from keyart.settings import Settings, TasteSettings
 from keyart.tables import Tables
 from keyart.tracking import ModelArrays, Tracking
 
-__all__ = ["Learned", "learn", "register_taste", "taste_rows"]
+__all__ = ["Learned", "learn", "register_taste", "registered_taste", "taste_rows"]
+
+APART = ("checkpoints", "fold_in_only")
+"""Settings on which title factors do not depend."""
 
 
 @dataclass(frozen=True)
@@ -32,103 +36,70 @@ class Learned:
     """A taste model, its version, and how it came about."""
 
     model: TasteModel
+    catalogue: Catalogue
     scale: np.ndarray  # (K,) standard deviations of members' vectors
     version: str
     members: int
     pairs: int
-    objectives: list[float]  # after each iteration's title half
+    objectives: Sequence[float]  # after each iteration; none of a model that was there
+
+    def __str__(self) -> str:
+        titles, said = len(self.catalogue.title_ids), f"vectors {self.version}"
+        if not self.objectives:
+            return f"every member folded in with {titles} titles, {said}"
+        return f"{self.members:,} members, {self.pairs:,} engagements with {titles} titles, {said}"
 
 
-def learn(blocks: DataFrame, catalogue: Catalogue, windows: Windows, held_out: int, settings: TasteSettings) -> Learned:
-    """Title factors and the population's moments from persisted blocks. ModelError where nobody engaged before t0."""
+def learn(
+    blocks: DataFrame,
+    catalogue: Catalogue,
+    windows: Windows,
+    held_out: int,
+    settings: TasteSettings,
+    folder: str | None = None,
+) -> Learned:
+    """Title factors and the population's moments from persisted blocks. ModelError where nobody engaged before t0.
+
+    ``folder`` is one that all machines see ("": the temporary one), None where there is none.
+    Factors kept of a training on the same data with the same settings are gone on from.
+    """
     seen = sum_over(blocks, lambda block: population(block, catalogue.shares, held_out))
-    if not seen["pairs"]:
+    if not seen["members"]:
         raise ModelError(
             f"no member played anything before {windows.t0}: train-taste needs history; set a later time.t0 or ingest "
             "older logs"
         )
-    engaged = seen["genres"]
+    engaged, pairs = seen["genres"], int(seen["engagements"].sum())
     model = TasteModel(
-        titles=als.first_titles(len(catalogue.title_ids), settings.rank, settings.seed),
+        titles=first_titles(len(catalogue.title_ids), settings.rank, settings.seed),
         genres=catalogue.shares,
         prior=engaged / engaged.sum() if engaged.sum() else np.full(len(engaged), 1 / max(len(engaged), 1)),
         mean=np.zeros(settings.rank + len(catalogue.genres)),
-        l2=settings.regularisation,
+        ridge=Ridge(settings.regularisation, settings.regularisation_scaling),
+        engagements=seen["engagements"],
         alpha=settings.alpha,
         search_weight=settings.search_weight,
         prior_strength=settings.prior_strength,
         held_out=held_out,
     )
-    titles, objectives = SOLVERS[settings.solver](blocks, model, settings)
-    model = model.with_titles(titles)
+    version = _version(catalogue, windows, held_out, settings, int(seen["mark"][0]), pairs)
+    checkpoints = Checkpoints(settings.checkpoints, version)
+    progress = checkpoints.load(Progress(model.titles))
+    for progress in SOLVERS[settings.solver](blocks, model, progress, settings, folder):  # noqa: B020
+        checkpoints.save(progress)
+    model = model.with_titles(progress.titles)
     found = sum_over(blocks, lambda block: moments(block, model))
     mean = found["sum"] / found["n"]
     spread = np.sqrt(np.maximum(found["squares"] / found["n"] - mean**2, 0))
-    version = _version(catalogue, windows, held_out, settings, int(seen["mark"][0]), int(seen["pairs"]))
     return Learned(
         model=replace(model, mean=mean),
+        catalogue=catalogue,
         scale=np.where(spread > 1e-9, spread, 1.0),
         version=version,
         members=int(seen["members"]),
-        pairs=int(seen["pairs"]),
-        objectives=objectives,
+        pairs=pairs,
+        objectives=progress.objectives,
     )
-
-
-def _broadcast(blocks: DataFrame, model: TasteModel, settings: TasteSettings) -> tuple[np.ndarray, list[float]]:
-    objectives = []
-    for _ in range(settings.iterations):
-        found = sum_over(blocks, lambda block, model=model: half(block, model))  # type: ignore[misc]
-        sums = als.TitleSums(**found)
-        model = model.with_titles(als.solve_titles(sums, model.l2))
-        objectives.append(als.objective(sums, model.titles, model.l2))
-    return model.titles, objectives
-
-
-def _mllib(blocks: DataFrame, model: TasteModel, settings: TasteSettings) -> tuple[np.ndarray, list[float]]:
-    """Spark's own ALS on the same pairs, as a reference.
-
-    Its regularisation is multiplied by each row's number of ratings, so that factors differ in scale from ours, and
-    over Spark Connect it needs a server that offers MLlib.
-    """
-    from pyspark.ml.recommendation import ALS
-
-    held_out, width, rank = model.held_out, len(model.titles), model.titles.shape[1]
-
-    def pairs(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        # MLlib wants integers; a task's members are numbered within 2^31 / (tasks <= 2048).
-        context = TaskContext.get()
-        start = (context.partitionId() if context else 0) << 20
-        for _, block in read_blocks(batches):
-            quality = trained_on(block, width, held_out).tocoo()
-            yield pa.RecordBatch.from_pydict(
-                {
-                    "member": pa.array(quality.row + start, pa.int32()),
-                    "title": pa.array(quality.col, pa.int32()),
-                    "quality": pa.array(quality.data, pa.float32()),
-                }
-            )
-            start += quality.shape[0]
-
-    fitted = ALS(
-        rank=rank,
-        maxIter=settings.iterations,
-        regParam=settings.regularisation,
-        alpha=settings.alpha,
-        implicitPrefs=True,
-        userCol="member",
-        itemCol="title",
-        ratingCol="quality",
-        seed=settings.seed,
-    ).fit(blocks.mapInArrow(pairs, "member int, title int, quality float"))
-    titles = np.zeros((width, rank))
-    for row in fitted.itemFactors.collect():
-        titles[row["id"]] = row["features"]
-    return titles, []
-
-
-Solver = Callable[[DataFrame, TasteModel, TasteSettings], tuple[np.ndarray, list[float]]]
-SOLVERS: Mapping[str, Solver] = {"broadcast": _broadcast, "mllib": _mllib}
 
 
 def taste_rows(blocks: DataFrame, learned: Learned, windows: Windows) -> DataFrame:
@@ -176,14 +147,15 @@ def _version(
     catalogue: Catalogue, windows: Windows, held_out: int, settings: TasteSettings, mark: int, pairs: int
 ) -> str:
     """Names the title factors by all they depend on: settings, catalogue and the engagement itself."""
-    said = [asdict(settings), windows.t0.isoformat(), held_out, catalogue.title_ids, catalogue.genres, mark, pairs]
+    chosen = {name: value for name, value in asdict(settings).items() if name not in APART}
+    said = [chosen, windows.t0.isoformat(), held_out, catalogue.title_ids, catalogue.genres, mark, pairs]
     said.append(catalogue.shares.round(6).tolist())
     return hashlib.blake2b(json.dumps(said).encode(), digest_size=8).hexdigest()
 
 
-def register_taste(tables: Tables, learned: Learned, catalogue: Catalogue, windows: Windows, settings: Settings) -> str:
-    """Log the run and register the model "taste"; returns its version."""
-    tracking, model = Tracking(settings.tracking, settings.tables), learned.model
+def register_taste(tables: Tables, learned: Learned, windows: Windows, settings: Settings) -> str:
+    """Log the run and register the model "taste"; returns its version. What was kept on the way is forgotten."""
+    tracking, model, catalogue = Tracking(settings.tracking, settings.tables), learned.model, learned.catalogue
     about = {
         "title_ids": catalogue.title_ids,
         "genres": catalogue.genres,
@@ -191,10 +163,14 @@ def register_taste(tables: Tables, learned: Learned, catalogue: Catalogue, windo
         "taste_version": learned.version,
         "alpha": settings.taste.alpha,
         "regularisation": settings.taste.regularisation,
+        "regularisation_scaling": settings.taste.regularisation_scaling,
+        "search_weight": settings.taste.search_weight,
+        "prior_strength": settings.taste.prior_strength,
         "member_names": member_names(settings.taste.rank, catalogue.genres),
     }
     arrays = {
         "titles": model.titles,
+        "engagements": model.engagements,
         "genre_shares": model.genres,
         "genre_prior": model.prior,
         "member_mean": model.mean,
@@ -209,4 +185,43 @@ def register_taste(tables: Tables, learned: Learned, catalogue: Catalogue, windo
             tracking.metrics({"objective": value}, step=step)
         tracking.metrics({"members": learned.members, "engagements": learned.pairs})
         example = np.zeros((1, settings.taste.rank))
-        return tracking.register("taste", ModelArrays("als", arrays, about), example, taste_scores(arrays, example))
+        version = tracking.register("taste", ModelArrays("als", arrays, about), example, taste_scores(arrays, example))
+    Checkpoints(settings.taste.checkpoints, learned.version).clear()
+    return version
+
+
+def registered_taste(catalogue: Catalogue, settings: Settings) -> Learned:
+    """The registered model, to fold members in with: its titles in their order, then those of ``catalogue`` it lacks.
+
+    Titles that are new have no factor: they count in a member's genres and history and leave the factors alone. Titles
+    that are gone keep theirs, since what members watched still says what they like. ModelError where there is no model,
+    or one of before this was kept with it.
+    """
+    found = Tracking(settings.tracking, settings.tables).load("taste").model
+    arrays, about = found.arrays, found.about
+    try:
+        known, genres = list(about["title_ids"]), list(about["genres"])  # type: ignore[call-overload]
+        l2, scaling = float(about["regularisation"]), float(about["regularisation_scaling"])  # type: ignore[arg-type]
+        engagements, version = np.asarray(arrays["engagements"]), str(about["taste_version"])
+        chosen = {name: float(about[name]) for name in ("alpha", "search_weight", "prior_strength")}  # type: ignore[arg-type]
+    except KeyError as error:
+        raise ModelError(f"the taste model says nothing of {error}: run train-taste without fold_in_only") from error
+    fresh = [i for i, title in enumerate(catalogue.title_ids) if title not in set(known)]
+    shares = np.zeros((len(fresh), len(genres)))
+    for column, genre in enumerate(genres):
+        if genre in catalogue.genres:
+            shares[:, column] = catalogue.shares[fresh, catalogue.genres.index(genre)]
+    extended = Catalogue(
+        known + [catalogue.title_ids[i] for i in fresh], genres, np.vstack([arrays["genre_shares"], shares])
+    )
+    model = TasteModel(
+        titles=np.vstack([arrays["titles"], np.zeros((len(fresh), arrays["titles"].shape[1]))]),
+        genres=extended.shares,
+        prior=np.asarray(arrays["genre_prior"]),
+        mean=np.asarray(arrays["member_mean"]),
+        ridge=Ridge(l2, scaling),
+        engagements=np.concatenate([engagements, np.zeros(len(fresh), dtype=engagements.dtype)]),
+        held_out=0,
+        **chosen,
+    )
+    return Learned(model, extended, np.asarray(arrays["member_scale"]), version, 0, int(engagements.sum()), ())

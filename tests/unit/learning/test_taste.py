@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from keyart.errors import ModelError
+from keyart.learning.als import Ridge, TitleSums
 from keyart.learning.blocks import add, pack, unpack
 from keyart.learning.members import genre_mix, member_names, member_vectors, title_genres
-from keyart.learning.taste import TasteModel, fold_in, half, moments, population, trained_on
+from keyart.learning.taste import TasteModel, add_half, fold_in, misfit, moments, population, trained_on
 
 GENRES = title_genres([["drama"], ["drama", "comedy"], ["comedy"]], ["comedy", "drama"])
 
@@ -29,21 +30,37 @@ def block() -> dict[str, np.ndarray]:
 
 def model(mean: float = 0.0) -> TasteModel:
     titles = np.array([[1.0, 0.0], [0.5, 0.5], [0.0, 1.0]])
-    return TasteModel(titles, GENRES, np.array([0.5, 0.5]), np.full(4, mean), 0.5, 10.0, 0.25, 2.0, held_out=1)
+    shares, engagements = np.array([0.5, 0.5]), np.array([1, 1, 0])
+    return TasteModel(titles, GENRES, shares, np.full(4, mean), Ridge(0.5), engagements, 10.0, 0.25, 2.0, held_out=1)
 
 
 def test_only_early_engagement_of_members_not_held_out_trains():
-    assert trained_on(block(), 3, held_out=1).toarray().tolist() == [[1.0, 0.5, 0.0]]
-    assert trained_on(block(), 3, held_out=0).shape[0] == 2
+    assert trained_on(block(), 3, held_out=1).toarray().tolist() == [[1.0, 0.5, 0.0], [0] * 3, [0] * 3, [0] * 3]
+    assert trained_on(block(), 3, held_out=0).toarray()[2].tolist() == [0, 0, 1]
     found = population(block(), GENRES, held_out=1)
-    assert (found["members"], found["pairs"]) == (1, 2)
+    assert found["members"] == 1
+    assert found["engagements"].tolist() == [1, 1, 0]
     np.testing.assert_allclose(found["genres"], [0.25, 1.25])
 
 
 def test_half_adds_only_training_members():
-    sums = half(block(), model())
-    assert sums["confidence"] == pytest.approx((1 + 10) + (1 + 5))
-    assert not sums["right"][2].any()
+    sums = TitleSums.zero(3, 2)
+    add_half(sums, block(), model(), slice(0, 3))
+    assert not sums.right[2].any()
+    folded = fold_in(block(), model(), "early").factors[0]
+    np.testing.assert_allclose(sums.gram, np.outer(folded, folded), rtol=1e-5)
+    assert sums.value == pytest.approx(float(misfit(block(), model())["value"]))
+
+
+def test_titles_without_a_factor_count_in_history_and_genres_only():
+    """Title 2 is new: member c, who watched nothing else, stands at the mean but likes comedies."""
+    fresh = model(mean=0.125)
+    fresh = fresh.with_titles(np.array([[1.0, 0.0], [0.5, 0.5], [0.0, 0.0]]))
+    late = fold_in(block(), fresh, "late")
+    np.testing.assert_array_equal(late.factors[[1, 2]], 0.125)
+    assert late.history.tolist() == [2, 1, 1, 0]
+    assert late.mix[2, 0] > 0.5 > late.mix[0, 0]
+    assert late.factors[0].all()
 
 
 def test_vectors_as_of_two_days_differ_only_by_what_happened_between():
