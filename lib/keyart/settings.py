@@ -321,8 +321,14 @@ class AssignSettings:
 
     policy_id: str = ""
     """Name of the policy; empty: derived from models and settings, so that the same inputs give the same name."""
+    explore: Annotated[str, OneOf(("epsilon-greedy", "softmax", "thompson", "best", "uniform"))] = "epsilon-greedy"
+    """How the served artwork is drawn; thompson takes each as often as it is best among draws from the posterior."""
     exploration: Annotated[float, Range(0, 1)] = 0.05
     """Share of decisions drawn uniformly (epsilon-greedy)."""
+    temperature: Annotated[float, Range(1e-4, 100)] = 0.1
+    """Of softmax, in log reward: lower is closer to always the best."""
+    draws: Annotated[int, Range(1, 4096)] = 64
+    """Posterior draws of thompson; propensities are multiples of 1 / draws."""
     minimum_gain: Annotated[float, Range(0, 10)] = 0.02
     """Expected gain in log reward below which a member keeps their level's default."""
     salt: str = "artwork-1"

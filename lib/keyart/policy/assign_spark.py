@@ -20,7 +20,7 @@ from keyart.learning.members import member_vectors
 from keyart.learning.predict import user_scores
 from keyart.policy.assignment import Overrides, Slate, best_of_title, build_slate, overrides
 from keyart.policy.columns import per_text, vectors
-from keyart.policy.exploration import EpsilonGreedy
+from keyart.policy.exploration import chosen
 from keyart.policy.levels import Levels
 from keyart.policy.limiting import COSTS, Limits, cost_of, cost_rows, within_limits, worth_of
 from keyart.policy.limits import is_available
@@ -89,7 +89,14 @@ def plan_assignment(tables: Tables, tracking: Tracking, settings: Settings) -> A
     limits = with_looks(tables, limits, slate.artwork_ids)
     version, as_of = str(about["taste_version"]), _newest_taste(tables, str(about["taste_version"]))
     content = content_hash(response.model.arrays, {key: about[key] for key in CONTRACT})
-    exploration, assign = EpsilonGreedy(settings.assign.exploration), settings.assign
+    assign = settings.assign
+    exploration = chosen(
+        assign.explore,
+        epsilon=assign.exploration,
+        temperature=assign.temperature,
+        draws=assign.draws,
+        seed=assign.salt,
+    )
     name = assign.policy_id or derived_id(
         [
             content,

@@ -71,12 +71,18 @@ def best_of_title(scores: np.ndarray, slate: Slate) -> np.ndarray:
     return np.minimum.reduceat(position, slate.starts, axis=1)
 
 
-def level_probabilities(exploration: Exploration, scores: np.ndarray, slate: Slate) -> np.ndarray:
-    """Probability of each artwork among its title's, (C, A) for level scores (C, A)."""
+def level_probabilities(
+    exploration: Exploration, scores: np.ndarray, sds: np.ndarray, slate: Slate, noise: np.ndarray
+) -> np.ndarray:
+    """Probability of each artwork among its title's, (C, A) for level scores and sds (C, A) and the exploration's noise
+    (A, M)."""
     column = np.arange(scores.shape[1]) - slate.starts[slate.title_index]
-    padded = np.full((len(scores), len(slate.title_ids), int(slate.sizes.max())), -np.inf)
-    padded[:, slate.title_index, column] = scores
-    return exploration.propensities(padded)[:, slate.title_index, column]
+    shelf = (len(slate.title_ids), int(slate.sizes.max()))
+    padded, spread = np.full((len(scores), *shelf), -np.inf), np.zeros((len(scores), *shelf))
+    drawn = np.zeros((*shelf, noise.shape[1]))
+    padded[:, slate.title_index, column], spread[:, slate.title_index, column] = scores, sds
+    drawn[slate.title_index, column] = noise
+    return exploration.propensities(padded, spread, drawn)[:, slate.title_index, column]
 
 
 @dataclass(frozen=True)

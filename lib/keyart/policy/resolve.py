@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from keyart.errors import LimitError, TableError
-from keyart.policy.exploration import draw, hashed_uniforms
+from keyart.policy.exploration import Exploration, draw, hashed_uniforms
 from keyart.policy.levels import GLOBAL
 from keyart.policy.limits import Window, is_available, is_personalised, masked
 from keyart.policy.placement import EVERYWHERE, Placement
@@ -52,6 +52,8 @@ class _Shelf:
 
     artwork_ids: tuple[str, ...]
     scores: np.ndarray
+    sds: np.ndarray
+    noise: np.ndarray
     reasons: tuple[str, ...]
 
 
@@ -81,7 +83,7 @@ class ArtworkResolver:
         for row in rows:
             if row["policy_id"] == policy.policy_id:
                 grouped.setdefault((row["title_id"], row["level"], row["cell"], row["context"]), []).append(row)
-        return cls(policy, {key: _shelf(found) for key, found in grouped.items()}, **options)
+        return cls(policy, {key: _shelf(found, policy.exploration) for key, found in grouped.items()}, **options)
 
     def resolve(
         self,
@@ -117,7 +119,7 @@ class ArtworkResolver:
                 scores = scores.copy()
                 scores[i] = np.nextafter(shelf.scores.max() + own.gain, np.inf)
                 reasons = (*reasons[:i], own.reason, *reasons[i + 1 :])
-        probabilities = self.policy.exploration.propensities(scores)
+        probabilities = self.policy.exploration.propensities(scores, shelf.sds, shelf.noise)
         served = int(draw(probabilities, hashed_uniforms(self.policy.salt, [(user_key, title_id, epoch)])[0]))
         shown = [int(i) for i in np.flatnonzero(allowed)]
         return Resolution(
@@ -141,10 +143,11 @@ class ArtworkResolver:
         raise TableError(f"policy {self.policy.policy_id} has no artwork for title {title_id}; run assign-artwork")
 
 
-def _shelf(rows: Sequence[Mapping[str, Any]]) -> _Shelf:
+def _shelf(rows: Sequence[Mapping[str, Any]], exploration: Exploration) -> _Shelf:
     """A title's artworks in the order of their ids, so that a draw can be recomputed from the logged candidate set."""
     ordered = sorted(rows, key=lambda row: row["artwork_id"])
     scores = np.array([row["mean"] for row in ordered], dtype=np.float64)
     top = np.nextafter(scores.max(), np.inf)  # equals were decided when the assignment was written
     scores = np.where([row["is_default"] for row in ordered], top, scores)
-    return _Shelf(tuple(row["artwork_id"] for row in ordered), scores, tuple(row["reason"] for row in ordered))
+    ids, sds = tuple(row["artwork_id"] for row in ordered), np.array([row["sd"] for row in ordered], dtype=np.float64)
+    return _Shelf(ids, scores, sds, exploration.noise(ids), tuple(row["reason"] for row in ordered))

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from keyart.errors import ModelError
 from keyart.policy.assignment import best_of_title, build_slate, level_probabilities, overrides
-from keyart.policy.exploration import EpsilonGreedy, Softmax
+from keyart.policy.exploration import EpsilonGreedy, Softmax, Thompson
 from keyart.policy.reasons import level_reasons, member_reasons
 
 # The model's order is not the slate's: two titles interleaved, one artwork withdrawn, one new.
@@ -96,15 +96,16 @@ def empty() -> dict[str, np.ndarray]:
     return {**one, "features": np.zeros((1, 2)), "feature_values": np.zeros((1, 2))}
 
 
-@pytest.mark.parametrize("policy", [EpsilonGreedy(0.3), Softmax(0.4)], ids=lambda p: p.kind)
+@pytest.mark.parametrize("policy", [EpsilonGreedy(0.3), Softmax(0.4), Thompson(8, "salt")], ids=lambda p: p.kind)
 def test_level_probabilities_are_each_titles_own(policy):
     slate = build_slate(ACTIVE, MODEL_IDS, model())
-    scores = slate.arrays["cell_mean"]
-    found = level_probabilities(policy, scores, slate)
+    scores, sds, noise = slate.arrays["cell_mean"], slate.arrays["cell_sd"], policy.noise(slate.artwork_ids)
+    found = level_probabilities(policy, scores, sds, slate, noise)
     for cell in range(2):
         for start, size in zip(slate.starts, slate.sizes, strict=True):
             part = slice(start, start + size)
-            np.testing.assert_allclose(found[cell, part], policy.propensities(scores[cell, part]))
+            alone = policy.propensities(scores[cell, part], sds[cell, part], noise[part])
+            np.testing.assert_allclose(found[cell, part], alone)
     np.testing.assert_array_equal(found[:, 5], 1.0)  # the only artwork of its title
 
 
