@@ -17,7 +17,8 @@ from keyart.evaluation.spark import evaluate
 from keyart.learning.members import member_vectors
 from keyart.learning.predict import user_scores
 from keyart.policy.limits_spark import limits_for
-from keyart.policy.resolve import ArtworkResolver
+from keyart.policy.resolve import ArtworkResolver, Override
+from keyart.policy.resolve_spark import resolved
 from keyart.policy.spark import choices, newest_policy, resolver, serving_policy
 from keyart.schemas import TABLES
 from keyart.tables import Tables
@@ -278,6 +279,43 @@ def test_the_resolver_answers_from_tables(assigned):
     kid = next(user for user, member in members.items() if member["kids"])
     assert own.resolve(kid, "A", "NO", epoch=T1).level == "parent"
     assert own.resolve(kid, "A", "BR", epoch=T1).level == "global"
+
+
+def test_a_frame_is_resolved_as_members_are_one_by_one(assigned):
+    tables, _, members, _ = assigned
+    users, titles, days = list(members), "ABCZ", 5
+    rows = [
+        (user, title, members[user]["region"], "*", T1 + timedelta(days=day), members[user]["kids"])
+        for user in users
+        for title in titles
+        for day in range(days)
+    ]
+    asked = tables.spark.createDataFrame(
+        rows, "user_key string, title_id string, region string, context string, epoch date, kids boolean"
+    )
+    found = resolved(asked, tables).collect()
+    assert len(found) == len(rows) >= 10_000
+    own = {
+        row["user_key"]: {
+            t: Override(a, g) for t, a, g in zip(row["title_ids"], row["artwork_ids"], row["gains"], strict=True)
+        }
+        for row in tables.read("user_assignments").collect()
+    }
+    alone = replace(resolver(tables), overrides=lambda user: own.get(user, {}))
+    levels = set()
+    for row in found:
+        asked_for = (row["user_key"], row["title_id"], row["region"] or "unknown", row["context"])
+        try:
+            one = alone.resolve(*asked_for, epoch=row["epoch"], kids=row["kids"])
+        except (LimitError, TableError) as error:
+            assert (row["artwork_id"], row["refusal"]) == (None, str(error))
+            continue
+        levels.add(row["level"])
+        assert (row["artwork_id"], row["level"], row["policy_id"]) == (one.artwork_id, one.level, one.policy_id)
+        assert row["propensity"] == one.propensity and row["refusal"] is None
+        assert tuple(row["candidate_set"]) == one.candidate_set
+        assert tuple(row["candidate_propensities"]) == one.probabilities
+    assert levels == {"user", "region", "parent", "global"}
 
 
 def test_choices_for_a_judge(assigned):
