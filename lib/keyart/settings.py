@@ -493,10 +493,14 @@ class ReportSettings:
 
 @dataclass(frozen=True)
 class ExplainSettings:
-    """explain-artwork."""
+    """explain-artwork and explain."""
 
     artwork_id: str = ""
     """The artwork's id, or its beginning; of a candidate that was not chosen, its image's hash."""
+    user: str = ""
+    """explain: a member's id as the logs have it (hashed under the key in the environment), or their user_key."""
+    title: str = ""
+    """explain: a title's id or name."""
     out: str = ""
     """HTML file that shows the explanation beside the picture (--out); empty: the terminal only."""
 
@@ -604,7 +608,7 @@ class Settings:
     report: ReportSettings = ReportSettings()
     """build-report."""
     explain: ExplainSettings = ExplainSettings()
-    """explain-artwork."""
+    """explain-artwork and explain."""
     erase: EraseSettings = EraseSettings()
     """erase-members and export-member."""
     demo: DemoSettings = DemoSettings()

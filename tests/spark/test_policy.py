@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 
 from keyart import seeding
 from keyart.config import load
-from keyart.errors import LimitError, ModelError, TableError
+from keyart.errors import InputError, LimitError, ModelError, TableError
 from keyart.evaluation.examination import SLICES
 from keyart.evaluation.spark import evaluate
 from keyart.learning.members import member_vectors
@@ -316,6 +316,21 @@ def test_a_frame_is_resolved_as_members_are_one_by_one(assigned):
         assert tuple(row["candidate_set"]) == one.candidate_set
         assert tuple(row["candidate_propensities"]) == one.probabilities
     assert levels == {"user", "region", "parent", "global"}
+
+
+def test_a_members_choice_is_explained(assigned, tmp_path, capsys):
+    tables, settings, _, _ = assigned
+    row = tables.read("user_assignments").where("region = 'SE'").orderBy("user_key").first()
+    out = tmp_path / "choice.html"
+    asked = replace(settings.explain, user=row["user_key"], title=row["title_ids"][0], out=str(out))
+    assert run("explain", tables, replace(settings, explain=asked)) == 0
+    said = capsys.readouterr().out
+    assert "level user" in said and row["artwork_ids"][0] in said and "than most" in said
+    assert out.read_text().count("<figure") == 4
+    with pytest.raises(InputError, match="titles are called Z"):
+        run("explain", tables, replace(settings, explain=replace(asked, title="Z")))
+    with pytest.raises(InputError, match="nothing is known"):
+        run("explain", tables, replace(settings, explain=replace(asked, user="f" * 32)))
 
 
 def test_choices_for_a_judge(assigned):

@@ -13,12 +13,13 @@ import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
+from threadpoolctl import threadpool_limits
 
 from keyart.errors import ModelError
 from keyart.feedback.spark import opted_in
-from keyart.learning.members import member_vectors
+from keyart.learning.members import member_vectors, standardised
 from keyart.learning.predict import user_scores
-from keyart.policy.assignment import Overrides, Slate, best_of_title, build_slate, overrides
+from keyart.policy.assignment import Overrides, Slate, best_of_title, build_slate, overrides, scored_overrides
 from keyart.policy.columns import per_text, vectors
 from keyart.policy.exploration import chosen
 from keyart.policy.levels import Levels
@@ -45,6 +46,8 @@ __all__ = [
 ]
 
 CELLS = 4_000_000  # members x artworks scored at a time: 32 MB an array
+ENTRIES = 4_000_000
+"""Members x titles decided at a time: room for as many overrides."""
 GENRE = "genre "
 """Begins the names of a member's shares of genres."""
 CONTRACT = ("artwork_ids", "title_ids", "cells", "feature_names", "feature_version", "taste_version", "member_names")
@@ -179,10 +182,11 @@ def user_assignments(members: DataFrame, plan: Assignment) -> DataFrame:
     defaults = best_of_title(np.asarray(plan.slate.arrays["cell_mean"]), plan.slate)
 
     def write(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        step = max(1, CELLS // len(plan.slate.artwork_ids))
-        for batch in batches:
-            for start in range(0, batch.num_rows, step):
-                yield _member_rows(plan, defaults, batch.slice(start, step))
+        step = max(1, ENTRIES // len(plan.slate.title_ids))
+        with threadpool_limits(1):  # a task a core
+            for batch in batches:
+                for start in range(0, batch.num_rows, step):
+                    yield _member_rows(plan, defaults, batch.slice(start, step))
 
     return (
         members.where(~F.col("kids"))
@@ -313,16 +317,21 @@ def _found(
 def _member_rows(plan: Assignment, defaults: np.ndarray, batch: pa.RecordBatch) -> pa.RecordBatch:
     slate = plan.slate
     members, cells = _members(plan, batch)
-    _, found, _ = _found(plan, slate, defaults, members, cells)
-    reasons = member_reasons(slate.arrays, members, found, plan.feature_names, plan.member_names)
-    rows, counts = np.unique(found.member, return_counts=True)
+    taste = standardised(slate.arrays, members) @ np.asarray(slate.arrays["weights"])
+    level = np.asarray(slate.arrays["cell_mean"])
+    found = scored_overrides(taste, cells, level, defaults, slate, plan.policy.minimum_gain)
+    if plan.limits.said:
+        found = within_limits(found, defaults[cells], plan.limits)
+    texts, reason = member_reasons(slate.arrays, members, found, plan.feature_names, plan.member_names)
+    each = np.bincount(found.member, minlength=batch.num_rows)
+    rows, counts = np.flatnonzero(each), each[each > 0]
     offsets = pa.array(np.concatenate([[0], np.cumsum(counts)]), pa.int32())
     kept = pa.array(rows)
     lists = {
-        "title_ids": pa.array(slate.title_ids[found.title], pa.string()),
-        "artwork_ids": pa.array(slate.artwork_ids[found.artwork], pa.string()),
+        "title_ids": pa.array(slate.title_ids, pa.string()).take(pa.array(found.title)),
+        "artwork_ids": pa.array(slate.artwork_ids, pa.string()).take(pa.array(found.artwork)),
         "gains": pa.array(found.gain.astype(np.float32)),
-        "reasons": pa.array(reasons, pa.string()),
+        "reasons": pa.array(texts, pa.string()).take(pa.array(reason)),
     }
     version = (plan.policy.taste_as_of - date(1970, 1, 1)).days
     return pa.RecordBatch.from_pydict(

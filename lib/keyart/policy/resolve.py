@@ -130,8 +130,21 @@ class ArtworkResolver:
         LimitError where the title may not be shown or nothing is left to show; TableError where the policy has no word
         on the title.
         """
+        return self.offered(user_key, title_id, region, context, epoch=epoch, kids=kids).drawn(user_key)
+
+    def offered(
+        self,
+        user_key: str,
+        title_id: str,
+        region: str,
+        context: str = "*",
+        *,
+        epoch: date,
+        kids: bool | None = None,
+    ) -> Offer:
+        """What ``resolve`` draws from."""
         own = self.overrides(user_key).get(title_id) if is_personalised(kids) else None
-        return self.offer(title_id, region, context, own, epoch=epoch).drawn(user_key)
+        return self.offer(title_id, region, context, own, epoch=epoch)
 
     def offer(
         self, title_id: str, region: str, context: str = "*", own: Override | None = None, *, epoch: date
