@@ -34,6 +34,7 @@ from keyart.policy.exploration import EpsilonGreedy
 from keyart.policy.levels import GLOBAL, Levels
 from keyart.policy.limiting import Limits
 from keyart.policy.placement import EVERYWHERE, place
+from keyart.policy.scope import Scope
 from keyart.policy.specification import Policy
 from keyart.schemas import TABLES
 from keyart.session import open_session
@@ -65,7 +66,18 @@ def plan_of(titles: int, gain: float) -> Assignment:
     features = tuple(f"feature {f}" for f in range(RANK))
     shelves = place(slate, levels, EVERYWHERE, DAY)
     return Assignment(
-        policy, slate, levels, shelves, shelves.allowed, len(levels.cells), features, members, "{}", Limits(), slate
+        policy,
+        slate,
+        levels,
+        shelves,
+        shelves.allowed,
+        len(levels.cells),
+        features,
+        members,
+        "{}",
+        Limits(),
+        Scope(),
+        slate,
     )
 
 

@@ -331,6 +331,9 @@ class AssignSettings:
     """Posterior draws of thompson; propensities are multiples of 1 / draws."""
     minimum_gain: Annotated[float, Range(0, 10)] = 0.02
     """Expected gain in log reward below which a member keeps their level's default."""
+    likely_titles: Annotated[int, Range(0, 1_000_000)] = 0
+    """Titles of highest affinity for which a member may have artwork of their own; the others show their level's
+    default. 0: all titles."""
     salt: str = "artwork-1"
     """Of the exploration draw; changing it redraws everyone."""
     day: date | None = None

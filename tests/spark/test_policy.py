@@ -159,7 +159,8 @@ def world(spark, tmp_path_factory):
     root = tmp_path_factory.mktemp("policy") / "tables"
     settings = replace(load(None, [f"tables={root}", "evaluate.smallest_ess=100"]), regions=REGIONS)
     tables, tracking, model = Tables(spark, str(root)), Tracking(settings.tracking, str(root)), response_model()
-    taste = ModelArrays("als", {"titles": np.zeros((3, 2))}, {"taste_version": "taste-1"})
+    about = {"taste_version": "taste-1", "title_ids": ["A", "B", "C"]}
+    taste = ModelArrays("als", {"titles": np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 0.0]])}, about)
     with tracking.run("train", {}):
         tracking.register("taste", taste, np.zeros((1, 2)), np.zeros((1, 3)))
         tracking.register("response", model, np.zeros((1, 5)), np.zeros((1, 9)))
@@ -515,6 +516,25 @@ def test_a_limit_is_obeyed_and_its_cost_is_said(assigned, capsys):
     assert all(n <= max(0.4 * 3, defaults[u].get(look, 0)) for u, count in looks.items() for look, n in count.items())
     for name in ("region_assignments", "user_assignments", "policies", "policy_measures"):
         tables.delete(name, "policy_id = 'limited'")
+
+
+def test_thompson_sampling_and_a_narrow_scope_from_settings_to_what_is_served(assigned):
+    tables, settings, members, _ = assigned
+    narrow = replace(settings.assign, policy_id="narrow", explore="thompson", draws=32, likely_titles=1)
+    assert run("assign_artwork", tables, replace(settings, assign=narrow)) == 0
+    policy, row = newest_policy(tables)
+    assert (row["kind"], policy.exploration.draws) == ("thompson", 32)
+    assert policy.limits == ("own artwork for a member's 1 likeliest titles",)
+    rows = tables.read("region_assignments").where("policy_id = 'narrow'").toPandas()
+    assert (rows["probability"] * 32 % 1 == 0).all()
+    own, found = resolver(tables, "narrow"), rows.query("cell == 'SE' and title_id == 'A'").sort_values("artwork_id")
+    offer = own.offer("A", "SE", epoch=T1)
+    assert offer.artwork_ids == tuple(found["artwork_id"]) and (offer.probabilities == found["probability"]).all()
+    for one in tables.read("user_assignments").where("policy_id = 'narrow'").collect():
+        likes_a = members[one["user_key"]]["factors"][0] > 0
+        assert one["title_ids"] == (["A"] if likes_a else ["B"])
+    for name in ("region_assignments", "user_assignments", "policies"):
+        tables.delete(name, "policy_id = 'narrow'")
 
 
 def test_what_is_excluded_in_a_region_is_a_candidate_there_at_no_level(assigned, spark, capsys):

@@ -29,6 +29,7 @@ from keyart.policy.limits_spark import limits_for, with_looks
 from keyart.policy.placement import Placed, Shelves, place
 from keyart.policy.placement_spark import day_of, placement_of
 from keyart.policy.reasons import level_reasons, member_reasons
+from keyart.policy.scope import Scope
 from keyart.policy.specification import Policy, content_hash, derived_id
 from keyart.schemas import TABLES
 from keyart.settings import Settings
@@ -67,6 +68,7 @@ class Assignment:
     member_names: tuple[str, ...]
     models: str  # JSON for the policies table
     limits: Limits
+    scope: Scope
     free: Slate  # with the artworks that limits withhold, to say what these cost
 
 
@@ -100,6 +102,8 @@ def plan_assignment(tables: Tables, tracking: Tracking, settings: Settings) -> A
         draws=assign.draws,
         seed=assign.salt,
     )
+    scope = _scope(taste, version, slate, assign.likely_titles)
+    said = (*limits.said, *placement.said(day), *scope.said)
     name = assign.policy_id or derived_id(
         [
             content,
@@ -109,11 +113,9 @@ def plan_assignment(tables: Tables, tracking: Tracking, settings: Settings) -> A
             as_of,
             sorted(levels.parents.items()),
             sorted(artworks),
-            *limits.said,
-            *placement.said(day),
+            *said,
         ]
     )
-    said = (*limits.said, *placement.said(day))
     policy = Policy(name, exploration, assign.salt, assign.minimum_gain, version, as_of, levels.parents, said)
     segments = [str(name).removeprefix(GENRE) for name in about["member_names"] if str(name).startswith(GENRE)]
     models = json.dumps(
@@ -130,6 +132,7 @@ def plan_assignment(tables: Tables, tracking: Tracking, settings: Settings) -> A
         tuple(about["member_names"]),
         models,
         limits,
+        scope,
         free,
     )
 
@@ -226,6 +229,16 @@ def limit_costs(tables: Tables, members: DataFrame, plan: Assignment) -> list[di
     return cost_rows(rows[0].asDict(), plan.policy.policy_id, len(plan.limits.withheld), plan.policy.taste_as_of)
 
 
+def _scope(taste: LoadedModel, version: str, slate: Slate, most: int) -> Scope:
+    about: Mapping[str, Any] = taste.model.about
+    if most and about["taste_version"] != version:
+        raise ModelError(
+            f"assign.likely_titles needs the titles' factors of taste {version}, which the response model was trained "
+            f"on, not of {about['taste_version']}; run train-response"
+        )
+    return Scope.of(most, slate.title_ids, about["title_ids"], taste.model.arrays["titles"]) if most else Scope()
+
+
 def _newest_taste(tables: Tables, version: str) -> date:
     rows = tables.read("taste").where(F.col("taste_version") == version)
     row = rows.agg(F.max("as_of").alias("newest")).first()
@@ -310,7 +323,7 @@ def _found(
     """Members' overrides before and after the limit on looks (which knows the looks of the policy's own slate), and
     their scores."""
     scores = user_scores(slate.arrays, members, cells)
-    found = overrides(scores, defaults[cells], slate, plan.policy.minimum_gain)
+    found = plan.scope.within(overrides(scores, defaults[cells], slate, plan.policy.minimum_gain), members)
     return found, within_limits(found, defaults[cells], plan.limits) if slate is plan.slate else found, scores
 
 
@@ -320,8 +333,7 @@ def _member_rows(plan: Assignment, defaults: np.ndarray, batch: pa.RecordBatch) 
     taste = standardised(slate.arrays, members) @ np.asarray(slate.arrays["weights"])
     level = np.asarray(slate.arrays["cell_mean"])
     found = scored_overrides(taste, cells, level, defaults, slate, plan.policy.minimum_gain)
-    if plan.limits.said:
-        found = within_limits(found, defaults[cells], plan.limits)
+    found = within_limits(plan.scope.within(found, members), defaults[cells], plan.limits)
     texts, reason = member_reasons(slate.arrays, members, found, plan.feature_names, plan.member_names)
     each = np.bincount(found.member, minlength=batch.num_rows)
     rows, counts = np.flatnonzero(each), each[each > 0]
