@@ -52,7 +52,9 @@ def examination(policies: int, behaviours: tuple[str, ...], slices: tuple[str, .
         served = np.full((REGIONS, TITLES * EACH), 0.1 / EACH, dtype=np.float32)
         np.put_along_axis(served, best, 0.1 / EACH + 0.9, axis=1)
         world, scores = best[:1].repeat(REGIONS, axis=0), served.astype(np.float64)
-        made.append(PolicyTables(f"policy-{p}", EpsilonGreedy(0.1), world, best, served, scores))
+        rule, sds = EpsilonGreedy(0.1), np.zeros_like(scores)
+        noise = rule.noise([""] * len(title_of))
+        made.append(PolicyTables(f"policy-{p}", rule, world, best, served, scores, sds, noise))
     rates = rng.uniform(0.02, 0.05, (FOLDS, REGIONS, TITLES * EACH, 2))
     size = np.arange(TITLES + 1) * EACH
     return Examination(

@@ -29,6 +29,7 @@ JOBS: dict[str, str] = {
     "train-taste": "learn member and title factors (ALS)",
     "train-response": "learn what an image does, by region and by member",
     "assign-artwork": "write which artwork each region and each user gets",
+    "explain": "what a member sees of a title, the artworks side by side, and what decided, in words",
     "evaluate-policy": "tell from the logs what a policy would have been worth",
     "measure-policy": "what a policy does to members and catalogue, against the limits that were set",
     "experiment": "plan an experiment (members, days), or register it",
@@ -73,6 +74,11 @@ SHORTHANDS: dict[str, dict[str, tuple[str, str]]] = {
     "build-report": {"report": ("report.folder", "folder that the site is written to")},
     "simulate": {"out": ("simulate.out", "folder that the log is written to")},
     "explain-artwork": {"out": ("explain.out", "HTML file to write, with the picture in it")},
+    "explain": {
+        "user": ("explain.user", "the member's id as the logs have it, or their user_key"),
+        "title": ("explain.title", "the title's id or name"),
+        "out": ("explain.out", "HTML file to write, with the pictures in it"),
+    },
     "erase-members": {
         "members": ("erase.members", "file of ids as the logs have them, one a line, or a CSV"),
         "user": ("erase.user", "one member's id"),
@@ -81,7 +87,7 @@ SHORTHANDS: dict[str, dict[str, tuple[str, str]]] = {
     "export-member": {"user": ("erase.user", "the member's id"), "out": ("erase.out", "JSON file to write")},
 }
 NUMBERS = {"effect": "NUMBER", "power": "NUMBER", "plan": "WIDTH"}
-NAMES = {"metric": "NAME", "id": "NAME", "policy": "NAMES", "user": "ID", "request": "NAME"}
+NAMES = {"metric": "NAME", "id": "NAME", "policy": "NAMES", "user": "ID", "request": "NAME", "title": "NAME"}
 SHORTHANDS["run-pipeline"] = {
     key: value for job in ("ingest-catalog", "ingest-events", "build-report") for key, value in SHORTHANDS[job].items()
 }

@@ -31,7 +31,7 @@ def uniform(salt: str, *parts: object) -> float:
     >>> 0.0 <= uniform("salt", "user", "title", "2026-01-01") < 1.0
     True
     """
-    digest = hmac.new(salt.encode(), "\x1f".join(map(str, parts)).encode(), hashlib.sha256).digest()
+    digest = hmac.digest(salt.encode(), "\x1f".join(map(str, parts)).encode(), "sha256")
     return (int.from_bytes(digest[:8], "big") >> 11) * 2.0**-53
 
 

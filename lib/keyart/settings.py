@@ -332,10 +332,19 @@ class AssignSettings:
 
     policy_id: str = ""
     """Name of the policy; empty: derived from models and settings, so that the same inputs give the same name."""
+    explore: Annotated[str, OneOf(("epsilon-greedy", "softmax", "thompson", "best", "uniform"))] = "epsilon-greedy"
+    """How the served artwork is drawn; thompson takes each as often as it is best among draws from the posterior."""
     exploration: Annotated[float, Range(0, 1)] = 0.05
     """Share of decisions drawn uniformly (epsilon-greedy)."""
+    temperature: Annotated[float, Range(1e-4, 100)] = 0.1
+    """Of softmax, in log reward: lower is closer to always the best."""
+    draws: Annotated[int, Range(1, 4096)] = 64
+    """Posterior draws of thompson; propensities are multiples of 1 / draws."""
     minimum_gain: Annotated[float, Range(0, 10)] = 0.02
     """Expected gain in log reward below which a member keeps their level's default."""
+    likely_titles: Annotated[int, Range(0, 1_000_000)] = 0
+    """Titles of highest affinity for which a member may have artwork of their own; the others show their level's
+    default. 0: all titles."""
     salt: str = "artwork-1"
     """Of the exploration draw; changing it redraws everyone."""
     day: date | None = None
@@ -498,10 +507,14 @@ class ReportSettings:
 
 @dataclass(frozen=True)
 class ExplainSettings:
-    """explain-artwork."""
+    """explain-artwork and explain."""
 
     artwork_id: str = ""
     """The artwork's id, or its beginning; of a candidate that was not chosen, its image's hash."""
+    user: str = ""
+    """explain: a member's id as the logs have it (hashed under the key in the environment), or their user_key."""
+    title: str = ""
+    """explain: a title's id or name."""
     out: str = ""
     """HTML file that shows the explanation beside the picture (--out); empty: the terminal only."""
 
@@ -609,7 +622,7 @@ class Settings:
     report: ReportSettings = ReportSettings()
     """build-report."""
     explain: ExplainSettings = ExplainSettings()
-    """explain-artwork."""
+    """explain-artwork and explain."""
     erase: EraseSettings = EraseSettings()
     """erase-members and export-member."""
     demo: DemoSettings = DemoSettings()

@@ -11,13 +11,14 @@ from pyspark.sql import functions as F
 
 from keyart import seeding
 from keyart.config import load
-from keyart.errors import LimitError, ModelError, TableError
+from keyart.errors import InputError, LimitError, ModelError, TableError
 from keyart.evaluation.examination import SLICES
 from keyart.evaluation.spark import evaluate
 from keyart.learning.members import member_vectors
 from keyart.learning.predict import user_scores
 from keyart.policy.limits_spark import limits_for
-from keyart.policy.resolve import ArtworkResolver
+from keyart.policy.resolve import ArtworkResolver, Override
+from keyart.policy.resolve_spark import resolved
 from keyart.policy.spark import choices, newest_policy, resolver, serving_policy
 from keyart.schemas import TABLES
 from keyart.tables import Tables
@@ -158,7 +159,8 @@ def world(spark, tmp_path_factory):
     root = tmp_path_factory.mktemp("policy") / "tables"
     settings = replace(load(None, [f"tables={root}", "evaluate.smallest_ess=100"]), regions=REGIONS)
     tables, tracking, model = Tables(spark, str(root)), Tracking(settings.tracking, str(root)), response_model()
-    taste = ModelArrays("als", {"titles": np.zeros((3, 2))}, {"taste_version": "taste-1"})
+    about = {"taste_version": "taste-1", "title_ids": ["A", "B", "C"]}
+    taste = ModelArrays("als", {"titles": np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 0.0]])}, about)
     with tracking.run("train", {}):
         tracking.register("taste", taste, np.zeros((1, 2)), np.zeros((1, 3)))
         tracking.register("response", model, np.zeros((1, 5)), np.zeros((1, 9)))
@@ -278,6 +280,58 @@ def test_the_resolver_answers_from_tables(assigned):
     kid = next(user for user, member in members.items() if member["kids"])
     assert own.resolve(kid, "A", "NO", epoch=T1).level == "parent"
     assert own.resolve(kid, "A", "BR", epoch=T1).level == "global"
+
+
+def test_a_frame_is_resolved_as_members_are_one_by_one(assigned):
+    tables, _, members, _ = assigned
+    users, titles, days = list(members), "ABCZ", 5
+    rows = [
+        (user, title, members[user]["region"], "*", T1 + timedelta(days=day), members[user]["kids"])
+        for user in users
+        for title in titles
+        for day in range(days)
+    ]
+    asked = tables.spark.createDataFrame(
+        rows, "user_key string, title_id string, region string, context string, epoch date, kids boolean"
+    )
+    found = resolved(asked, tables).collect()
+    assert len(found) == len(rows) >= 10_000
+    own = {
+        row["user_key"]: {
+            t: Override(a, g) for t, a, g in zip(row["title_ids"], row["artwork_ids"], row["gains"], strict=True)
+        }
+        for row in tables.read("user_assignments").collect()
+    }
+    alone = replace(resolver(tables), overrides=lambda user: own.get(user, {}))
+    levels = set()
+    for row in found:
+        asked_for = (row["user_key"], row["title_id"], row["region"] or "unknown", row["context"])
+        try:
+            one = alone.resolve(*asked_for, epoch=row["epoch"], kids=row["kids"])
+        except (LimitError, TableError) as error:
+            assert (row["artwork_id"], row["refusal"]) == (None, str(error))
+            continue
+        levels.add(row["level"])
+        assert (row["artwork_id"], row["level"], row["policy_id"]) == (one.artwork_id, one.level, one.policy_id)
+        assert row["propensity"] == one.propensity and row["refusal"] is None
+        assert tuple(row["candidate_set"]) == one.candidate_set
+        assert tuple(row["candidate_propensities"]) == one.probabilities
+    assert levels == {"user", "region", "parent", "global"}
+
+
+def test_a_members_choice_is_explained(assigned, tmp_path, capsys):
+    tables, settings, _, _ = assigned
+    row = tables.read("user_assignments").where("region = 'SE'").orderBy("user_key").first()
+    out = tmp_path / "choice.html"
+    asked = replace(settings.explain, user=row["user_key"], title=row["title_ids"][0], out=str(out))
+    assert run("explain", tables, replace(settings, explain=asked)) == 0
+    said = capsys.readouterr().out
+    assert "level user" in said and row["artwork_ids"][0] in said and "than most" in said
+    assert out.read_text().count("<figure") == 4
+    with pytest.raises(InputError, match="titles are called Z"):
+        run("explain", tables, replace(settings, explain=replace(asked, title="Z")))
+    with pytest.raises(InputError, match="nothing is known"):
+        run("explain", tables, replace(settings, explain=replace(asked, user="f" * 32)))
 
 
 def test_choices_for_a_judge(assigned):
@@ -462,6 +516,25 @@ def test_a_limit_is_obeyed_and_its_cost_is_said(assigned, capsys):
     assert all(n <= max(0.4 * 3, defaults[u].get(look, 0)) for u, count in looks.items() for look, n in count.items())
     for name in ("region_assignments", "user_assignments", "policies", "policy_measures"):
         tables.delete(name, "policy_id = 'limited'")
+
+
+def test_thompson_sampling_and_a_narrow_scope_from_settings_to_what_is_served(assigned):
+    tables, settings, members, _ = assigned
+    narrow = replace(settings.assign, policy_id="narrow", explore="thompson", draws=32, likely_titles=1)
+    assert run("assign_artwork", tables, replace(settings, assign=narrow)) == 0
+    policy, row = newest_policy(tables)
+    assert (row["kind"], policy.exploration.draws) == ("thompson", 32)
+    assert policy.limits == ("own artwork for a member's 1 likeliest titles",)
+    rows = tables.read("region_assignments").where("policy_id = 'narrow'").toPandas()
+    assert (rows["probability"] * 32 % 1 == 0).all()
+    own, found = resolver(tables, "narrow"), rows.query("cell == 'SE' and title_id == 'A'").sort_values("artwork_id")
+    offer = own.offer("A", "SE", epoch=T1)
+    assert offer.artwork_ids == tuple(found["artwork_id"]) and (offer.probabilities == found["probability"]).all()
+    for one in tables.read("user_assignments").where("policy_id = 'narrow'").collect():
+        likes_a = members[one["user_key"]]["factors"][0] > 0
+        assert one["title_ids"] == (["A"] if likes_a else ["B"])
+    for name in ("region_assignments", "user_assignments", "policies"):
+        tables.delete(name, "policy_id = 'narrow'")
 
 
 def test_what_is_excluded_in_a_region_is_a_candidate_there_at_no_level(assigned, spark, capsys):

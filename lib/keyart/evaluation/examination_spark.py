@@ -225,7 +225,7 @@ def _assigned(tables: Tables, policies: tuple[Policy, ...]) -> list[Any]:
     """Rows of region_assignments of these policies, of the catalogue's size."""
     names = [policy.policy_id for policy in policies]
     rows = tables.read("region_assignments").where(F.col("policy_id").isin(names) & (F.col("context") == "*"))
-    return rows.select("policy_id", "level", "cell", "title_id", "artwork_id", "mean", "is_default").collect()
+    return rows.select("policy_id", "level", "cell", "title_id", "artwork_id", "mean", "sd", "is_default").collect()
 
 
 def _tables_of(
@@ -241,7 +241,7 @@ def _tables_of(
     defaults = [(r["level"], r["cell"], r["title_id"], r["artwork_id"]) for r in rows if r["is_default"]]
     kept = Kept.of(placement, day, [tuple(row[name] for name in RANKED) for row in rows])
     choices = GreedyChoices.of(defaults, policy.parents, artwork_ids, kept)
-    levels = [(r["level"], r["cell"], r["artwork_id"], r["mean"], r["is_default"]) for r in rows]
+    levels = [(r["level"], r["cell"], r["artwork_id"], r["mean"], r["sd"], r["is_default"]) for r in rows]
     return policy_tables(
         policy.policy_id, policy.exploration, choices, levels, artwork_ids, title_ids, title_of, regions
     )

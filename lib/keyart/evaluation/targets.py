@@ -36,6 +36,8 @@ class PolicyTables:
     by_region: np.ndarray  # (R, T)
     served: np.ndarray  # (R, A) probability under the level's scores; 0 where the policy lacks the artwork
     scores: np.ndarray  # (R, A) of the level that answers, not a number where the policy lacks the artwork
+    sds: np.ndarray  # (R, A) of the scores
+    noise: np.ndarray  # (A, M) of the exploration
 
     def best_only(self, title_of: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """How many artworks (R, T) a level has of each title, and the probabilities of the best and of any other among
@@ -102,22 +104,22 @@ def policy_tables(
     policy_id: str,
     exploration: Exploration,
     choices: GreedyChoices,
-    rows: Iterable[tuple[str, str, str, float, bool]],
+    rows: Iterable[tuple[str, str, str, float, float, bool]],
     artwork_ids: Sequence[str],
     title_ids: Sequence[str],
     title_of: np.ndarray,
     regions: Sequence[str],
 ) -> PolicyTables:
-    """From the rows of region_assignments as (level, cell, artwork_id, mean, is_default), as ``resolve`` reads them.
+    """From rows of region_assignments as (level, cell, artwork_id, mean, sd, is_default), as ``resolve`` reads them.
 
     ``title_of`` (A,) is each artwork's title; artworks of a title stand together.
     """
     place = {artwork: i for i, artwork in enumerate(artwork_ids)}
     cells: dict[tuple[str, str], np.ndarray] = {}
-    for level, cell, artwork, mean, default in rows:
-        shelf = cells.setdefault((level, cell), np.full((2, len(artwork_ids)), np.nan))
+    for level, cell, artwork, mean, sd, default in rows:
+        shelf = cells.setdefault((level, cell), np.full((3, len(artwork_ids)), np.nan))
         if artwork in place:
-            shelf[:, place[artwork]] = mean, default
+            shelf[:, place[artwork]] = mean, sd, default
     known = {title: i for i, title in enumerate(choices.title_ids)}
     column = np.array([known.get(title, -1) for title in title_ids], dtype=np.int64)
     translate = np.array([place.get(a, -1) for a in choices.artwork_ids] + [-1], dtype=np.int64)
@@ -126,26 +128,30 @@ def policy_tables(
         found = level_choices(choices, level, names)
         return np.where(column >= 0, translate[found[:, np.maximum(column, 0)]], -1)
 
-    scores = np.full((len(regions), len(artwork_ids)), np.nan)
+    scores, sds = np.full((2, len(regions), len(artwork_ids)), np.nan)
     for r, region in enumerate(regions):
         parent = choices.levels.parent(region)
         for at in (("region", region), ("parent", parent), ("global", "*")):
             if at in cells:
-                mean, default = cells[at]
+                mean, sd, default = cells[at]
                 here: np.ndarray = np.isfinite(mean)
                 # A level answers for a whole title or not at all.
                 missing = np.bincount(title_of, np.isfinite(scores[r]), len(title_ids)) == 0
                 new = here & missing[title_of]
                 top = _top(np.where(here, mean, -np.inf), title_of, len(title_ids))[title_of]
                 scores[r] = np.where(new, np.where(default == 1, np.nextafter(top, np.inf), mean), scores[r])
+                sds[r] = np.where(new, sd, sds[r])
     scores[~_shown(choices, regions, artwork_ids, title_ids, title_of)] = np.nan
+    noise = exploration.noise(artwork_ids)
     return PolicyTables(
         policy_id,
         exploration,
         translated("global", list(regions)),
         translated("region", list(regions)),
-        _draws(exploration, scores, title_of, len(title_ids)).astype(np.float32),
+        _draws(exploration, scores, sds, noise, title_of, len(title_ids)).astype(np.float32),
         scores,
+        sds,
+        noise,
     )
 
 
@@ -175,18 +181,24 @@ def _top(scores: np.ndarray, title_of: np.ndarray, titles: int) -> np.ndarray:
     return top
 
 
-def _draws(exploration: Exploration, scores: np.ndarray, title_of: np.ndarray, titles: int) -> np.ndarray:
+def _draws(
+    exploration: Exploration, scores: np.ndarray, sds: np.ndarray, noise: np.ndarray, title_of: np.ndarray, titles: int
+) -> np.ndarray:
     """Probabilities (R, A) of draws among each title's artworks; 0 where there is no score."""
     if not scores.size:
         return np.zeros(scores.shape)
     starts = np.searchsorted(title_of, np.arange(titles))
     column = np.arange(len(title_of)) - starts[title_of]
-    padded = np.full((len(scores), titles, int(column.max()) + 1), -np.inf)
+    shelf = (titles, int(column.max()) + 1)
+    padded, spread = np.full((len(scores), *shelf), -np.inf), np.zeros((len(scores), *shelf))
+    drawn = np.zeros((*shelf, noise.shape[1]))
     padded[:, title_of, column] = np.where(np.isfinite(scores), scores, -np.inf)
+    spread[:, title_of, column] = np.nan_to_num(sds)
+    drawn[title_of, column] = noise
     known = np.any(padded > -np.inf, axis=2)
     padded[~known] = 0.0  # nothing to draw from: cleared again below
-    drawn = np.where(known[..., None], exploration.propensities(padded), 0.0)
-    return drawn[:, title_of, column]
+    shares = np.where(known[..., None], exploration.propensities(padded, spread, drawn), 0.0)
+    return shares[:, title_of, column]
 
 
 @dataclass(frozen=True)
@@ -269,7 +281,10 @@ class Targets:
             scores[own] = np.nextafter(scores.max() + overrides.gain[entry[i]], np.inf)
             here = np.arange(offsets[i], offsets[i + 1])
             here = here[self.title_of[candidates[here]] == title[i]]
-            pi[here, column] = policy.exploration.propensities(scores)[candidates[here] - starts[title[i]]]
+            drawn = policy.exploration.propensities(
+                scores, np.nan_to_num(policy.sds[region[i], stands]), policy.noise[stands]
+            )
+            pi[here, column] = drawn[candidates[here] - starts[title[i]]]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -13,14 +13,15 @@ import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
+from threadpoolctl import threadpool_limits
 
 from keyart.errors import ModelError
 from keyart.feedback.spark import opted_in
-from keyart.learning.members import member_vectors
+from keyart.learning.members import member_vectors, standardised
 from keyart.learning.predict import user_scores
-from keyart.policy.assignment import Overrides, Slate, best_of_title, build_slate, overrides
+from keyart.policy.assignment import Overrides, Slate, best_of_title, build_slate, overrides, scored_overrides
 from keyart.policy.columns import per_text, vectors
-from keyart.policy.exploration import EpsilonGreedy
+from keyart.policy.exploration import chosen
 from keyart.policy.levels import Levels
 from keyart.policy.limiting import COSTS, Limits, cost_of, cost_rows, within_limits, worth_of
 from keyart.policy.limits import is_available
@@ -28,6 +29,7 @@ from keyart.policy.limits_spark import limits_for, with_looks
 from keyart.policy.placement import Placed, Shelves, place
 from keyart.policy.placement_spark import day_of, placement_of
 from keyart.policy.reasons import level_reasons, member_reasons
+from keyart.policy.scope import Scope
 from keyart.policy.specification import Policy, content_hash, derived_id
 from keyart.schemas import TABLES
 from keyart.settings import Settings
@@ -45,6 +47,8 @@ __all__ = [
 ]
 
 CELLS = 4_000_000  # members x artworks scored at a time: 32 MB an array
+ENTRIES = 4_000_000
+"""Members x titles decided at a time: room for as many overrides."""
 GENRE = "genre "
 """Begins the names of a member's shares of genres."""
 CONTRACT = ("artwork_ids", "title_ids", "cells", "feature_names", "feature_version", "taste_version", "member_names")
@@ -64,6 +68,7 @@ class Assignment:
     member_names: tuple[str, ...]
     models: str  # JSON for the policies table
     limits: Limits
+    scope: Scope
     free: Slate  # with the artworks that limits withhold, to say what these cost
 
 
@@ -89,7 +94,16 @@ def plan_assignment(tables: Tables, tracking: Tracking, settings: Settings) -> A
     limits = with_looks(tables, limits, slate.artwork_ids)
     version, as_of = str(about["taste_version"]), _newest_taste(tables, str(about["taste_version"]))
     content = content_hash(response.model.arrays, {key: about[key] for key in CONTRACT})
-    exploration, assign = EpsilonGreedy(settings.assign.exploration), settings.assign
+    assign = settings.assign
+    exploration = chosen(
+        assign.explore,
+        epsilon=assign.exploration,
+        temperature=assign.temperature,
+        draws=assign.draws,
+        seed=assign.salt,
+    )
+    scope = _scope(taste, version, slate, assign.likely_titles)
+    said = (*limits.said, *placement.said(day), *scope.said)
     name = assign.policy_id or derived_id(
         [
             content,
@@ -99,11 +113,9 @@ def plan_assignment(tables: Tables, tracking: Tracking, settings: Settings) -> A
             as_of,
             sorted(levels.parents.items()),
             sorted(artworks),
-            *limits.said,
-            *placement.said(day),
+            *said,
         ]
     )
-    said = (*limits.said, *placement.said(day))
     policy = Policy(name, exploration, assign.salt, assign.minimum_gain, version, as_of, levels.parents, said)
     segments = [str(name).removeprefix(GENRE) for name in about["member_names"] if str(name).startswith(GENRE)]
     models = json.dumps(
@@ -120,6 +132,7 @@ def plan_assignment(tables: Tables, tracking: Tracking, settings: Settings) -> A
         tuple(about["member_names"]),
         models,
         limits,
+        scope,
         free,
     )
 
@@ -172,10 +185,11 @@ def user_assignments(members: DataFrame, plan: Assignment) -> DataFrame:
     defaults = best_of_title(np.asarray(plan.slate.arrays["cell_mean"]), plan.slate)
 
     def write(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        step = max(1, CELLS // len(plan.slate.artwork_ids))
-        for batch in batches:
-            for start in range(0, batch.num_rows, step):
-                yield _member_rows(plan, defaults, batch.slice(start, step))
+        step = max(1, ENTRIES // len(plan.slate.title_ids))
+        with threadpool_limits(1):  # a task a core
+            for batch in batches:
+                for start in range(0, batch.num_rows, step):
+                    yield _member_rows(plan, defaults, batch.slice(start, step))
 
     return (
         members.where(~F.col("kids"))
@@ -213,6 +227,16 @@ def limit_costs(tables: Tables, members: DataFrame, plan: Assignment) -> list[di
         .collect()
     )
     return cost_rows(rows[0].asDict(), plan.policy.policy_id, len(plan.limits.withheld), plan.policy.taste_as_of)
+
+
+def _scope(taste: LoadedModel, version: str, slate: Slate, most: int) -> Scope:
+    about: Mapping[str, Any] = taste.model.about
+    if most and about["taste_version"] != version:
+        raise ModelError(
+            f"assign.likely_titles needs the titles' factors of taste {version}, which the response model was trained "
+            f"on, not of {about['taste_version']}; run train-response"
+        )
+    return Scope.of(most, slate.title_ids, about["title_ids"], taste.model.arrays["titles"]) if most else Scope()
 
 
 def _newest_taste(tables: Tables, version: str) -> date:
@@ -299,23 +323,27 @@ def _found(
     """Members' overrides before and after the limit on looks (which knows the looks of the policy's own slate), and
     their scores."""
     scores = user_scores(slate.arrays, members, cells)
-    found = overrides(scores, defaults[cells], slate, plan.policy.minimum_gain)
+    found = plan.scope.within(overrides(scores, defaults[cells], slate, plan.policy.minimum_gain), members)
     return found, within_limits(found, defaults[cells], plan.limits) if slate is plan.slate else found, scores
 
 
 def _member_rows(plan: Assignment, defaults: np.ndarray, batch: pa.RecordBatch) -> pa.RecordBatch:
     slate = plan.slate
     members, cells = _members(plan, batch)
-    _, found, _ = _found(plan, slate, defaults, members, cells)
-    reasons = member_reasons(slate.arrays, members, found, plan.feature_names, plan.member_names)
-    rows, counts = np.unique(found.member, return_counts=True)
+    taste = standardised(slate.arrays, members) @ np.asarray(slate.arrays["weights"])
+    level = np.asarray(slate.arrays["cell_mean"])
+    found = scored_overrides(taste, cells, level, defaults, slate, plan.policy.minimum_gain)
+    found = within_limits(plan.scope.within(found, members), defaults[cells], plan.limits)
+    texts, reason = member_reasons(slate.arrays, members, found, plan.feature_names, plan.member_names)
+    each = np.bincount(found.member, minlength=batch.num_rows)
+    rows, counts = np.flatnonzero(each), each[each > 0]
     offsets = pa.array(np.concatenate([[0], np.cumsum(counts)]), pa.int32())
     kept = pa.array(rows)
     lists = {
-        "title_ids": pa.array(slate.title_ids[found.title], pa.string()),
-        "artwork_ids": pa.array(slate.artwork_ids[found.artwork], pa.string()),
+        "title_ids": pa.array(slate.title_ids, pa.string()).take(pa.array(found.title)),
+        "artwork_ids": pa.array(slate.artwork_ids, pa.string()).take(pa.array(found.artwork)),
         "gains": pa.array(found.gain.astype(np.float32)),
-        "reasons": pa.array(reasons, pa.string()),
+        "reasons": pa.array(texts, pa.string()).take(pa.array(reason)),
     }
     version = (plan.policy.taste_as_of - date(1970, 1, 1)).days
     return pa.RecordBatch.from_pydict(

@@ -4,15 +4,18 @@ Arrays only. A is the number of artworks of the policy, T of titles, C of cells 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
+from numba import njit
 
 from keyart.errors import ModelError
 from keyart.policy.exploration import Exploration
 
-__all__ = ["Overrides", "Slate", "best_of_title", "build_slate", "level_probabilities", "overrides"]
+__all__ = ["Overrides", "Slate", "best_of_title", "build_slate", "level_probabilities", "overrides", "scored_overrides"]
 
+HELD = 1_000_000
+"""Scores held at once: 4 MB, which the processor keeps near."""
 PER_ARTWORK = ("features", "feature_values")
 """Arrays of the response model with a row an artwork."""
 PER_CELL_ARTWORK = ("cell_mean", "cell_n", "cell_takes")
@@ -71,12 +74,18 @@ def best_of_title(scores: np.ndarray, slate: Slate) -> np.ndarray:
     return np.minimum.reduceat(position, slate.starts, axis=1)
 
 
-def level_probabilities(exploration: Exploration, scores: np.ndarray, slate: Slate) -> np.ndarray:
-    """Probability of each artwork among its title's, (C, A) for level scores (C, A)."""
+def level_probabilities(
+    exploration: Exploration, scores: np.ndarray, sds: np.ndarray, slate: Slate, noise: np.ndarray
+) -> np.ndarray:
+    """Probability of each artwork among its title's, (C, A) for level scores and sds (C, A) and the exploration's noise
+    (A, M)."""
     column = np.arange(scores.shape[1]) - slate.starts[slate.title_index]
-    padded = np.full((len(scores), len(slate.title_ids), int(slate.sizes.max())), -np.inf)
-    padded[:, slate.title_index, column] = scores
-    return exploration.propensities(padded)[:, slate.title_index, column]
+    shelf = (len(slate.title_ids), int(slate.sizes.max()))
+    padded, spread = np.full((len(scores), *shelf), -np.inf), np.zeros((len(scores), *shelf))
+    drawn = np.zeros((*shelf, noise.shape[1]))
+    padded[:, slate.title_index, column], spread[:, slate.title_index, column] = scores, sds
+    drawn[slate.title_index, column] = noise
+    return exploration.propensities(padded, spread, drawn)[:, slate.title_index, column]
 
 
 @dataclass(frozen=True)
@@ -95,7 +104,61 @@ def overrides(scores: np.ndarray, defaults: np.ndarray, slate: Slate, minimum_ga
 
     ``scores`` (n, A) are members' expected log rewards, ``defaults`` (n, T) the artworks their levels show.
     """
-    best = best_of_title(scores, slate)
-    gain = np.take_along_axis(scores, best, axis=1) - np.take_along_axis(scores, defaults, axis=1)
-    member, title = np.nonzero((best != defaults) & (gain >= minimum_gain))
-    return Overrides(member, title, best[member, title], defaults[member, title], gain[member, title])
+    n = len(scores)
+    level = np.zeros((1, scores.shape[1]), dtype=scores.dtype)
+    return _found(scores, level, np.zeros(n, np.int64), defaults, np.arange(n), slate, minimum_gain)
+
+
+def scored_overrides(
+    taste: np.ndarray, cells: np.ndarray, level: np.ndarray, defaults: np.ndarray, slate: Slate, minimum_gain: float
+) -> Overrides:
+    """``overrides`` of scores that are never held as a whole: level means (C, A) plus taste (n, D) times features.
+
+    ``cells`` (n,) are the members' cells, ``defaults`` (C, T) what these show. Single precision: what differs by less
+    than about 1e-6 of a score counts as equal.
+    """
+    features = np.asarray(slate.arrays["features"], np.float32).T
+    taste, level = taste.astype(np.float32), level.astype(np.float32)
+    step = max(1, HELD // max(1, features.shape[1]))
+    dots = np.empty((step, features.shape[1]), np.float32)  # one buffer: fresh pages cost more than the sums
+    parts = []
+    for start in range(0, len(taste), step):
+        here = taste[start : start + step]
+        scores = np.matmul(here, features, out=dots[: len(here)])
+        rows = cells[start : start + step]
+        found = _found(scores, level, rows, defaults, rows, slate, minimum_gain)
+        parts.append(replace(found, member=found.member + start))
+    if not parts:
+        return overrides(np.empty((0, features.shape[1])), np.empty((0, len(slate.starts)), int), slate, minimum_gain)
+    return Overrides(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(Overrides)))
+
+
+def _found(scores, level, cells, defaults, rows, slate: Slate, minimum_gain: float) -> Overrides:
+    borders = np.append(slate.starts, len(slate.artwork_ids))
+    room = len(scores) * len(slate.starts)
+    lists = [np.empty(room, np.int64) for _ in range(4)]
+    gain = np.empty(room, scores.dtype)
+    member, title, artwork, default = lists
+    count = _depart(scores, level, cells, borders, defaults, rows, minimum_gain, member, title, artwork, default, gain)
+    member, title, artwork, default = (values[:count].copy() for values in lists)
+    return Overrides(member, title, artwork, default, gain[:count].copy())
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _depart(scores, level, cells, borders, defaults, rows, minimum, member, title, artwork, default, gain):
+    """Fill the lists with each title's first best where it is better than the default, and say how many there are."""
+    count = 0
+    for i in range(len(scores)):
+        row, base, standing = scores[i], level[cells[i]], defaults[rows[i]]
+        for t in range(len(borders) - 1):
+            first, at = borders[t], standing[t]
+            best, top = first, row[first] + base[first]
+            for a in range(first + 1, borders[t + 1]):
+                value = row[a] + base[a]
+                if value > top:
+                    best, top = a, value
+            more = top - (row[at] + base[at])
+            if best != at and more >= minimum:
+                member[count], title[count], artwork[count], default[count], gain[count] = i, t, best, at, more
+                count += 1
+    return count

@@ -4,11 +4,14 @@ A score of minus infinity means "may not be shown": limits apply before the draw
 served. The draw needs no stored state: the keyed hash of member, title and epoch falls on the cumulative distribution.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from typing import ClassVar, Protocol
 
 import numpy as np
+from numba import guvectorize
+from scipy.special import ndtri
 
 from keyart import seeding
 from keyart.errors import ConfigError
@@ -19,7 +22,9 @@ __all__ = [
     "EpsilonGreedy",
     "Exploration",
     "Softmax",
+    "Thompson",
     "Uniform",
+    "chosen",
     "draw",
     "from_spec",
     "hashed_uniforms",
@@ -32,18 +37,38 @@ class Exploration(Protocol):
 
     kind: ClassVar[str]
 
-    def propensities(self, scores: np.ndarray) -> np.ndarray:
-        """Probabilities (..., A) for scores (..., A); each row sums to 1, artworks of score -inf have exactly 0."""
+    def noise(self, artwork_ids: Sequence[str] | np.ndarray) -> np.ndarray:
+        """(A, M) standard normal numbers of each artwork's posterior draws; M is 0 where nothing is drawn."""
+        ...
+
+    def propensities(
+        self, scores: np.ndarray, sds: np.ndarray | None = None, noise: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Probabilities (..., A) for scores (..., A); each row sums to 1, artworks of score -inf have exactly 0.
+
+        ``sds`` (..., A) are the scores' standard deviations and ``noise`` (..., A, M) what ``noise`` gave for the
+        artworks; only Thompson sampling reads them.
+        """
         ...
 
 
+class _Certain:
+    """Rules that go by the scores alone."""
+
+    def noise(self, artwork_ids: Sequence[str] | np.ndarray) -> np.ndarray:
+        """As ``Exploration`` says: none."""
+        return np.empty((len(artwork_ids), 0))
+
+
 @dataclass(frozen=True)
-class Uniform:
+class Uniform(_Certain):
     """All artworks alike: what logs are easiest to learn from."""
 
     kind: ClassVar[str] = "uniform"
 
-    def propensities(self, scores: np.ndarray) -> np.ndarray:
+    def propensities(
+        self, scores: np.ndarray, sds: np.ndarray | None = None, noise: np.ndarray | None = None
+    ) -> np.ndarray:
         """As ``Exploration`` says.
 
         >>> Uniform().propensities(np.array([0.3, 0.1, -np.inf])).tolist()
@@ -54,12 +79,14 @@ class Uniform:
 
 
 @dataclass(frozen=True)
-class Best:
+class Best(_Certain):
     """Always the best score; the first of equals."""
 
     kind: ClassVar[str] = "best"
 
-    def propensities(self, scores: np.ndarray) -> np.ndarray:
+    def propensities(
+        self, scores: np.ndarray, sds: np.ndarray | None = None, noise: np.ndarray | None = None
+    ) -> np.ndarray:
         """As ``Exploration`` says."""
         _allowed(scores)
         best = np.argmax(scores, axis=-1)[..., None]
@@ -67,7 +94,7 @@ class Best:
 
 
 @dataclass(frozen=True)
-class EpsilonGreedy:
+class EpsilonGreedy(_Certain):
     """The best score, but a share ``epsilon`` of decisions is drawn uniformly (the best among them)."""
 
     epsilon: float
@@ -77,7 +104,9 @@ class EpsilonGreedy:
         if not 0 <= self.epsilon <= 1:
             raise ConfigError(f"epsilon is {self.epsilon}, allowed is 0 to 1")
 
-    def propensities(self, scores: np.ndarray) -> np.ndarray:
+    def propensities(
+        self, scores: np.ndarray, sds: np.ndarray | None = None, noise: np.ndarray | None = None
+    ) -> np.ndarray:
         """As ``Exploration`` says.
 
         >>> EpsilonGreedy(0.5).propensities(np.array([0.3, 0.1])).tolist()
@@ -87,7 +116,7 @@ class EpsilonGreedy:
 
 
 @dataclass(frozen=True)
-class Softmax:
+class Softmax(_Certain):
     """Probabilities in proportion to exp(score / temperature)."""
 
     temperature: float
@@ -97,7 +126,9 @@ class Softmax:
         if not self.temperature > 0:
             raise ConfigError(f"temperature is {self.temperature}, it must be above 0 (best is the limit)")
 
-    def propensities(self, scores: np.ndarray) -> np.ndarray:
+    def propensities(
+        self, scores: np.ndarray, sds: np.ndarray | None = None, noise: np.ndarray | None = None
+    ) -> np.ndarray:
         """As ``Exploration`` says."""
         _allowed(scores)
         shifted = (scores - np.max(scores, axis=-1, keepdims=True)) / self.temperature
@@ -105,7 +136,62 @@ class Softmax:
         return odds / odds.sum(axis=-1, keepdims=True)
 
 
-KINDS: dict[str, type] = {kind.kind: kind for kind in (Uniform, Best, EpsilonGreedy, Softmax)}
+@dataclass(frozen=True)
+class Thompson:
+    """Each artwork as often as it is best among ``draws`` draws from the posterior (mean, sd) of a title's artworks.
+
+    The draws are a keyed hash of seed, artwork and number, so that nothing but this value is stored; they are the same
+    in all cells, so that cells of one posterior serve alike. A propensity is a multiple of 1 / draws; of equals in a
+    draw the first wins. Source: Chapelle and Li 2011, "An empirical evaluation of Thompson sampling".
+    """
+
+    draws: int
+    seed: str
+    kind: ClassVar[str] = "thompson"
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.draws <= 4096:
+            raise ConfigError(f"draws is {self.draws}, allowed is 1 to 4096")
+
+    def noise(self, artwork_ids: Sequence[str] | np.ndarray) -> np.ndarray:
+        """As ``Exploration`` says; 53 bits of SHAKE-128 each, by the normal distribution's quantiles."""
+        keys = (f"{self.seed}\x1f{artwork}".encode() for artwork in artwork_ids)
+        drawn = b"".join(hashlib.shake_128(key).digest(8 * self.draws) for key in keys)
+        numbers = np.frombuffer(drawn, dtype=">u8").reshape(len(artwork_ids), self.draws) >> 11
+        return ndtri((numbers + 0.5) * 2.0**-53)
+
+    def propensities(
+        self, scores: np.ndarray, sds: np.ndarray | None = None, noise: np.ndarray | None = None
+    ) -> np.ndarray:
+        """As ``Exploration`` says; ValueError without sds and noise."""
+        if sds is None or noise is None or noise.shape[-1] != self.draws:
+            raise ValueError("Thompson sampling needs the scores' sds and its own noise")
+        _allowed(scores)
+        wins = _wins(scores.astype(np.float64), np.asarray(sds, np.float64), noise)
+        return wins / self.draws
+
+
+@guvectorize(["void(float64[:], float64[:], float64[:,:], float64[:])"], "(a),(a),(a,m)->(a)", cache=True)
+def _wins(scores, sds, noise, wins):
+    """How often each artwork is the first of the best."""
+    wins[:] = 0.0
+    for m in range(noise.shape[1]):
+        best, top = 0, -np.inf
+        for a in range(len(scores)):
+            value = scores[a] + sds[a] * noise[a, m]
+            if value > top:
+                best, top = a, value
+        wins[best] += 1.0
+
+
+KINDS: dict[str, type] = {kind.kind: kind for kind in (Uniform, Best, EpsilonGreedy, Softmax, Thompson)}
+
+
+def chosen(kind: str, *, epsilon: float, temperature: float, draws: int, seed: str) -> Exploration:
+    """The rule that settings name, with those of the parameters that are its own."""
+    parameters = {"epsilon": epsilon, "temperature": temperature, "draws": draws, "seed": seed}
+    own = {field.name for field in fields(KINDS[kind])}
+    return from_spec({"kind": kind, **{name: value for name, value in parameters.items() if name in own}})
 
 
 def to_spec(exploration: Exploration) -> dict[str, object]:

@@ -173,8 +173,10 @@ class Shelves:
 
     def probabilities(self, exploration: Exploration, cell: int) -> np.ndarray:
         """(A,) of what the cell serves on the day; 0 for what it may serve on another."""
-        scores = np.asarray(self.slate.arrays["cell_mean"])[cell : cell + 1]
-        return np.where(self.allowed[cell], level_probabilities(exploration, scores, self.slate)[0], 0.0)
+        here = slice(cell, cell + 1)
+        scores, sds = (np.asarray(self.slate.arrays[name])[here] for name in ("cell_mean", "cell_sd"))
+        noise = exploration.noise(self.slate.artwork_ids)
+        return np.where(self.allowed[cell], level_probabilities(exploration, scores, sds, self.slate, noise)[0], 0.0)
 
     def defaults(self, cell: int) -> np.ndarray:
         """(A,) booleans: the best of each title that may be shown."""

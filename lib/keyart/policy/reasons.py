@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from numba import njit
 
 from keyart.learning.members import standardised
 from keyart.policy.assignment import Overrides
@@ -16,28 +17,49 @@ def member_reasons(
     found: Overrides,
     feature_names: Sequence[str],
     member_names: Sequence[str],
-) -> np.ndarray:
-    """One sentence an override: the feature that won it, and the side of the member that asked for it.
+) -> tuple[list[str], np.ndarray]:
+    """Different sentences, and which of them (o,) each override has: the feature that won it, and the side of the
+    member that asked for it.
 
     ``members`` (n, K) are raw member vectors. The score's gain is a sum over features f and member traits k of
     standardised trait x weight on the named feature x difference of the feature; the largest feature is named, then the
     trait that contributed most to it.
     """
-    if not len(found.member):
-        return np.empty(0, dtype=np.str_)
-    standard = standardised(arrays, members[found.member])
-    named = np.asarray(arrays["weights"]) @ np.asarray(arrays["loadings"]).T  # (K, F)
-    values = np.asarray(arrays["feature_values"])
-    difference = values[found.artwork] - values[found.default]
-    feature = np.argmax((standard @ named) * difference, axis=1)
-    step = difference[np.arange(len(feature)), feature]
-    trait = np.argmax(standard * named[:, feature].T * step[:, None], axis=1)
-    side = standard[np.arange(len(trait)), trait] > 0
-    # Sentences repeat: build each once.
-    codes = np.stack([feature, step > 0, trait, side], axis=1).astype(np.int64)
-    unique, inverse = np.unique(codes, axis=0, return_inverse=True)
-    texts = [f"{_feature(feature_names[f], up)}; {_trait(member_names[k], more)}" for f, up, k, more in unique]
-    return np.array(texts)[inverse.ravel()]
+    standard = standardised(arrays, members).astype(np.float32)
+    named = (np.asarray(arrays["loadings"]) @ np.asarray(arrays["weights"]).T).astype(np.float32)  # (F, K)
+    values = np.asarray(arrays["feature_values"], np.float32)
+    codes = _codes(standard, standard @ named.T, named, values, found.member, found.artwork, found.default)
+    used = np.zeros(len(feature_names) * 4 * len(member_names), dtype=bool)
+    used[codes] = True
+    feature, up, trait, more = np.unravel_index(np.flatnonzero(used), (len(feature_names), 2, len(member_names), 2))
+    texts = [
+        f"{_feature(feature_names[f], bool(u))}; {_trait(member_names[k], bool(m))}"
+        for f, u, k, m in zip(feature, up, trait, more, strict=True)
+    ]
+    return texts, (np.cumsum(used) - 1)[codes]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _codes(standard, liking, named, values, member, artwork, default):
+    """One number an override for its feature, whether more of it, the trait and whether there is more of that."""
+    codes = np.empty(len(member), dtype=np.int64)
+    features, traits = named.shape
+    for o in range(len(member)):
+        m, new, old = member[o], values[artwork[o]], values[default[o]]
+        feature, most = 0, -np.inf
+        for f in range(features):
+            pull = liking[m, f] * (new[f] - old[f])
+            if pull > most:
+                feature, most = f, pull
+        up = new[feature] > old[feature]
+        sign = 1.0 if up else -1.0
+        trait, most = 0, -np.inf
+        for k in range(traits):
+            pull = sign * standard[m, k] * named[feature, k]
+            if pull > most:
+                trait, most = k, pull
+        codes[o] = ((feature * 2 + up) * traits + trait) * 2 + (standard[m, trait] > 0)
+    return codes
 
 
 def level_reasons(

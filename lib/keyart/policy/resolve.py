@@ -15,7 +15,9 @@ from keyart.policy.placement import EVERYWHERE, Placement
 from keyart.policy.sentences import member_sentence
 from keyart.policy.specification import Policy
 
-__all__ = ["ArtworkResolver", "Override", "Resolution"]
+__all__ = ["NO_OVERRIDES", "ArtworkResolver", "Offer", "Override", "Resolution"]
+
+USER = "user"
 
 
 @dataclass(frozen=True)
@@ -47,11 +49,41 @@ class Resolution:
 
 
 @dataclass(frozen=True)
+class Offer:
+    """What may be served of a title to members who are alike to the policy; the draw alone depends on who it is."""
+
+    policy: Policy
+    title_id: str
+    epoch: date
+    level: str
+    cell: str
+    artwork_ids: tuple[str, ...]
+    probabilities: np.ndarray
+    reasons: tuple[str, ...]
+
+    def drawn(self, user_key: str) -> Resolution:
+        """What a member is served, by the keyed hash of member, title and epoch."""
+        number = hashed_uniforms(self.policy.salt, [(user_key, self.title_id, self.epoch)])[0]
+        served = int(draw(self.probabilities, number))
+        return Resolution(
+            self.artwork_ids[served],
+            self.level,
+            user_key if self.level == USER else self.cell,
+            float(self.probabilities[served]),
+            self.policy.policy_id,
+            self.artwork_ids,
+            tuple(float(p) for p in self.probabilities),
+            self.reasons[served],
+        )
+
+
+@dataclass(frozen=True)
 class _Shelf:
     """A level's view of one title."""
 
     artwork_ids: tuple[str, ...]
     scores: np.ndarray
+    sds: np.ndarray
     reasons: tuple[str, ...]
 
 
@@ -98,6 +130,26 @@ class ArtworkResolver:
         LimitError where the title may not be shown or nothing is left to show; TableError where the policy has no word
         on the title.
         """
+        return self.offered(user_key, title_id, region, context, epoch=epoch, kids=kids).drawn(user_key)
+
+    def offered(
+        self,
+        user_key: str,
+        title_id: str,
+        region: str,
+        context: str = "*",
+        *,
+        epoch: date,
+        kids: bool | None = None,
+    ) -> Offer:
+        """What ``resolve`` draws from."""
+        own = self.overrides(user_key).get(title_id) if is_personalised(kids) else None
+        return self.offer(title_id, region, context, own, epoch=epoch)
+
+    def offer(
+        self, title_id: str, region: str, context: str = "*", own: Override | None = None, *, epoch: date
+    ) -> Offer:
+        """What may be served for the title, and how probably, given the override ``own``; errors as ``resolve``."""
         if title_id in self.titles and not is_available(*self.titles[title_id], region, epoch):
             raise LimitError(f"title {title_id} may not be shown in {region} on {epoch}")
         level, cell, shelf = self._find(title_id, region, context)
@@ -109,26 +161,23 @@ class ArtworkResolver:
         if not allowed.any():
             raise LimitError(f"no artwork of title {title_id} may be shown in {region} on {epoch}")
         scores, reasons = masked(shelf.scores, allowed), shelf.reasons
-        own = self.overrides(user_key).get(title_id) if is_personalised(kids) else None
         if own is not None and own.artwork_id in shelf.artwork_ids:
             i = shelf.artwork_ids.index(own.artwork_id)
             if allowed[i]:
-                level, cell = "user", user_key
-                scores = scores.copy()
+                level, cell = USER, ""
                 scores[i] = np.nextafter(shelf.scores.max() + own.gain, np.inf)
                 reasons = (*reasons[:i], own.reason, *reasons[i + 1 :])
-        probabilities = self.policy.exploration.propensities(scores)
-        served = int(draw(probabilities, hashed_uniforms(self.policy.salt, [(user_key, title_id, epoch)])[0]))
-        shown = [int(i) for i in np.flatnonzero(allowed)]
-        return Resolution(
-            shelf.artwork_ids[served],
+        exploration = self.policy.exploration
+        probabilities = exploration.propensities(scores, shelf.sds, exploration.noise(shelf.artwork_ids))
+        return Offer(
+            self.policy,
+            title_id,
+            epoch,
             level,
             cell,
-            float(probabilities[served]),
-            self.policy.policy_id,
-            tuple(shelf.artwork_ids[i] for i in shown),
-            tuple(float(probabilities[i]) for i in shown),
-            reasons[served],
+            tuple(artwork for artwork, may in zip(shelf.artwork_ids, allowed, strict=True) if may),
+            probabilities[allowed],
+            tuple(reason for reason, may in zip(reasons, allowed, strict=True) if may),
         )
 
     def _find(self, title_id: str, region: str, context: str) -> tuple[str, str, _Shelf]:
@@ -147,4 +196,5 @@ def _shelf(rows: Sequence[Mapping[str, Any]]) -> _Shelf:
     scores = np.array([row["mean"] for row in ordered], dtype=np.float64)
     top = np.nextafter(scores.max(), np.inf)  # equals were decided when the assignment was written
     scores = np.where([row["is_default"] for row in ordered], top, scores)
-    return _Shelf(tuple(row["artwork_id"] for row in ordered), scores, tuple(row["reason"] for row in ordered))
+    ids, sds = tuple(row["artwork_id"] for row in ordered), np.array([row["sd"] for row in ordered], dtype=np.float64)
+    return _Shelf(ids, scores, sds, tuple(row["reason"] for row in ordered))

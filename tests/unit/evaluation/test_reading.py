@@ -36,7 +36,8 @@ def policy() -> PolicyTables:
         for t, (first, end) in enumerate(((0, 2), (2, 5))):
             served[r, first:end] = 0.3 / (end - first)
             served[r, best[r, t]] += 0.7
-    return PolicyTables("p", EpsilonGreedy(0.3), np.array([[0, 3]] * 2), best, served, np.zeros((2, 5)))
+    world, scores, noise = np.array([[0, 3]] * 2), np.zeros((2, 5)), np.empty((5, 0))
+    return PolicyTables("p", EpsilonGreedy(0.3), world, best, served, scores, scores, noise)
 
 
 def examination(**changes) -> Examination:

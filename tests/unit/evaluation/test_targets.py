@@ -7,7 +7,7 @@ import pytest
 
 from keyart.evaluation.targets import BEHAVIOURS, Overrides, PolicyTables, Targets, policy_tables
 from keyart.policy.choices import RANKED, GreedyChoices, Kept
-from keyart.policy.exploration import Best, EpsilonGreedy, Exploration, Softmax, Uniform
+from keyart.policy.exploration import Best, EpsilonGreedy, Exploration, Softmax, Thompson, Uniform
 from keyart.policy.placement import EVERYWHERE, Placement, Rule
 from keyart.policy.resolve import ArtworkResolver, Override
 from keyart.policy.specification import Policy
@@ -20,7 +20,7 @@ PARENTS = {"SE": "nordics", "JP": "asia"}
 CELLS = (("global", "*"), ("parent", "asia"), ("region", "SE"))
 MISSING = {("region", "SE", "C"), ("parent", "asia", "B")}  # titles that a level does not know
 OLD = "B3"  # the second policy has no word on it
-EXPLORATIONS = [EpsilonGreedy(0.2), Softmax(0.3), Best(), Uniform()]
+EXPLORATIONS = [EpsilonGreedy(0.2), Softmax(0.3), Best(), Uniform(), Thompson(32, "salt")]
 
 
 def assignment(seed: int, without: str = "") -> list[dict]:
@@ -36,7 +36,7 @@ def assignment(seed: int, without: str = "") -> list[dict]:
             rows += [
                 {
                     "policy_id": "p", "level": level, "cell": cell, "context": "*", "title_id": title, "artwork_id": a,
-                    "mean": float(m), "is_default": k == default, "reason": "",
+                    "mean": float(m), "sd": 0.5 + 0.1 * k, "is_default": k == default, "reason": "",
                 }
                 for k, (a, m) in enumerate(zip(ids, means, strict=True))
             ]  # fmt: skip
@@ -51,7 +51,7 @@ def tables_of(rows: list[dict], exploration: Exploration, placement: Placement =
     defaults = [(r["level"], r["cell"], r["title_id"], r["artwork_id"]) for r in rows if r["is_default"]]
     kept = Kept.of(placement, date(2026, 1, 2), [tuple(row[name] for name in RANKED) for row in rows])
     choices = GreedyChoices.of(defaults, PARENTS, ARTWORKS, kept)
-    levels = [(r["level"], r["cell"], r["artwork_id"], r["mean"], r["is_default"]) for r in rows]
+    levels = [(r["level"], r["cell"], r["artwork_id"], r["mean"], r["sd"], r["is_default"]) for r in rows]
     return policy_tables("p", exploration, choices, levels, ARTWORKS, TITLES, TITLE_OF, REGIONS)
 
 

@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keyart.errors import ModelError
-from keyart.policy.assignment import best_of_title, build_slate, level_probabilities, overrides
-from keyart.policy.exploration import EpsilonGreedy, Softmax
+from keyart.policy import assignment
+from keyart.policy.assignment import best_of_title, build_slate, level_probabilities, overrides, scored_overrides
+from keyart.policy.exploration import EpsilonGreedy, Softmax, Thompson
 from keyart.policy.reasons import level_reasons, member_reasons
 
 # The model's order is not the slate's: two titles interleaved, one artwork withdrawn, one new.
@@ -61,7 +62,7 @@ def test_nothing_active_is_an_error():
         build_slate([], MODEL_IDS, model())
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)  # compiles once
 @given(
     sizes=st.lists(st.integers(1, 6), min_size=1, max_size=6),
     members=st.integers(1, 8),
@@ -90,21 +91,37 @@ def test_overrides_against_a_loop(sizes, members, minimum, seed):
     assert [*zip(found.member, found.title, found.artwork, found.default, found.gain, strict=True)] == expected
 
 
+@pytest.mark.parametrize("held", [1, 1_000_000])
+def test_scores_that_are_never_held_give_the_same_overrides(monkeypatch, held):
+    monkeypatch.setattr(assignment, "HELD", held)
+    slate, rng = build_slate(ACTIVE, MODEL_IDS, model()), np.random.default_rng(3)
+    taste, cells, level = rng.normal(size=(200, 2)), rng.integers(0, 2, 200), slate.arrays["cell_mean"]
+    defaults = best_of_title(level, slate)
+    found = scored_overrides(taste, cells, level, defaults, slate, 0.1)
+    whole = overrides(level[cells] + taste @ slate.arrays["features"].T, defaults[cells], slate, 0.1)
+    for name in ("member", "title", "artwork", "default"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(whole, name))
+    np.testing.assert_allclose(found.gain, whole.gain, rtol=1e-4)
+    assert len(found.gain) > 50
+    assert not len(scored_overrides(taste[:0], cells[:0], level, defaults, slate, 0.1).gain)
+
+
 def empty() -> dict[str, np.ndarray]:
     """Cell arrays of a model that knows one artwork nobody asks for."""
     one = {name: np.zeros((2, 1)) for name in ("cell_mean", "cell_n", "cell_takes", "cell_sd")}
     return {**one, "features": np.zeros((1, 2)), "feature_values": np.zeros((1, 2))}
 
 
-@pytest.mark.parametrize("policy", [EpsilonGreedy(0.3), Softmax(0.4)], ids=lambda p: p.kind)
+@pytest.mark.parametrize("policy", [EpsilonGreedy(0.3), Softmax(0.4), Thompson(8, "salt")], ids=lambda p: p.kind)
 def test_level_probabilities_are_each_titles_own(policy):
     slate = build_slate(ACTIVE, MODEL_IDS, model())
-    scores = slate.arrays["cell_mean"]
-    found = level_probabilities(policy, scores, slate)
+    scores, sds, noise = slate.arrays["cell_mean"], slate.arrays["cell_sd"], policy.noise(slate.artwork_ids)
+    found = level_probabilities(policy, scores, sds, slate, noise)
     for cell in range(2):
         for start, size in zip(slate.starts, slate.sizes, strict=True):
             part = slice(start, start + size)
-            np.testing.assert_allclose(found[cell, part], policy.propensities(scores[cell, part]))
+            alone = policy.propensities(scores[cell, part], sds[cell, part], noise[part])
+            np.testing.assert_allclose(found[cell, part], alone)
     np.testing.assert_array_equal(found[:, 5], 1.0)  # the only artwork of its title
 
 
@@ -113,15 +130,13 @@ def test_a_members_reason_names_feature_and_taste():
     # Drama watcher: +1 standard deviation x weight 1 on warmth; a2 is warmer.
     members = np.array([[0.0, 0.3, 0.3]])
     found = overrides(np.array([[0.0, 1.0]]), np.array([[0]]), slate, 0.02)
-    assert member_reasons(slate.arrays, members, found, FEATURES, MEMBERS).tolist() == [
-        "more warmth; watches more drama than most"
-    ]
+    texts, which = member_reasons(slate.arrays, members, found, FEATURES, MEMBERS)
+    assert [texts[i] for i in which] == ["more warmth; watches more drama than most"]
     # Watches little action, whose watchers dislike faces: weight -2 x -1 sd on face_share.
     members = np.array([[0.0, 0.2, 0.1]])
     slate = build_slate([("a1", "A", 1), ("a2", "A", 2)], ["a1", "a2"], two(np.array([[0.0, 0.0], [0.1, 1.0]])))
-    assert member_reasons(slate.arrays, members, found, FEATURES, MEMBERS).tolist() == [
-        "more face share; watches less action than most"
-    ]
+    texts, which = member_reasons(slate.arrays, members, found, FEATURES, MEMBERS)
+    assert [texts[i] for i in which] == ["more face share; watches less action than most"]
 
 
 def two(values: np.ndarray) -> dict[str, np.ndarray]:

@@ -15,6 +15,7 @@ from keyart.policy.exploration import (
     Best,
     EpsilonGreedy,
     Softmax,
+    Thompson,
     Uniform,
     draw,
     from_spec,
@@ -22,7 +23,7 @@ from keyart.policy.exploration import (
     to_spec,
 )
 
-POLICIES = [Uniform(), Best(), EpsilonGreedy(0.1), Softmax(0.5)]
+POLICIES = [Uniform(), Best(), EpsilonGreedy(0.1), Softmax(0.5), Thompson(16, "salt")]
 SCORES = hnp.arrays(
     np.float64,
     st.tuples(st.integers(1, 5), st.integers(1, 9)),
@@ -30,10 +31,16 @@ SCORES = hnp.arrays(
 ).map(lambda scores: np.where(np.arange(scores.shape[1]) == 0, np.maximum(scores, 0.0), scores))
 
 
+def propensities(policy, scores, sd=0.7):
+    """Of artworks that are called by their places."""
+    noise = policy.noise([str(a) for a in range(scores.shape[-1])])
+    return policy.propensities(scores, np.full(scores.shape, sd), noise)
+
+
 @pytest.mark.parametrize("policy", POLICIES, ids=lambda p: p.kind)
 @given(scores=SCORES)
 def test_propensities_are_distributions_over_what_may_be_shown(policy, scores):
-    found = policy.propensities(scores)
+    found = propensities(policy, scores)
     assert found.shape == scores.shape
     np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-12)
     assert (found[np.isneginf(scores)] == 0).all()
@@ -67,19 +74,44 @@ def test_unknown_specs_are_refused(spec):
 @pytest.mark.parametrize("policy", POLICIES, ids=lambda p: p.kind)
 def test_nothing_to_show_is_an_error(policy):
     with pytest.raises(ValueError, match="may be shown"):
-        policy.propensities(np.array([[0.0, 1.0], [-np.inf, -np.inf]]))
+        propensities(policy, np.array([[0.0, 1.0], [-np.inf, -np.inf]]))
 
 
-@pytest.mark.parametrize("policy", [Uniform(), EpsilonGreedy(0.3), Softmax(0.7)], ids=lambda p: p.kind)
-def test_hashed_draws_follow_the_propensities(policy):
-    propensities = policy.propensities(np.array([0.3, -0.2, 0.9, -np.inf, 0.1]))
-    draws = 120_000
-    numbers = hashed_uniforms("salt", ((f"{i:08x}", f"title-{i % 7}", date(2026, 1, 1)) for i in range(draws)))
-    served = draw(np.broadcast_to(propensities, (draws, 5)), numbers)
-    counts = np.bincount(served, minlength=5)
-    assert counts[3] == 0
-    shown = propensities > 0
-    assert chisquare(counts[shown], draws * propensities[shown]).pvalue > 1e-4
+@pytest.fixture(scope="module")
+def numbers():
+    """A million of what members, titles and a day hash to."""
+    return hashed_uniforms("salt", ((f"{i:08x}", f"title-{i % 7}", date(2026, 1, 1)) for i in range(1_000_000)))
+
+
+@pytest.mark.parametrize("policy", POLICIES, ids=lambda p: p.kind)
+def test_a_million_hashed_draws_follow_the_propensities(policy, numbers):
+    logged = propensities(policy, np.array([0.3, -0.2, 0.9, -np.inf, 0.1]))
+    served = draw(np.broadcast_to(logged, (len(numbers), 5)), numbers)
+    counts, shown = np.bincount(served, minlength=5), logged > 0
+    assert counts[~shown].sum() == 0
+    assert shown.sum() == 1 or chisquare(counts[shown], len(numbers) * logged[shown]).pvalue > 1e-4
+
+
+def test_thompson_serves_as_often_as_an_artwork_is_best_under_the_posterior():
+    means, sds, policy = np.array([0.1, 0.0, -0.1]), np.array([0.1, 0.3, 0.01]), Thompson(4096, "seed")
+    found = policy.propensities(means, sds, policy.noise(["a", "b", "c"]))
+    drawn = np.random.default_rng(1).normal(means, sds, (1_000_000, 3)).argmax(axis=1)
+    np.testing.assert_allclose(found, np.bincount(drawn, minlength=3) / len(drawn), atol=4 * 0.5 / 4096**0.5)
+    np.testing.assert_array_equal(found * 4096, np.round(found * 4096))
+
+
+def test_thompsons_draws_belong_to_the_artwork_and_the_seed():
+    policy = Thompson(64, "seed")
+    noise = policy.noise(["a", "b"])
+    np.testing.assert_array_equal(policy.noise(["b"])[0], noise[1])
+    assert not np.array_equal(Thompson(64, "other").noise(["a"])[0], noise[0])
+    np.testing.assert_allclose(
+        noise[0, :2], [-1.048073827638956, 2.07633907279722]
+    )  # whoever holds a log relies on these
+    certain = policy.propensities(np.array([0.1, 0.1]), np.zeros(2), noise)
+    assert certain.tolist() == [1.0, 0.0]  # the first of equals
+    with pytest.raises(ValueError, match="sds"):
+        policy.propensities(np.zeros(2))
 
 
 def test_draws_of_different_titles_and_days_are_independent():

@@ -96,7 +96,7 @@ def rows_of(placed, shelves):
             yield {
                 "policy_id": "p", "level": level, "cell": cell, "context": "*",
                 "title_id": str(slate.title_ids[slate.title_index[a]]), "artwork_id": str(slate.artwork_ids[a]),
-                "mean": float(shelves.means[c, a]), "probability": float(probability[a]),
+                "mean": float(shelves.means[c, a]), "sd": 0.1, "probability": float(probability[a]),
                 "is_default": bool(default[a]), "reason": "",
             }  # fmt: skip
 

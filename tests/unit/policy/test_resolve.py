@@ -16,6 +16,7 @@ from keyart.policy.specification import Policy, content_hash, derived_id
 
 DAY = date(2026, 2, 1)
 POLICY = Policy("p", EpsilonGreedy(0.1), "salt", 0.02, "t1", DAY, {"SE": "nordics", "NO": "nordics", "JP": "asia"})
+SD = 0.2
 MEANS = {
     ("region", "SE", "A"): {"a1": 0.3, "a2": 0.1, "a3": -0.1},
     ("parent", "nordics", "A"): {"a1": 0.0, "a2": 0.2, "a3": -0.1},
@@ -27,7 +28,8 @@ MEANS = {
 def rows(exploration=POLICY.exploration):
     for (level, cell, title), means in MEANS.items():
         ids, scores = list(means), np.array(list(means.values()))
-        for artwork, mean, probability in zip(ids, scores, exploration.propensities(scores), strict=True):
+        probabilities = exploration.propensities(scores, np.full(len(ids), SD), exploration.noise(ids))
+        for artwork, mean, probability in zip(ids, scores, probabilities, strict=True):
             yield {
                 "policy_id": "p",
                 "level": level,
@@ -37,6 +39,7 @@ def rows(exploration=POLICY.exploration):
                 "artwork_id": artwork,
                 "probability": probability,
                 "mean": mean,
+                "sd": SD,
                 "is_default": bool(mean == scores.max()),
                 "reason": f"{level} likes {artwork}",
             }

@@ -76,7 +76,7 @@ def test_whatever_the_reason_says_there_is_a_sentence(reason, level):
 
 def test_whoever_is_served_is_told_why():
     policy = Policy("p", EpsilonGreedy(0.0), "s", 0.02, "t", date(2026, 1, 1))
-    row = {"policy_id": "p", "level": "global", "cell": "*", "context": "*", "title_id": "T", "mean": 0.1}
+    row = {"policy_id": "p", "level": "global", "cell": "*", "context": "*", "title_id": "T", "mean": 0.1, "sd": 0.1}
     rows = [
         {**row, "artwork_id": "a", "is_default": True, "reason": "gains by more contrast"},
         {**row, "artwork_id": "b", "is_default": False, "reason": "loses by more noise"},

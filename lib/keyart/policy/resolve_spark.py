@@ -1,0 +1,102 @@
+"""``resolve`` for rows of a DataFrame: the catalogue side travels in the closure, overrides are joined by member."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pyarrow as pa
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.types import ArrayType, DoubleType, StringType, StructField, StructType
+
+from keyart.errors import LimitError, TableError
+from keyart.policy.limits import is_personalised
+from keyart.policy.resolve import NO_OVERRIDES, ArtworkResolver, Offer, Override
+from keyart.policy.spark import resolver
+from keyart.tables import Tables
+
+__all__ = ["ANSWER", "resolved"]
+
+ANSWER = (
+    StructField("artwork_id", StringType()),
+    StructField("level", StringType()),
+    StructField("propensity", DoubleType()),
+    StructField("policy_id", StringType()),
+    StructField("candidate_set", ArrayType(StringType())),
+    StructField("candidate_propensities", ArrayType(DoubleType())),
+    StructField("refusal", StringType()),
+)
+"""Columns that ``resolved`` adds; where nothing may be served all are null but refusal, which says why."""
+OWN = ("own_artwork", "own_gain")
+
+
+def resolved(asked: DataFrame, tables: Tables, policy_id: str = "") -> DataFrame:
+    """Rows (user_key, title_id, region, context, epoch, kids) with ANSWER: what ``ArtworkResolver`` says of each.
+
+    Other columns pass through. The policy is the named one, else the newest within its limits; ModelError without one.
+    """
+    catalogue = replace(resolver(tables, policy_id), overrides=NO_OVERRIDES)
+    newest = F.max_by(F.struct("title_ids", "artwork_ids", "gains"), "version").alias("own")
+    overrides = (
+        tables.read("user_assignments")
+        .where(F.col("policy_id") == catalogue.policy.policy_id)
+        .groupBy("user_key")
+        .agg(newest)
+    )
+    place = F.array_position("own.title_ids", F.col("title_id")).cast("int")
+    own = [F.when(place > 0, F.get(f"own.{column}", place - 1)) for column in ("artwork_ids", "gains")]
+
+    def write(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            yield _answered(catalogue, batch)
+
+    return (
+        asked.join(overrides, on="user_key", how="left")
+        .select(*asked.columns, *(column.alias(name) for column, name in zip(own, OWN, strict=True)))
+        .mapInArrow(write, StructType([*asked.schema, *ANSWER]))
+    )
+
+
+def _answered(catalogue: ArtworkResolver, batch: pa.RecordBatch) -> pa.RecordBatch:
+    offers: dict[tuple, Offer | str] = {}  # members are many, what they can be offered is not
+    wanted = ("title_id", "region", "context", "epoch", "kids", *OWN)
+    keys = list(zip(*(batch.column(name).to_pylist() for name in wanted), strict=True))
+    answers = []
+    for user, key in zip(batch.column("user_key").to_pylist(), keys, strict=True):
+        offer = offers.get(key)
+        if offer is None:
+            offer = offers[key] = _offered(catalogue, *key)
+        answers.append({"refusal": offer} if isinstance(offer, str) else _row(offer, user))
+    kinds = {"string": pa.string(), "double": pa.float64()}
+    schema = pa.schema(
+        [
+            (field.name, pa.list_(kinds[field.dataType.elementType.typeName()]))
+            if isinstance(field.dataType, ArrayType)
+            else (field.name, kinds[field.dataType.typeName()])
+            for field in ANSWER
+        ]
+    )
+    found = pa.RecordBatch.from_pylist(answers, schema)
+    kept = [name for name in batch.schema.names if name not in OWN]
+    columns = [*(batch.column(name) for name in kept), *found.columns]
+    return pa.RecordBatch.from_arrays(columns, names=[*kept, *found.schema.names])
+
+
+def _offered(catalogue: ArtworkResolver, title, region, context, epoch, kids, artwork, gain) -> Offer | str:
+    own = Override(artwork, gain) if artwork is not None and is_personalised(kids) else None
+    try:
+        return catalogue.offer(title, region or "unknown", context or "*", own, epoch=epoch)
+    except (LimitError, TableError) as error:
+        return str(error)
+
+
+def _row(offer: Offer, user_key: str) -> dict[str, object]:
+    found = offer.drawn(user_key)
+    return {
+        "artwork_id": found.artwork_id,
+        "level": found.level,
+        "propensity": found.propensity,
+        "policy_id": found.policy_id,
+        "candidate_set": found.candidate_set,
+        "candidate_propensities": found.probabilities,
+        "refusal": None,
+    }
