@@ -155,7 +155,7 @@ def main() -> None:
         start = time.perf_counter()
         tables.replace("user_assignments", source.transform(user_assignments, plan), "policy_id = 'bench'")
         seconds = time.perf_counter() - start
-        written = tables.read("user_assignments").select(F.sum(F.size("title_ids"))).first()[0]
+        written = tables.read("user_assignments").select(F.sum(F.size("title_ids"))).collect()[0][0]
         decisions = given.members * given.titles
         figures |= {
             "members": given.members, "titles": given.titles, "artworks_each": EACH, "dimensions": RANK,
