@@ -24,6 +24,7 @@ import pyarrow as pa
 from pyspark.ml.recommendation import ALS
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.types import LongType, StructField, StructType
 from results import record
 from threadpoolctl import threadpool_limits
 
@@ -42,6 +43,7 @@ from keyart.tables import Tables
 
 EACH, RANK, GENRES, REGIONS = 12, 64, 16, 20
 DAY = date(2026, 3, 1)
+VECTORS = {"factors": RANK, "genre_mix": GENRES}
 
 
 def plan_of(titles: int, gain: float) -> Assignment:
@@ -83,6 +85,7 @@ def plan_of(titles: int, gain: float) -> Assignment:
 
 def taste(spark: SparkSession, members: int) -> DataFrame:
     """Rows of taste."""
+    schema = TABLES["taste"].schema
 
     def write(batches):
         for batch in batches:
@@ -92,11 +95,13 @@ def taste(spark: SparkSession, members: int) -> DataFrame:
                 name: pa.FixedSizeListArray.from_arrays(
                     pa.array(rng.normal(size=len(ids) * width).astype(np.float32)), width
                 ).cast(pa.list_(pa.float32()))
-                for name, width in (("factors", RANK), ("genre_mix", GENRES))
+                for name, width in VECTORS.items()
             }
             yield pa.RecordBatch.from_pydict({"id": batch.column("id"), **vectors})
 
-    made = spark.range(members).mapInArrow(write, "id long, factors array<float>, genre_mix array<float>")
+    made = spark.range(members).mapInArrow(
+        write, StructType([StructField("id", LongType()), *(schema[n] for n in VECTORS)])
+    )
     key = F.sha2(F.col("id").cast("string"), 256)
     region = F.format_string("region %d", F.col("id") % REGIONS)
     columns = {
@@ -104,7 +109,7 @@ def taste(spark: SparkSession, members: int) -> DataFrame:
         "taste_version": F.lit("taste"), "history": F.lit(5), "region": region, "kids": F.lit(False),
     }  # fmt: skip
     full = made.withColumns(columns)
-    return full.select(*(F.col(f.name).cast(f.dataType).alias(f.name) for f in TABLES["taste"].schema))
+    return full.select(*(F.col(f.name).cast(f.dataType).alias(f.name) for f in schema))
 
 
 def kernel(plan: Assignment, members: int = 10_000) -> float:
@@ -155,7 +160,7 @@ def main() -> None:
         start = time.perf_counter()
         tables.replace("user_assignments", source.transform(user_assignments, plan), "policy_id = 'bench'")
         seconds = time.perf_counter() - start
-        written = tables.read("user_assignments").select(F.sum(F.size("title_ids"))).first()[0]
+        written = tables.read("user_assignments").select(F.sum(F.size("title_ids"))).collect()[0][0]
         decisions = given.members * given.titles
         figures |= {
             "members": given.members, "titles": given.titles, "artworks_each": EACH, "dimensions": RANK,

@@ -102,7 +102,7 @@ def plan_assignment(tables: Tables, tracking: Tracking, settings: Settings) -> A
         draws=assign.draws,
         seed=assign.salt,
     )
-    scope = _scope(taste, version, slate, assign.likely_titles)
+    scope = _scope(taste, version, free, assign.likely_titles)
     said = (*limits.said, *placement.said(day), *scope.said)
     name = assign.policy_id or derived_id(
         [
@@ -323,7 +323,9 @@ def _found(
     """Members' overrides before and after the limit on looks (which knows the looks of the policy's own slate), and
     their scores."""
     scores = user_scores(slate.arrays, members, cells)
-    found = plan.scope.within(overrides(scores, defaults[cells], slate, plan.policy.minimum_gain), members)
+    found = plan.scope.within(
+        overrides(scores, defaults[cells], slate, plan.policy.minimum_gain), members, slate.title_ids
+    )
     return found, within_limits(found, defaults[cells], plan.limits) if slate is plan.slate else found, scores
 
 
@@ -333,7 +335,7 @@ def _member_rows(plan: Assignment, defaults: np.ndarray, batch: pa.RecordBatch) 
     taste = standardised(slate.arrays, members) @ np.asarray(slate.arrays["weights"])
     level = np.asarray(slate.arrays["cell_mean"])
     found = scored_overrides(taste, cells, level, defaults, slate, plan.policy.minimum_gain)
-    found = within_limits(plan.scope.within(found, members), defaults[cells], plan.limits)
+    found = within_limits(plan.scope.within(found, members, slate.title_ids), defaults[cells], plan.limits)
     texts, reason = member_reasons(slate.arrays, members, found, plan.feature_names, plan.member_names)
     each = np.bincount(found.member, minlength=batch.num_rows)
     rows, counts = np.flatnonzero(each), each[each > 0]

@@ -4,7 +4,7 @@ from datetime import date
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.stats import chisquare
@@ -38,6 +38,7 @@ def propensities(policy, scores, sd=0.7):
 
 
 @pytest.mark.parametrize("policy", POLICIES, ids=lambda p: p.kind)
+@settings(deadline=None)
 @given(scores=SCORES)
 def test_propensities_are_distributions_over_what_may_be_shown(policy, scores):
     found = propensities(policy, scores)
