@@ -71,6 +71,7 @@ def decision_frame(arms):
             "minutes": np.where(take, 90 * quality, np.nan),
             "abandoned": np.where(take, quality < 0.1, False),
             "take_source": "row",
+            "rewatched": False,
             "reward": take * quality,
             "matured_at": datetime(2026, 3, 1, tzinfo=UTC),
         }

@@ -187,6 +187,7 @@ def decide(random, world, keys, liking, films, genre, truth) -> list:
         "minutes": none,
         "abandoned": none,
         "take_source": none,
+        "rewatched": none,
         "reward": take * quality,
         "matured_at": at,
     }
