@@ -70,8 +70,8 @@ def decision_frame(arms):
             "quality": np.where(take, quality, np.nan),
             "minutes": np.where(take, 90 * quality, np.nan),
             "abandoned": np.where(take, quality < 0.1, False),
-            "take_source": "row",
             "rewatched": False,
+            "take_source": "row",
             "reward": take * quality,
             "matured_at": datetime(2026, 3, 1, tzinfo=UTC),
         }

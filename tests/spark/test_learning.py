@@ -186,8 +186,8 @@ def decide(random, world, keys, liking, films, genre, truth) -> list:
         "quality": quality,
         "minutes": none,
         "abandoned": none,
-        "take_source": none,
         "rewatched": none,
+        "take_source": none,
         "reward": take * quality,
         "matured_at": at,
     }
