@@ -16,7 +16,7 @@ from keyart.settings import EvaluateSettings
 SETTINGS = EvaluateSettings()
 TITLES, EACH = 4, 3
 LOGGED = np.array([0.5, 0.3, 0.2])
-TARGETS = Targets((PolicyTables("p", Best(), *[np.zeros(0)] * 4),), np.zeros(0))
+TARGETS = Targets((PolicyTables("p", Best(), *[np.zeros(0)] * 6),), np.zeros(0))
 EPSILON = 0.1
 
 
