@@ -17,7 +17,7 @@ from scipy.special import expit
 from keyart.learning.als import packed_outer
 from keyart.learning.blocks import Arrays
 
-__all__ = ["Rows", "full_hessian", "log_odds", "losses", "newton_sums", "ridge_step", "score_test"]
+__all__ = ["Rows", "full_hessian", "log_odds", "losses", "newton_sums", "posterior_sd", "ridge_step", "score_test"]
 
 
 @dataclass(frozen=True)
@@ -100,3 +100,9 @@ def ridge_step(hessian: np.ndarray, gradient: np.ndarray, weights: np.ndarray, l
     """Newton's next weights (K, P) of the log-likelihood minus l2 |W|^2 / 2, from its sums at ``weights``."""
     factor = cho_factor(hessian + l2 * np.eye(len(hessian)), lower=True)
     return weights + cho_solve(factor, (gradient - l2 * weights).ravel()).reshape(weights.shape)
+
+
+def posterior_sd(hessian: np.ndarray, l2: float) -> np.ndarray:
+    """Standard deviations (K P,) of the weights under the prior N(0, 1 / l2) and the log-likelihood's Hessian."""
+    factor = cho_factor(hessian + l2 * np.eye(len(hessian)), lower=True)
+    return np.sqrt(np.diag(cho_solve(factor, np.eye(len(hessian)))))
