@@ -87,10 +87,9 @@ def told(fitted: Fitted) -> str:
     found, (slope, sd) = fitted.metrics, fitted.calibration.slopes[0, -1]
     member = f"member level at L2 {found['chosen_l2']:g}" if found["chosen_l2"] else "no member effect found"
     later = f"calibration slope {slope:.2f} +- {2 * sd:.2f} on later days" if np.isfinite(slope) else "no later days"
-    return (
-        f"{int(found['decisions']):,} decisions, {int(found['takes']):,} takes of {fitted.arrays['cell_mean'].shape[1]} "
-        f"artworks in {len(fitted.calibration.regions)} regions; {member}; {later}"
-    )
+    artworks, regions = fitted.arrays["cell_mean"].shape[1], len(fitted.calibration.regions)
+    rows = f"{int(found['decisions']):,} decisions, {int(found['takes']):,} takes"
+    return f"{rows} of {artworks} artworks in {regions} regions; {member}; {later}"
 
 
 def feature_names(artworks: Artworks) -> list[str]:
