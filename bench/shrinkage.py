@@ -3,8 +3,8 @@
     python bench/shrinkage.py [--seeds 200] [--first 0] [--processes 2]
 
 Regret is the take rate lost by showing each title's best scored artwork, in points per thousand decisions: "regions"
-counts every region and title alike, "decisions" as often as they are decided. The ratio is of the mean over seeds to the
-better (by that mean) of no pooling and full pooling, with the standard error of the paired ratio. Each world comes
+counts every region and title alike, "decisions" as often as they are decided. The ratio is of the mean over seeds to
+the better (by that mean) of no pooling and full pooling, with the standard error of the paired ratio. Each world comes
 twice: features explain half of what differs, or nothing at all.
 """
 

@@ -106,7 +106,7 @@ def _own_rates(n: np.ndarray, takes: np.ndarray, title_index: np.ndarray) -> np.
 
 def _pooled(drawn: Drawn) -> np.ndarray:
     together = [counts.sum(axis=0, keepdims=True) for counts in (drawn.n, drawn.takes)]
-    return np.broadcast_to(_own_rates(*together, drawn.title_index), drawn.n.shape)
+    return np.broadcast_to(_own_rates(together[0], together[1], drawn.title_index), drawn.n.shape)
 
 
 ESTIMATORS: dict[str, Callable[[Drawn], np.ndarray]] = {
@@ -118,10 +118,7 @@ ESTIMATORS: dict[str, Callable[[Drawn], np.ndarray]] = {
 
 
 def regrets(drawn: Drawn, scores: np.ndarray) -> tuple[float, float]:
-    """Take rate given away by showing each title's best scored artwork: every region alike, and every decision alike.
-
-    Relative to the rate of the truly best.
-    """
+    """Take rate lost by showing each title's best scored artwork: every region alike, and every decision alike."""
     shape = (len(drawn.n), TITLES, ARTWORKS)
     rate, chosen = drawn.rate.reshape(shape), scores.reshape(shape).argmax(axis=2)
     best = rate.max(axis=2)
