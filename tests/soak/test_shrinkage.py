@@ -1,4 +1,8 @@
-"""Regret of shrinkage beside no pooling and full pooling, 200 draws a world (`make soak`); regions count alike."""
+"""Regret of shrinkage beside no pooling and full pooling, 200 draws a world (`make soak`).
+
+Features explain half of what differs. Where they explain nothing and regions are equal, shrinkage gives away some 4%
+more than full pooling does, because it leans a little on features that chance favours (bench/shrinkage.py shows both).
+"""
 
 import numpy as np
 import pytest
@@ -10,10 +14,10 @@ SEEDS = 200
 
 
 @pytest.mark.parametrize("name", WORLDS)
-@pytest.mark.parametrize("weight", [0, 1], ids=["regions alike", "decisions alike"])
-def test_regret_is_at_most_a_fiftieth_above_the_better(name, weight):
+def test_regret_is_at_most_a_fiftieth_above_the_better(name):
     draws = [draw_world(WORLDS[name], seed) for seed in range(SEEDS)]
-    found = {e: np.array([regrets(drawn, score(drawn))[weight] for drawn in draws]) for e, score in ESTIMATORS.items()}
-    better, ratio, error = against_better(found)
-    print(f"\n{name}: {ratio:.3f} (standard error {error:.3f}) of {better}")
-    assert ratio <= 1.02
+    lost = {e: np.array([regrets(drawn, score(drawn)) for drawn in draws]) for e, score in ESTIMATORS.items()}
+    for k, alike in enumerate(("regions", "decisions")):
+        better, ratio, error = against_better({e: values[:, k] for e, values in lost.items()})
+        print(f"\n{name}, {alike} alike: {ratio:.3f} (standard error {error:.3f}) of {better}")
+        assert ratio <= 1.02
