@@ -3,11 +3,11 @@
     python bench/logistic.py [--millions 2] [--steps mllib growth]
 
 `mllib` fits one objective (mean log-loss plus L2) with both in one session whose start is not counted: ours on
-persisted blocks of member vectors (10) and artwork coordinates (10), MLlib on the cached 100 columns that these multiply
-out to. Each gets the fewest iterations that come within 1e-4 of the optimum's log-loss. Making blocks or vectors is told apart
-and included in a second ratio. Coefficients of one block are held against scikit-learn's exact Newton. Neither has
-offsets, which MLlib does not know. `growth` times Newton passes over 5 million rows x 200 bilinear columns and over 50
-million: the same blocks ten times over under other members' names.
+persisted blocks of member vectors (10) and artwork coordinates (10), MLlib on the cached 100 columns that these
+multiply out to. Each gets the fewest iterations that come within 1e-4 of the optimum's log-loss. Making blocks or
+vectors is told apart and included in a second ratio. Coefficients of one block are held against scikit-learn's exact
+Newton. Neither has offsets, which MLlib does not know. `growth` times Newton passes over 5 million rows x 200
+bilinear columns and over 50 million: the same blocks ten times over under other members' names.
 """
 
 import argparse
