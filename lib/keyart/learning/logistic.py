@@ -14,6 +14,7 @@ from scipy.linalg import cho_factor, cho_solve
 from scipy.sparse import csr_array
 from scipy.special import expit
 
+from keyart.errors import ModelError
 from keyart.learning.als import packed_outer
 from keyart.learning.blocks import Arrays
 
@@ -57,7 +58,12 @@ def newton_sums(rows: Rows, weights: np.ndarray, hessian: bool = True) -> Arrays
     """Sums of one block at weight matrices (S, K, P): ``loss`` (S,), ``gradient`` (S, K, P) of the log-likelihood.
 
     With ``hessian`` also ``hessian``, its negative Hessian at the first, packed; ``full_hessian`` unfolds it.
+    ModelError where vectors or offsets are not finite: one of them would spoil the sums of all members.
     """
+    for name, values in (("member vectors", rows.z), ("artwork coordinates", rows.x), ("offsets", rows.offset)):
+        if not np.isfinite(values).all():
+            count = int((~np.isfinite(values)).sum())
+            raise ModelError(f"{count} of {values.size} values of a block's {name} are not finite")
     found: Arrays = {"loss": np.zeros(len(weights)), "gradient": np.zeros(weights.shape)}
     for s, matrix in enumerate(weights):
         odds = log_odds(rows, matrix)

@@ -43,12 +43,17 @@ def taste_model(tables: Tables, windows: Windows, settings: Settings) -> tuple[L
 
 
 def check_enough(counts: Counts, windows: Windows) -> None:
-    """ModelError where there is too little to learn from."""
-    takes = int(counts.takes.sum())
+    """ModelError where there is too little to learn from, or only one thing ever happened."""
+    takes, shown = int(counts.takes.sum()), int(counts.n.sum())
     if takes < SMALLEST_TAKES:
         raise ModelError(
-            f"{takes} takes in {int(counts.n.sum())} decisions from {windows.t0} to {windows.t1}, and train-response "
+            f"{takes} takes in {shown} decisions from {windows.t0} to {windows.t1}, and train-response "
             f"needs {SMALLEST_TAKES}: ingest more logs or widen time.t0 and time.t1"
+        )
+    if takes == shown:
+        raise ModelError(
+            f"all {shown} decisions from {windows.t0} to {windows.t1} are takes, so nothing can be learned: does the log "
+            "leave out what was shown and not taken?"
         )
 
 
