@@ -52,8 +52,8 @@ def check_enough(counts: Counts, windows: Windows) -> None:
         )
     if takes == shown:
         raise ModelError(
-            f"all {shown} decisions from {windows.t0} to {windows.t1} are takes, so nothing can be learned: does the log "
-            "leave out what was shown and not taken?"
+            f"all {shown} decisions from {windows.t0} to {windows.t1} are takes, so there is nothing to learn: "
+            "does the log leave out what was shown and not taken?"
         )
 
 
