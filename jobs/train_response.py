@@ -1,6 +1,7 @@
 """train-response: learn what an artwork does to takes and to what is watched, by region and by member, on [t0, t1)."""
 
 import sys
+from functools import partial
 
 from pyspark.sql import SparkSession
 
@@ -8,8 +9,10 @@ from keyart.cli import run_job
 from keyart.feedback.spark import opted_in, windows_of
 from keyart.feedback.windows import holdout_buckets
 from keyart.learning import decisions_spark as rows
-from keyart.learning.blocks_spark import blocks_of
-from keyart.learning.response_spark import check_enough, fit_response, register_response, taste_model, validation_day
+from keyart.learning.blocks_spark import blocks_of, sum_over
+from keyart.learning.decisions import block_builder
+from keyart.learning.response_fit import fit_response
+from keyart.learning.response_spark import check_enough, register_response, taste_model, told, validation_day
 from keyart.settings import Settings
 from keyart.tables import Tables
 
@@ -24,16 +27,12 @@ def run(spark: SparkSession, settings: Settings) -> None:
     counts = rows.cell_counts(chosen, artworks.artwork_ids)
     check_enough(counts, windows)
     late, clip = validation_day(windows), settings.response.weight_clip
-    build = rows.block_builder(artworks, counts.regions, taste.model, late, clip, rows.examination_of(tables))
+    build = block_builder(artworks, counts.regions, taste.model, late, clip, rows.examination_of(tables))
     with blocks_of(rows.with_vectors(chosen, vectors), rows.ORDER, build) as blocks:
-        fitted = fit_response(blocks, artworks, counts, taste.model.arrays, settings.regions, settings.response)
+        total = partial(sum_over, blocks)
+        fitted = fit_response(total, artworks, counts, taste.model.arrays, settings.regions, settings.response)
     version = register_response(tables, fitted, artworks, taste, windows, settings)
-    found = fitted.metrics
-    member = f"member level at L2 {found['chosen_l2']:g}" if found["chosen_l2"] else "no member effect found"
-    print(
-        f"train-response: {int(found['decisions']):,} decisions, {int(found['takes']):,} takes of "
-        f"{len(artworks.artwork_ids)} artworks in {len(counts.regions)} regions; {member}; model response {version}"
-    )
+    print(f"train-response: {told(fitted)}; model response {version}")
 
 
 if __name__ == "__main__":

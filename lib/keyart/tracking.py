@@ -9,7 +9,7 @@ import logging
 import os
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,6 +105,10 @@ class Tracking:
     def metrics(self, values: Mapping[str, float], step: int | None = None) -> None:
         """Add figures to the running run."""
         self._mlflow.log_metrics({key: float(value) for key, value in values.items()}, step=step)
+
+    def text(self, name: str, lines: Sequence[str]) -> None:
+        """Keep a small text file with the running run."""
+        self._mlflow.log_text("\n".join([*lines, ""]), name)
 
     def register(
         self, name: str, model: ModelArrays, example: np.ndarray, output: np.ndarray, alias: str | None = "champion"

@@ -20,10 +20,12 @@ from keyart.feedback.windows import holdout_buckets
 from keyart.learning import als_spark
 from keyart.learning.blocks_spark import blocks_of
 from keyart.learning.checkpoints import Checkpoints, Progress
+from keyart.learning.decisions import Counts
 from keyart.learning.decisions_spark import artworks_of
 from keyart.learning.engagement_spark import ORDER, block_builder, catalogue_of, engagement, running
 from keyart.learning.members import member_vectors, standardised
 from keyart.learning.predict import user_scores
+from keyart.learning.response_spark import check_enough
 from keyart.learning.taste_spark import Learned, learn
 from keyart.schemas import TABLES
 from keyart.seeding import bucket, rng
@@ -400,6 +402,20 @@ def test_response_says_how_it_was_found(trained):
     assert metrics["validation_log_loss_member"] < metrics["validation_log_loss_region"]
     assert metrics["validation_log_loss_region"] < metrics["validation_log_loss_offset"]
     assert 0.5 < metrics["validation_calibration_slope"] < 1.5
+    for kind, worst in (("chance", 0.2), ("artwork", 0.4)):
+        slope, sd = metrics[f"validation_{kind}_slope"], metrics[f"validation_{kind}_slope_sd"]
+        assert sd < worst
+        assert abs(slope - 1) < 0.1 + 3 * sd
+    assert 0.99 < metrics["weights_effective_share"] <= 1  # artwork was uniform
+    table = mlflow.artifacts.load_text(f"runs:/{loaded.run_id}/calibration.csv").splitlines()
+    assert table[0] == "measure,region,part,decisions,predicted,observed,standard_error"
+    assert {line.split(",")[0] for line in table[1:]} == {
+        "slope of chance",
+        "slope of artwork",
+        "reliability",
+        "uplift",
+    }
+    assert (loaded.model.arrays["weights_sd"] > 0).all()
     assert metrics["chosen_l2"] in settings.response.l2
     assert parameters["decisions_version"] == "1"  # 0 made the table
     kept = (F.col("epoch") >= "2026-01-04") & (F.col("epoch") < "2026-01-09") & ~F.col("already_started")
@@ -449,6 +465,13 @@ def test_too_few_takes_are_refused(trained, spark):
     tables.delete("decisions", "take = 1 AND NOT (artwork_id = 'film-00-1' AND region = 'BR')")
     with pytest.raises(ModelError, match=r"takes in .* needs 50"):
         job("train_response").run(spark, settings)
+
+
+def test_decisions_that_are_all_takes_are_refused(trained):
+    windows = windows_of(trained[0].read("decisions"), trained[1].time)
+    ones = np.full((1, 2), 40.0)
+    with pytest.raises(ModelError, match=r"all 80 decisions from .* are takes"):
+        check_enough(Counts(["SE"], ones, ones, ones, ones), windows)
 
 
 def test_members_are_folded_in_without_training(trained):

@@ -1,14 +1,16 @@
 """Named arrays as bytes and back: what a block of members is between passes, and what a pass answers with."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
 
-__all__ = ["Arrays", "add", "pack", "squeezed", "unpack", "unsqueezed"]
+__all__ = ["Arrays", "Total", "add", "pack", "squeezed", "total_of", "unpack", "unsqueezed"]
 
 Arrays = dict[str, np.ndarray]
+Total = Callable[[Callable[[Arrays], Arrays]], Arrays]
+"""A pass over all blocks: the sums by name of what a kernel answers for each; over Spark, ``blocks_spark.sum_over``."""
 
 
 def pack(arrays: Mapping[str, np.ndarray]) -> bytes:
@@ -53,3 +55,19 @@ def add(total: Arrays | None, part: Mapping[str, np.ndarray]) -> Arrays:
     if total is None:
         return dict(part)
     return {name: total[name] + array for name, array in part.items()}
+
+
+def total_of(blocks: Sequence[Arrays]) -> Total:
+    """Passes over blocks in memory.
+
+    >>> total_of([{"a": np.ones(2)}, {"a": np.ones(3)}])(lambda block: {"n": block["a"].sum()})["n"].item()
+    5.0
+    """
+
+    def total(kernel: Callable[[Arrays], Arrays]) -> Arrays:
+        found: Arrays | None = None
+        for block in blocks:
+            found = add(found, kernel(block))
+        return found or {}
+
+    return total

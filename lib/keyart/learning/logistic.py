@@ -14,10 +14,11 @@ from scipy.linalg import cho_factor, cho_solve
 from scipy.sparse import csr_array
 from scipy.special import expit
 
+from keyart.errors import ModelError
 from keyart.learning.als import packed_outer
 from keyart.learning.blocks import Arrays
 
-__all__ = ["Rows", "full_hessian", "log_odds", "losses", "newton_sums", "ridge_step", "score_test"]
+__all__ = ["Rows", "full_hessian", "log_odds", "losses", "newton_sums", "posterior_sd", "ridge_step", "score_test"]
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,12 @@ def newton_sums(rows: Rows, weights: np.ndarray, hessian: bool = True) -> Arrays
     """Sums of one block at weight matrices (S, K, P): ``loss`` (S,), ``gradient`` (S, K, P) of the log-likelihood.
 
     With ``hessian`` also ``hessian``, its negative Hessian at the first, packed; ``full_hessian`` unfolds it.
+    ModelError where vectors or offsets are not finite: one of them would spoil the sums of all members.
     """
+    for name, values in (("member vectors", rows.z), ("artwork coordinates", rows.x), ("offsets", rows.offset)):
+        if not np.isfinite(values).all():
+            count = int((~np.isfinite(values)).sum())
+            raise ModelError(f"{count} of {values.size} values of a block's {name} are not finite")
     found: Arrays = {"loss": np.zeros(len(weights)), "gradient": np.zeros(weights.shape)}
     for s, matrix in enumerate(weights):
         odds = log_odds(rows, matrix)
@@ -100,3 +106,9 @@ def ridge_step(hessian: np.ndarray, gradient: np.ndarray, weights: np.ndarray, l
     """Newton's next weights (K, P) of the log-likelihood minus l2 |W|^2 / 2, from its sums at ``weights``."""
     factor = cho_factor(hessian + l2 * np.eye(len(hessian)), lower=True)
     return weights + cho_solve(factor, (gradient - l2 * weights).ravel()).reshape(weights.shape)
+
+
+def posterior_sd(hessian: np.ndarray, l2: float) -> np.ndarray:
+    """Standard deviations (K P,) of the weights under the prior N(0, 1 / l2) and the log-likelihood's Hessian."""
+    factor = cho_factor(hessian + l2 * np.eye(len(hessian)), lower=True)
+    return np.sqrt(np.diag(cho_solve(factor, np.eye(len(hessian)))))

@@ -17,7 +17,7 @@ from keyart.learning.blocks import Arrays
 from keyart.learning.logistic import Rows, log_odds, losses, newton_sums
 from keyart.learning.offset import Offset, offset_sums
 
-__all__ = ["Base", "compare", "covariate_moments", "member_sums", "offset_pass"]
+__all__ = ["COVARIATES", "Base", "compare", "member_sums", "offset_pass", "opening_sums", "rows_of"]
 
 COVARIATES = ("ranker score", "taste affinity", "position", "row", "times shown before", "examination")
 """What the offset's slopes belong to."""
@@ -43,25 +43,42 @@ class Base:
         return (block["group"] % self.regions) * self.artworks + artwork
 
 
-def covariate_moments(block: Mapping[str, np.ndarray]) -> Arrays:
-    """Count, sum and sum of squares of the covariates that are there, each (m,)."""
+def opening_sums(block: Mapping[str, np.ndarray], regions: int, groups: int) -> Arrays:
+    """What a fit starts from.
+
+    Of the covariates that are there ``known``, ``sum`` and ``squares``, each (m,); by slice (early, all) and group
+    ``n`` and ``takes`` (2, groups); by region ``weights`` (regions, 3): decisions, sums of weights and of squares.
+    """
     known = np.isfinite(block["covariates"])
     values = np.where(known, block["covariates"], 0).astype(np.float64)
-    return {"n": known.sum(axis=0), "sum": values.sum(axis=0), "squares": (values**2).sum(axis=0)}
+    region, weight = block["group"] % regions, block["weight"].astype(np.float64)
+    return {
+        "known": known.sum(axis=0),
+        "sum": values.sum(axis=0),
+        "squares": (values**2).sum(axis=0),
+        "n": _early_and_all(block, np.ones(len(region)), block["group"], groups),
+        "takes": _early_and_all(block, block["take"], block["group"], groups),
+        "weights": np.stack([np.bincount(region, weight**power, regions) for power in range(3)], axis=1),
+    }
 
 
-def offset_pass(block: Mapping[str, np.ndarray], base: Base) -> Arrays:
-    """Sums for the offset's next Newton step, and cell sums under the offset as it is.
+def _early_and_all(block: Mapping[str, np.ndarray], values: np.ndarray, place: np.ndarray, places: int) -> np.ndarray:
+    early = ~block["late"]
+    return np.stack([np.bincount(place[early], values[early], places), np.bincount(place, values, places)])
 
-    ``cells`` is (2, 3, regions, artworks): early and late days; weighted takes, weighted expected takes, and expected
-    takes under squared weights.
+
+def offset_pass(block: Mapping[str, np.ndarray], base: Base, keep: np.ndarray) -> Arrays:
+    """Sums over the rows kept for the offset's next Newton step, and cell sums under the offset as it is.
+
+    ``cells`` is (3, regions, artworks): weighted takes, weighted expected takes, and expected takes under squared
+    weights.
     """
-    sums, chance = offset_sums(base.offset, block["group"], base.covariates(block), block["take"])
-    weight, cells = block["weight"].astype(np.float64), base.regions * base.artworks
-    slot = base.cell(block) + cells * block["late"].astype(np.int64)
-    kinds = (weight * block["take"], weight * chance, weight**2 * chance)
-    summed = np.stack([np.bincount(slot, kind, 2 * cells).reshape(2, base.regions, base.artworks) for kind in kinds], 1)
-    return sums | {"cells": summed}
+    take = block["take"][keep]
+    sums, chance = offset_sums(base.offset, block["group"][keep], base.covariates(block)[keep], take)
+    weight, slot = block["weight"][keep].astype(np.float64), base.cell(block)[keep]
+    shape = (base.regions, base.artworks)
+    kinds = (weight * take, weight * chance, weight**2 * chance)
+    return sums | {"cells": np.stack([np.bincount(slot, kind, np.prod(shape)).reshape(shape) for kind in kinds])}
 
 
 def member_sums(
@@ -75,7 +92,7 @@ def member_sums(
 ) -> Arrays:
     """``newton_sums`` of the rows that say something about members, given effects (regions, artworks) as offsets."""
     keep = block["personal"] & ~block["late"] if early_only else block["personal"]
-    return newton_sums(_rows(block, base, effects, features).where(keep), weights, hessian)
+    return newton_sums(rows_of(block, base, effects, features).where(keep), weights, hessian)
 
 
 def compare(
@@ -87,7 +104,7 @@ def compare(
     the effects over the offset and by the weights over the effects: members, not rows, are independent. ``slope``
     (S, 2) are numerator and denominator of one Newton step of the calibration slope from 1.
     """
-    rows = _rows(block, base, effects, features).where(block["personal"] & block["late"])
+    rows = rows_of(block, base, effects, features).where(block["personal"] & block["late"])
     take, regional = rows.take, losses(rows.take, rows.offset)
     alone = base.offset.log_odds(block["group"], base.covariates(block))[block["personal"] & block["late"]]
     rounds, gains, slopes = [losses(take, alone), regional], [losses(take, alone) - regional], []
@@ -108,7 +125,7 @@ def compare(
     }
 
 
-def _rows(block: Mapping[str, np.ndarray], base: Base, effects: np.ndarray, features: np.ndarray) -> Rows:
+def rows_of(block: Mapping[str, np.ndarray], base: Base, effects: np.ndarray, features: np.ndarray) -> Rows:
     """The block's decisions with artworks' features centred under what each decision could have shown."""
     shape = (len(block["design_offsets"]) - 1, len(features))
     shares = csr_array((block["design_shares"], block["design_artworks"], block["design_offsets"]), shape=shape)

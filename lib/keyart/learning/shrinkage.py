@@ -148,7 +148,16 @@ def rate_effects(
     """Log rate ratios of counts (C, A) against what was expected (C, A): seen ~ Poisson(expected exp(effect)).
 
     Laplace: each round observes effect + (seen - fitted) / fitted with precision fitted, at the last round's mean.
+    ValueError where a count, an expectation or a coordinate is no finite number, or a count or expectation is negative.
     """
+    for name, values, least in (
+        ("seen", seen, 0.0),
+        ("expected", expected, 0.0),
+        ("coordinates", coordinates, -np.inf),
+    ):
+        if not (np.isfinite(values) & (values >= least)).all():
+            kind = "finite numbers" if least else "finite numbers of at least 0"
+            raise ValueError(f"{name} must be {kind}, shape {np.shape(values)}: its source holds something else")
     mean, variances = np.zeros_like(expected), None
     for _ in range(rounds):
         fitted = expected * np.exp(mean)

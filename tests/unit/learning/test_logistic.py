@@ -1,10 +1,13 @@
 """The bilinear logistic kernel against finite differences, columns written out, and a known truth."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.optimize import minimize
 from scipy.special import expit
 
+from keyart.errors import ModelError
 from keyart.learning.logistic import Rows, full_hessian, log_odds, losses, newton_sums, ridge_step, score_test
 from keyart.seeding import rng
 
@@ -103,3 +106,63 @@ def test_score_test_is_standard_without_an_effect_and_large_with_one():
     assert 0.75 < none.std() < 1.25
     assert (none > 4).mean() <= 0.01
     assert score(1, np.full((3, 2), 0.15)) > 4
+
+
+def fitted(found: Rows, l2: float, steps: int = 12) -> tuple[np.ndarray, np.ndarray]:
+    """Weights after so many Newton steps, and the gradient of the penalised log-likelihood there."""
+    weights = np.zeros((found.z.shape[1], found.x.shape[1]))
+    for _ in range(steps):
+        sums = newton_sums(found, weights[None])
+        weights = ridge_step(full_hessian(sums["hessian"], *weights.shape), sums["gradient"][0], weights, l2)
+    return weights, newton_sums(found, weights[None], hessian=False)["gradient"][0] - l2 * weights
+
+
+def test_separable_takes_have_finite_weights_where_newton_stands_still():
+    drawn = rows(8)
+    truth = rng(8, "truth").normal(size=(3, 2))
+    odds = np.einsum("rk,kp,rp->r", drawn.z[drawn.member], truth, drawn.x[drawn.combination])
+    separable = Rows(drawn.z, drawn.x, drawn.member, drawn.combination, (odds > 0).astype(float), np.zeros(len(odds)))
+    weights, slope = fitted(separable, l2=0.1)
+    assert np.isfinite(weights).all()
+    assert np.abs(slope).max() < 1e-8
+    right = (log_odds(separable, weights) > 0) == (odds > 0)
+    assert right.mean() > 0.95
+
+
+def test_constant_features_get_no_weight_and_leave_the_others_alone():
+    drawn = rows(9)
+    z, x = np.column_stack([drawn.z, np.zeros(len(drawn.z))]), np.column_stack([drawn.x, np.zeros(len(drawn.x))])
+    wider = Rows(z, x, drawn.member, drawn.combination, drawn.take, drawn.offset)
+    weights, _ = fitted(wider, l2=2.0)
+    assert not weights[3].any()
+    assert not weights[:, 2].any()
+    np.testing.assert_allclose(weights[:3, :2], fitted(drawn, l2=2.0)[0], atol=1e-9)
+
+
+def test_takes_of_one_kind_have_finite_weights():
+    drawn = rows(10)
+    for take in (0.0, 1.0):
+        same = Rows(drawn.z, drawn.x, drawn.member, drawn.combination, np.full(len(drawn.take), take), drawn.offset)
+        weights, slope = fitted(same, l2=2.0)
+        assert np.isfinite(weights).all()
+        assert np.abs(slope).max() < 1e-8
+
+
+def test_a_member_with_a_million_rows_counts_like_the_rows_one_by_one():
+    random = rng(11, "million")
+    z, x, count = random.normal(size=(1, 2)), random.normal(size=(4, 2)), 1_000_000
+    combination, take = random.integers(0, 4, count), (random.random(count) < 0.3).astype(float)
+    sums = newton_sums(Rows(z, x, np.zeros(count, dtype=int), combination, take, np.zeros(count)), np.zeros((1, 2, 2)))
+    seen, taken = np.bincount(combination, minlength=4), np.bincount(combination, take, 4)
+    design = (z[0][None, :, None] * x[:, None, :]).reshape(4, -1)
+    np.testing.assert_allclose(sums["gradient"][0].ravel(), design.T @ (taken - seen / 2), rtol=1e-9)
+    np.testing.assert_allclose(full_hessian(sums["hessian"], 2, 2), design.T @ (design * seen[:, None] / 4), rtol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["z", "x", "offset"])
+def test_rows_that_are_not_numbers_are_refused_by_name(name):
+    drawn = rows(12)
+    spoilt = getattr(drawn, name).copy()
+    spoilt.flat[0] = np.nan
+    with pytest.raises(ModelError, match="not finite"):
+        newton_sums(replace(drawn, **{name: spoilt}), np.zeros((1, 3, 2)))

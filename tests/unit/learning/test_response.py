@@ -7,10 +7,10 @@ import pyarrow as pa
 import pytest
 from scipy.special import expit
 
-from keyart.learning.decisions_spark import Artworks, block_builder
+from keyart.learning.decisions import Artworks, block_builder
 from keyart.learning.logistic import full_hessian, ridge_step
 from keyart.learning.offset import Offset
-from keyart.learning.response import Base, compare, covariate_moments, member_sums, offset_pass
+from keyart.learning.response import Base, compare, member_sums, offset_pass, opening_sums
 from keyart.seeding import rng
 from keyart.tracking import ModelArrays
 
@@ -135,19 +135,31 @@ def test_features_are_centred_under_each_decisions_own_propensities():
 def test_a_block_of_vectors_alone_is_empty():
     block = build(rows(vectors=({"user_key": "m", "factors": [5.0], "genre_mix": [0.5], "history": 3},)))
     assert len(block["take"]) == len(block["z"]) == 0
-    assert covariate_moments(block)["n"].tolist() == [0] * 6
+    assert opening_sums(block, 2, 4)["known"].tolist() == [0] * 6
 
 
-def test_cells_split_by_day_and_weight_both_sides():
+def test_cells_weight_takes_and_expectations_of_the_rows_kept():
     block = build(
         rows({"take": 1}, {"propensity": 0.25, "artwork_id": "a1"}, {"epoch": date(2026, 1, 5), "region": "BR"})
     )
     base = Base(Offset(np.full(4, -1.0), np.zeros(6), np.zeros(4)), np.zeros(6), np.ones(6), 2, 5)
-    cells, chance = offset_pass(block, base)["cells"], expit(-1.0)
-    assert cells[0, :, 1, 0].tolist() == pytest.approx([1, chance, chance])
-    assert cells[0, :, 1, 1].tolist() == pytest.approx([0, 2 * chance, 4 * chance])
-    assert cells[1, :, 0, 0].tolist() == pytest.approx([0, chance, chance])
-    assert cells.sum() == pytest.approx(1 + (2 + 6 + 2) * chance)
+    chance, late = expit(-1.0), block["late"]
+    early, later = (offset_pass(block, base, keep)["cells"] for keep in (~late, late))
+    assert early[:, 1, 0].tolist() == pytest.approx([1, chance, chance])
+    assert early[:, 1, 1].tolist() == pytest.approx([0, 2 * chance, 4 * chance])
+    assert later[:, 0, 0].tolist() == pytest.approx([0, chance, chance])
+    np.testing.assert_allclose(offset_pass(block, base, late | ~late)["cells"], early + later)
+
+
+def test_a_fit_starts_from_counts_of_early_days_and_of_all():
+    block = build(
+        rows({"take": 1}, {"propensity": 0.25, "artwork_id": "a1"}, {"epoch": date(2026, 1, 5), "region": "BR"})
+    )
+    found = opening_sums(block, 2, 4)
+    assert found["n"].tolist() == [[0, 2, 0, 0], [1, 2, 0, 0]]
+    assert found["takes"].tolist() == [[0, 1, 0, 0], [0, 1, 0, 0]]
+    assert found["weights"].tolist() == [[1, 1, 1], [2, 3, 5]]  # one decision counts twice
+    assert found["known"].tolist() == [0, 3, 3, 3, 3, 0]
 
 
 def personalised_logs(seed: int, effect: np.ndarray, count: int = 120_000) -> tuple[dict[str, np.ndarray], Base]:

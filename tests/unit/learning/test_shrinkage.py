@@ -110,3 +110,72 @@ def test_rates_without_effects_shrink_to_nothing_and_real_ones_are_found():
     error = found.mean[0] - truth
     assert np.sqrt(np.mean(error**2)) < 0.1
     assert 0.6 < np.sqrt(np.mean((error / found.sd[0]) ** 2)) < 1.4  # the sd tells how wrong the mean is
+
+
+def leaning(observed, precision):
+    """Posterior of one artwork without features in a region of TREE, whose parent is known to have effect 0."""
+    at = np.zeros((6, 1))
+    amount = at.copy()
+    at[3], amount[3], amount[1] = observed, precision, 1e9
+    return posterior(TREE, at, amount, np.zeros((1, 1)), VARIANCES)
+
+
+def test_a_small_region_leans_on_its_parent_and_a_large_one_stands_alone():
+    take_rate, effect, own = 0.06, 0.4, VARIANCES.artwork[2]
+    found = {n: leaning(effect, n * take_rate) for n in (30, 3_000_000)}
+    for n, region in found.items():
+        taken = n * take_rate
+        assert region.mean[3, 0] == pytest.approx(effect * own / (own + 1 / taken), rel=1e-4)
+        assert region.sd[3, 0] == pytest.approx((1 / own + taken) ** -0.5, rel=1e-4)
+    assert found[30].mean[3, 0] < 0.1 * effect and found[30].sd[3, 0] > 0.9 * own**0.5
+    assert found[3_000_000].mean[3, 0] > 0.999 * effect and found[3_000_000].sd[3, 0] < 0.003
+
+
+def counts(seed=6, artworks=24):
+    random = rng(seed, "odd counts")
+    expected = np.zeros((6, artworks))
+    expected[REGIONS] = 20.0
+    return random.poisson(expected).astype(float), expected, random.normal(size=(artworks, 2)) / 2**0.5
+
+
+def test_all_takes_of_one_artwork():
+    seen, expected, x = counts()
+    seen[3] = 0
+    seen[3, 5] = 480
+    found = rate_effects(TREE, seen, expected, x)
+    assert np.isfinite(found.mean).all() and (found.sd > 0).all()
+    assert found.mean[3].argmax() == 5
+
+
+def test_a_region_without_takes_stays_finite_below_the_others():
+    seen, expected, x = counts()
+    seen[3] = 0
+    found = rate_effects(TREE, seen, expected, x)
+    assert np.isfinite(found.mean).all() and (found.sd > 0).all()
+    assert found.mean[3].mean() < found.mean[[4, 5]].mean()
+
+
+def test_an_artwork_never_shown_is_less_known_than_any_other():
+    seen, expected, x = counts()
+    seen[:, 2] = expected[:, 2] = 0
+    seen[REGIONS, 0] = 60.0
+    found = rate_effects(TREE, seen, expected, np.zeros_like(x))
+    assert (found.mean[:, 2] == 0).all()  # no features: nothing is known
+    assert (found.sd[0, 2] > np.delete(found.sd[0], 2)).all()
+
+
+def test_artworks_without_features_and_identical_titles():
+    seen, expected, x = counts()
+    seen[REGIONS, 0] = 60.0
+    found = rate_effects(TREE, seen, expected, np.zeros_like(x))
+    assert np.isfinite(found.mean).all() and (found.weights == 0).all()
+    twice = rate_effects(TREE, *(np.tile(v, 2) for v in (seen, expected)), np.tile(x, (2, 1)))
+    np.testing.assert_allclose(twice.mean[:, :24], twice.mean[:, 24:], atol=1e-9)
+
+
+@pytest.mark.parametrize(("name", "value"), [("seen", np.nan), ("expected", -1.0), ("coordinates", np.inf)])
+def test_what_is_no_number_is_refused(name, value):
+    given = dict(zip(("seen", "expected", "coordinates"), counts(), strict=True))
+    given[name][3, 1] = value
+    with pytest.raises(ValueError, match=f"{name} must be finite"):
+        rate_effects(TREE, **given)

@@ -1,16 +1,14 @@
-"""The member level over Spark: Newton's method for the weights of member vector x artwork coordinates."""
+"""The member level: Newton's method for the weights of member vector x artwork coordinates."""
 
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from pyspark.sql import DataFrame
 
-from keyart.learning.blocks import Arrays
-from keyart.learning.blocks_spark import sum_over
+from keyart.learning.blocks import Arrays, Total
 from keyart.learning.fit import chosen_strength, validation_metrics
-from keyart.learning.logistic import full_hessian, ridge_step, score_test
+from keyart.learning.logistic import full_hessian, posterior_sd, ridge_step, score_test
 from keyart.learning.response import Base, compare, member_sums
 
 __all__ = ["MemberLevel"]
@@ -23,28 +21,29 @@ TOLERANCE = 1e-3
 
 @dataclass(frozen=True)
 class MemberLevel:
-    """Passes over persisted blocks; K dimensions of members, P of artworks."""
+    """Passes over blocks; K dimensions of members, P of artworks."""
 
-    blocks: DataFrame
-    base: Base
+    total: Total
     features: np.ndarray  # (A, P)
     dimensions: int  # K
 
-    def choose(self, effects: np.ndarray, l2: Sequence[float]) -> tuple[float | None, np.ndarray, dict[str, float]]:
+    def choose(
+        self, base: Base, effects: np.ndarray, l2: Sequence[float]
+    ) -> tuple[float | None, np.ndarray, dict[str, float]]:
         """The strength that the later days like best, its weights (K, P) on the early days, and metrics.
 
         No strength and weights 0 where none beats the region level. Three passes for any number of strengths: the
         Hessian at 0 serves all, since weights are small on its scale.
         """
         nothing = np.zeros((self.dimensions, self.features.shape[1]))
-        sums = self._sums(effects, nothing[None], early_only=True, hessian=True)
+        sums = self._sums(base, effects, nothing[None], early_only=True, hessian=True)
         hessian = full_hessian(sums["hessian"], *nothing.shape)
         tried = np.stack([ridge_step(hessian, sums["gradient"][0], nothing, strength) for strength in l2])
-        gradients = self._sums(effects, tried, early_only=True, hessian=False)["gradient"]
+        gradients = self._sums(base, effects, tried, early_only=True, hessian=False)["gradient"]
         steps = zip(gradients, tried, l2, strict=True)
         tried = np.stack([ridge_step(hessian, gradient, weights, strength) for gradient, weights, strength in steps])
-        base, features = self.base, self.features  # a worker gets these, not self with its DataFrame
-        found = sum_over(self.blocks, lambda block: compare(block, base, effects, features, tried))
+        features = self.features  # a worker gets this, not self with its blocks
+        found = self.total(lambda block: compare(block, base, effects, features, tried))
         scores = [score_test(hessian, sums["gradient"][0], strength) for strength in l2]
         chosen, metrics = chosen_strength(found, scores), validation_metrics(found, l2)
         metrics["member_score_z"] = max(scores) if chosen is None else scores[chosen]
@@ -52,25 +51,29 @@ class MemberLevel:
             return None, nothing, metrics | {"chosen_l2": 0.0}
         return l2[chosen], tried[chosen], metrics | {"chosen_l2": l2[chosen]}
 
-    def refine(self, effects: np.ndarray, weights: np.ndarray, l2: float, iterations: int) -> np.ndarray:
-        """Newton's method on all days from ``weights``; a step that made things worse is halved."""
-        best, step = np.inf, np.zeros_like(weights)
+    def refine(
+        self, base: Base, effects: np.ndarray, weights: np.ndarray, l2: float, iterations: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Newton's method on all days from ``weights``; a step that made things worse is halved.
+
+        The weights and their standard deviations (K, P): the prior that L2 is, conditioned on the decisions (Laplace).
+        """
+        best, step, sd = np.inf, np.zeros_like(weights), np.zeros_like(weights)
         for number in range(iterations):
-            sums = self._sums(effects, weights[None], early_only=False, hessian=True)
+            sums = self._sums(base, effects, weights[None], early_only=False, hessian=True)
             value = float(sums["loss"][0] + 0.5 * l2 * np.sum(weights**2))
             if value > best + 1e-6:
                 weights, step = weights - step / 2, step / 2
                 continue
-            best = value
-            following = ridge_step(full_hessian(sums["hessian"], *weights.shape), sums["gradient"][0], weights, l2)
+            best, hessian = value, full_hessian(sums["hessian"], *weights.shape)
+            sd = posterior_sd(hessian, l2).reshape(weights.shape)
+            following = ridge_step(hessian, sums["gradient"][0], weights, l2)
             step, weights = following - weights, following
             log.info("member step %d: objective %.6g, moves %.2g", number, value, np.abs(step).max())
             if np.abs(step).max() < TOLERANCE:
                 break
-        return weights
+        return weights, sd
 
-    def _sums(self, effects: np.ndarray, weights: np.ndarray, early_only: bool, hessian: bool) -> Arrays:
-        base, features = self.base, self.features
-        return sum_over(
-            self.blocks, lambda block: member_sums(block, base, effects, features, weights, early_only, hessian)
-        )
+    def _sums(self, base: Base, effects: np.ndarray, weights: np.ndarray, early_only: bool, hessian: bool) -> Arrays:
+        features = self.features
+        return self.total(lambda block: member_sums(block, base, effects, features, weights, early_only, hessian))
