@@ -42,6 +42,15 @@ DISTINCT = 24
 LOGGED = np.array([0.65, *[0.05] * 7])
 
 
+@dataclass(frozen=True)
+class Free(RewardModel):
+    """Costs nothing and knows nothing: what a pass takes with reward models apart."""
+
+    def predict(self, *given: np.ndarray) -> np.ndarray:
+        """Zeros for every candidate."""
+        return np.zeros((len(given[-1]), self.rates.shape[3]), dtype=np.float32)
+
+
 def examination(policies: int, behaviours: tuple[str, ...], slices: tuple[str, ...], pages: bool) -> Examination:
     """A catalogue and policies on it: epsilon-greedy, each with its own artwork of every title in every region."""
     rng = np.random.default_rng(1)
