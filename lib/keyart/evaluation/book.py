@@ -7,7 +7,7 @@ import numpy as np
 
 from keyart.evaluation.bootstrap import counts, replicates
 from keyart.evaluation.moments import Layout, Moments
-from keyart.evaluation.quick import Quick, room
+from keyart.evaluation.quick import Quick
 from keyart.evaluation.replay import ALL, Columns, Evidence, Found, Limits, LoggedDecisions
 from keyart.evaluation.slates import add_pages
 from keyart.evaluation.sums import Frame, add_up, overlap
@@ -50,11 +50,14 @@ class Book:
     largest: np.ndarray  # (cells, targets)
     extras: np.ndarray  # (policies, members, extra columns)
     pages: np.ndarray  # largest weights of pages, (policies, behaviours)
-    quick: tuple[np.ndarray, np.ndarray]  # what ``Quick.add`` adds to
+    quick: Quick | None  # what adds most decisions
+    shares: tuple[np.ndarray, np.ndarray]  # what it keeps once for several targets
 
     @classmethod
-    def open(cls, log: LoggedDecisions, targets: Columns, slices: Slices, limits: Limits) -> "Book":
-        """With nothing in it."""
+    def open(
+        cls, log: LoggedDecisions, targets: Columns, slices: Slices, limits: Limits, quick: Quick | None = None
+    ) -> "Book":
+        """With nothing in it; ``quick`` as ``add_quick`` is to use it."""
         frame, order = targets.frame, targets.order()
         cell, first = _cells(log.member, [codes for codes, _ in slices.values()])
         plain, whole = (Layout(targets.behaviours, METRICS, more) for more in (False, limits.extras))
@@ -65,25 +68,26 @@ class Book:
             largest=np.zeros((len(first), len(frame.group))),
             extras=np.zeros((len(order), len(log.codes), len(whole.names) - len(plain.names))),
             pages=np.zeros(order.shape),
-            quick=room(len(first) if frame.shared else 0, len(frame.group) - 1, len(METRICS)),
+            quick=quick,
+            shares=quick.room(frame, len(first)) if quick else (np.zeros(0), np.zeros(0)),
         )  # fmt: skip
 
     def add_quick(
-        self, quick: Quick, part: slice, sets: np.ndarray, title: np.ndarray, region: np.ndarray, kids: np.ndarray,
+        self, part: slice, sets: np.ndarray, title: np.ndarray, region: np.ndarray, kids: np.ndarray,
         candidates: np.ndarray, q: np.ndarray, own: Overrides, tables: Stacked,
     ) -> np.ndarray:  # fmt: skip
         """Add the decisions of a part that two numbers and a place can tell; places (in the log) of those that are
         left.
 
-        Pages are not looked at: ValueError where they should be.
+        Pages are not looked at: ValueError where they should be, or where the book was opened without ``quick``.
         """
-        if self.limits.extras:
+        if self.quick is None or self.limits.extras:
             raise ValueError("pages need the probabilities of all candidates")
         log, (offsets, _) = self.log, self.log.cut(part)
-        left = quick.add(
+        left = self.quick.add(
             self.cell[part], sets[part], title[part], region[part], kids[part], log.member[part], offsets, candidates,
             log.slot[part], log.propensity[part], log.outcome[part], q, own, tables, self.limits.clip,
-            self.limits.switch, self.quick[0], self.common, self.quick[1],
+            self.limits.switch, self.frame, self.sums, self.common, self.largest, self.shares,
         )  # fmt: skip
         return part.start + np.flatnonzero(left)
 
@@ -103,20 +107,24 @@ class Book:
                 judged[:, g], self.order[g], self.extras[g], self.pages[g],
             )  # fmt: skip
 
-    def evidence(self, quick: Quick | None = None) -> Found:
+    def evidence(self) -> Found:
         """By policy and slice, once all decisions are added."""
         log, frame = self.log, self.frame
-        if quick is not None:
-            quick.share_out(frame, *self.quick, self.sums, self.largest)
+        if self.quick is not None:
+            self.quick.share_out(frame, self.shares, self.sums, self.largest)
         frame.share_out(self.common, self.sums)
         seen = np.bincount(self.cell, minlength=len(self.first)).astype(np.float64)
         by_member = _regrouped(self.sums, log.member[self.first]) if self.slices else self.sums
         drawn, found = counts(log.codes, self.limits.replicates), {}
+        redrawn = replicates(drawn, by_member)  # of all policies at once: one large product is faster than many
         layout = Layout(self.behaviours, METRICS, self.limits.extras)
         for g, own in enumerate(self._columns()):
-            rows = np.hstack([by_member[:, own], self.extras[g]])
+            rows, again = by_member[:, own], redrawn[:, own]
+            if self.limits.extras:
+                rows = np.hstack([rows, self.extras[g]])
+                again = np.hstack([again, replicates(drawn, self.extras[g])])
             weights = self.largest[:, self.order[g]].max(axis=0, initial=0.0)
-            found[g, ALL] = _evidence(layout, rows, weights, self.pages[g], replicates(drawn, rows), seen.sum())
+            found[g, ALL] = _evidence(layout, rows, weights, self.pages[g], again, seen.sum())
         for dimension in self.slices:
             found |= self._sliced(dimension, seen)
         return found

@@ -32,7 +32,9 @@ def counts(codes, replicates):
                 if r + half < replicates:
                     u = z & np.uint64(0xFFFFFFFF) if half == 0 else z >> np.uint64(32)
                     k = 0
-                    while k < len(_STEPS) and u >= _STEPS[k]:
+                    for step in range(5):  # without branches that depend on the draw; more than 4 is rare
+                        k += u >= _STEPS[step]
+                    while k > 4 and k < len(_STEPS) and u >= _STEPS[k]:
                         k += 1
                     found[i, r + half] = k
     return found

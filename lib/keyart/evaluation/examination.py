@@ -128,7 +128,7 @@ def judge_rows(plan: Examination, rows: Rows, members: Members, prepared: Prepar
         "title age": (_age(plan, title, rows.day), AGES),
         "history": (members.history[rows.member], HISTORY),
     }
-    book = Book.open(log, plan.targets, {name: slices[name] for name in plan.slices}, plan.limits)
+    book = Book.open(log, plan.targets, {name: slices[name] for name in plan.slices}, plan.limits, prepared.quick)
     targets, most = len(plan.targets.frame.group), len(candidates) / len(title)
     room = np.empty((0, targets), dtype=np.float32)
     for part in whole(rows.member, max(1, int(CACHE / targets / most))):
@@ -137,8 +137,7 @@ def judge_rows(plan: Examination, rows: Rows, members: Members, prepared: Prepar
         left: slice | np.ndarray = part
         if prepared.quick is not None:
             left = book.add_quick(
-                prepared.quick, part, rows.sets, title, rows.region, rows.kids, here, q, members.overrides,
-                prepared.stacked,
+                part, rows.sets, title, rows.region, rows.kids, here, q, members.overrides, prepared.stacked,
             )  # fmt: skip
             if not len(left):
                 continue
@@ -151,7 +150,7 @@ def judge_rows(plan: Examination, rows: Rows, members: Members, prepared: Prepar
             ends, here, can, members.overrides,
         )  # fmt: skip
         book.add(left, room[: len(here)], q)
-    return book.evidence(prepared.quick)
+    return book.evidence()
 
 
 def _predicted(
