@@ -36,6 +36,8 @@ class Exploration(Protocol):
     """A rule from scores to probabilities; what is stored is the value, its kind and its parameters."""
 
     kind: ClassVar[str]
+    reads_gaps: ClassVar[bool]
+    """Whether probabilities depend on how far scores lie apart, not only on which of them is the best."""
 
     def noise(self, artwork_ids: Sequence[str] | np.ndarray) -> np.ndarray:
         """(A, M) standard normal numbers of each artwork's posterior draws; M is 0 where nothing is drawn."""
@@ -54,6 +56,8 @@ class Exploration(Protocol):
 
 class _Certain:
     """Rules that go by the scores alone."""
+
+    reads_gaps: ClassVar[bool] = False
 
     def noise(self, artwork_ids: Sequence[str] | np.ndarray) -> np.ndarray:
         """As ``Exploration`` says: none."""
@@ -121,6 +125,7 @@ class Softmax(_Certain):
 
     temperature: float
     kind: ClassVar[str] = "softmax"
+    reads_gaps: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not self.temperature > 0:
@@ -148,6 +153,7 @@ class Thompson:
     draws: int
     seed: str
     kind: ClassVar[str] = "thompson"
+    reads_gaps: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not 1 <= self.draws <= 4096:
