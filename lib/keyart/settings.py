@@ -575,7 +575,7 @@ class ServeSettings:
     poll_seconds: Annotated[float, Range(0.05, 3_600)] = 1.0
     """Between looks at the pointer."""
     remembered: Annotated[int, Range(1, 100_000_000)] = 65_536
-    """Offers kept in memory, one to two kilobytes each."""
+    """Titles by region, context and day kept in memory, about two kilobytes each."""
     most_alike: Annotated[float, Range(-1, 1)] = 0.9
     """Neighbours on a page look alike where the cosine of their standardised features is above this."""
     log_folder: str = ""

@@ -1,10 +1,12 @@
 """Which artwork a member sees for a title, now: from the most specific level that knows, saying which."""
 
+import math
 from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
+from itertools import accumulate, compress
 from typing import Any
 
 import numpy as np
@@ -84,8 +86,10 @@ class Offer:
         """Probabilities, their running sum and the last artwork that has any: ``exploration.draw`` for one number, in a
         fraction of the time where an offer is drawn from often."""
         propensities = tuple(self.probabilities.tolist())
-        last = max(i for i, p in enumerate(propensities) if p > 0)
-        return propensities, np.cumsum(self.probabilities).tolist(), last
+        last = len(propensities) - 1
+        while not propensities[last] > 0:
+            last -= 1
+        return propensities, list(accumulate(propensities)), last
 
 
 @dataclass(frozen=True)
@@ -115,25 +119,35 @@ class Standing:
 
     def offer(self, own: Override | None) -> Offer:
         """What may be served, given a member's override."""
-        shelf, level, cell = self.shelf, self.level, self.cell
-        scores, reasons = masked(shelf.scores, self.allowed), shelf.reasons
+        shelf, level, cell, all_may = self.shelf, self.level, self.cell, self._all_may
+        scores, reasons = shelf.scores.copy() if all_may else masked(shelf.scores, self.allowed), shelf.reasons
         if own is not None and own.artwork_id in shelf.artwork_ids:
             i = shelf.artwork_ids.index(own.artwork_id)
             if self.allowed[i]:
                 level, cell = USER, ""
-                scores[i] = np.nextafter(shelf.scores.max() + own.gain, np.inf)
+                scores[i] = math.nextafter(self._top + own.gain, math.inf)
                 reasons = (*reasons[:i], own.reason, *reasons[i + 1 :])
         probabilities = self.policy.exploration.propensities(scores, shelf.sds, self.noise)
-        return Offer(
-            self.policy,
-            self.title_id,
-            self.epoch,
-            level,
-            cell,
-            tuple(artwork for artwork, may in zip(shelf.artwork_ids, self.allowed, strict=True) if may),
-            probabilities[self.allowed],
-            tuple(reason for reason, may in zip(reasons, self.allowed, strict=True) if may),
-        )
+        if not all_may:
+            probabilities, reasons = probabilities[self.allowed], tuple(compress(reasons, self.allowed))
+        return Offer(self.policy, self.title_id, self.epoch, level, cell, self._artwork_ids, probabilities, reasons)
+
+    @cached_property
+    def plain(self) -> Offer:
+        """What may be served to whoever has no override."""
+        return self.offer(None)
+
+    @cached_property
+    def _top(self) -> float:
+        return float(self.shelf.scores.max())
+
+    @cached_property
+    def _all_may(self) -> bool:
+        return bool(self.allowed.all())
+
+    @cached_property
+    def _artwork_ids(self) -> tuple[str, ...]:
+        return tuple(compress(self.shelf.artwork_ids, self.allowed))
 
 
 NO_OVERRIDES: Callable[[str], Mapping[str, Override]] = lambda _: {}  # noqa: E731

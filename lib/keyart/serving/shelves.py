@@ -102,10 +102,10 @@ class MappedShelves(Mapping[ShelfKey, Shelf]):
     def _made(self, row: int) -> Shelf:
         here = slice(int(self._offsets[row]), int(self._offsets[row + 1]))
         return Shelf(
-            tuple(self.artwork_ids[code] for code in self._artwork[here]),
+            tuple(self.artwork_ids[code] for code in self._artwork[here].tolist()),
             self._scores[here],
             self._sds[here],
-            tuple(self._reasons[code] for code in self._reason[here]),
+            tuple(self._reasons[code] for code in self._reason[here].tolist()),
         )
 
 
