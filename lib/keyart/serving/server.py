@@ -1,5 +1,6 @@
 """Run the service: open what the settings name, listen, and say where."""
 
+import gc
 import os
 import socket
 from pathlib import Path
@@ -40,13 +41,27 @@ def service_of(settings: Settings) -> Service:
     return Service(live, exposures, logged, wanted.poll_seconds)
 
 
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP
+        )[0]
+        # Of a named protocol: asyncio sends small answers at once on such sockets only, others wait 40 ms for an ACK.
+        listening = socket.socket(family, kind, protocol)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+        listening.listen(1024)
+    except OSError as error:
+        raise SetupError(f"cannot listen on {host}:{port} ({error.strerror}); set serve.host or serve.port") from error
+    return listening
+
+
 def serve(settings: Settings) -> int:
     """Answer until the process is asked to end; SetupError where the address cannot be listened on."""
+    gc.collect()
+    gc.freeze()  # modules stay: looking through them again takes tens of milliseconds, in the midst of an answer
     service, wanted = service_of(settings), settings.serve
-    try:
-        listening = socket.create_server((wanted.host, wanted.port), backlog=1024)
-    except OSError as error:
-        raise SetupError(f"cannot listen on {wanted.host}:{wanted.port} ({error.strerror}); set serve.port") from error
+    listening = _listen(wanted.host, wanted.port)
     host, port = listening.getsockname()[:2]
     print(f"serving {service.live.bundle.manifest.name} on http://{host}:{port}", flush=True)
     config = uvicorn.Config(
