@@ -21,6 +21,7 @@ TEST = [
     "pytest-xdist>=3.6",
     "hypothesis>=6",
     "onnx>=1.17",  # makes the tiny models that plug-ins are tested on
+    "httpx2>=2",  # what starlette's test client asks with
     "statsmodels>=0.14",  # what our tests and plans are held against
     "playwright>=1.60",
     "axe-playwright-python>=0.1.4",  # carries axe-core
@@ -57,6 +58,9 @@ setup(
         "vl-convert-python>=1.9",  # carries the charts' JavaScript for build-report
         "tqdm>=4.66",
         "fsspec[http]>=2025.2",
+        "fastapi>=0.115",
+        "uvicorn>=0.34",
+        "prometheus-client>=0.21",
     ],
     extras_require={
         "text": TEXT,

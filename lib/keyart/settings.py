@@ -18,12 +18,14 @@ __all__ = [
     "ExplainSettings",
     "OneOf",
     "PrivacySettings",
+    "PublishSettings",
     "Range",
     "ReportSettings",
     "ResponseSettings",
     "ResponsibilitySettings",
     "ScanSettings",
     "SelectSettings",
+    "ServeSettings",
     "SessionSettings",
     "Settings",
     "SimulateSettings",
@@ -541,6 +543,50 @@ class DemoSettings:
 
 
 @dataclass(frozen=True)
+class PublishSettings:
+    """publish."""
+
+    policy_id: str = ""
+    """Policy to write; empty: the newest within its limits."""
+    folder: str = ""
+    """Folder of the bundles, seen by all machines under one path (--out). Empty: bundles, beside the tables."""
+    shards: Annotated[int, Range(1, 100_000)] = 64
+    """Files that members' overrides are spread over; one of them has to fit a task's memory."""
+    images: Annotated[str, OneOf(("none", "preview", "full"))] = "preview"
+    """Pictures of active artworks in the bundle: 640 pixels across, as they are, or none."""
+    largest_image: Annotated[int, Range(1, 1_000_000_000)] = 5_000_000
+    """Bytes; larger pictures are left out."""
+    keep: Annotated[int, Range(1, 1_000)] = 2
+    """Bundles kept in the folder, the new one among them; older ones are removed. 1 after members were erased."""
+
+
+@dataclass(frozen=True)
+class ServeSettings:
+    """serve."""
+
+    bundle: str = ""
+    """Bundle, pointer file or folder of bundles (--bundle); a pointer is followed when it changes."""
+    host: str = "127.0.0.1"
+    """Address to listen on. There is no login: put it where members' applications' own servers can reach it only."""
+    port: Annotated[int, Range(0, 65_535)] = 8080
+    """0: any that is free, which is printed."""
+    verify: bool = True
+    """Read every byte of a bundle before it is served."""
+    poll_seconds: Annotated[float, Range(0.05, 3_600)] = 1.0
+    """Between looks at the pointer."""
+    remembered: Annotated[int, Range(1, 100_000_000)] = 65_536
+    """Titles by region, context and day kept in memory, about two kilobytes each."""
+    most_alike: Annotated[float, Range(-1, 1)] = 0.9
+    """Neighbours on a page look alike where the cosine of their standardised features is above this."""
+    log_folder: str = ""
+    """Folder that exposures are logged to, as files that ingest-events and stream-feedback read; empty: none is."""
+    log_bytes: Annotated[int, Range(1_000, 100_000_000_000)] = 64_000_000
+    """A log file is closed at this size."""
+    log_seconds: Annotated[float, Range(0.1, 86_400)] = 300.0
+    """A log file is closed at this age; only then do jobs see it."""
+
+
+@dataclass(frozen=True)
 class SimulateSettings:
     """simulate. What members are like comes from the section demo (world, take_rate, oracle_lift)."""
 
@@ -625,6 +671,10 @@ class Settings:
     """explain-artwork and explain."""
     erase: EraseSettings = EraseSettings()
     """erase-members and export-member."""
+    publish: PublishSettings = PublishSettings()
+    """publish."""
+    serve: ServeSettings = ServeSettings()
+    """serve."""
     demo: DemoSettings = DemoSettings()
     """The demo."""
     simulate: SimulateSettings = SimulateSettings()

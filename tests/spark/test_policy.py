@@ -21,6 +21,9 @@ from keyart.policy.resolve import ArtworkResolver, Override
 from keyart.policy.resolve_spark import resolved
 from keyart.policy.spark import choices, newest_policy, resolver, serving_policy
 from keyart.schemas import TABLES
+from keyart.serving.exposure_log import ExposureLog
+from keyart.serving.exposures import Exposures
+from keyart.serving.policy_bundle import PolicyBundle, bundles_folder, pointed
 from keyart.tables import Tables
 from keyart.tracking import ModelArrays, Tracking
 
@@ -656,6 +659,106 @@ def test_artworks_that_mislead_are_withheld(assigned, spark):
     elsewhere = Tables(spark, f"{tables.root}-misleading")
     elsewhere.overwrite("decisions", changed)
     assert limits_for(elsewhere, settings, artworks).withheld == ("A0",)
+
+
+@pytest.fixture(scope="module")
+def published(assigned, spark, tmp_path_factory):
+    """The world's policy in a root of its own, with a member who opted out since, as a bundle."""
+    tables, settings, members, _ = assigned
+    root = tmp_path_factory.mktemp("published") / "tables"
+    elsewhere = Tables(spark, str(root))
+    for name in ("policies", "region_assignments", "user_assignments", "artworks", "titles"):
+        elsewhere.overwrite(name, tables.read(name))
+    out = elsewhere.read("user_assignments").orderBy("user_key").first()
+    said = {"user_key": out["user_key"], "user_bucket": out["user_bucket"], "opted_out": True}
+    elsewhere.overwrite("opt_outs", frame(spark, "opt_outs", [said | {"said_at": datetime(2026, 1, 20, tzinfo=UTC)}]))
+    picture = {"image_hash": "", "mime": "image/png", "content": b"\x89PNG\r\n\x1a\n full", "preview": b"\xff\xd8\xff"}
+    elsewhere.overwrite("images", frame(spark, "images", [picture]))
+    settings = replace(settings, tables=str(root), publish=replace(settings.publish, shards=5))
+    assert run("publish", elsewhere, settings) == 0
+    return elsewhere, settings, members, out["user_key"]
+
+
+def test_a_bundle_answers_as_the_tables_do(published):
+    tables, settings, members, out = published
+    bundle = PolicyBundle.open(pointed(bundles_folder(settings)), verify=True)
+    own = {
+        row["user_key"]: {
+            t: Override(a, g, why)
+            for t, a, g, why in zip(*(row[c] for c in ("title_ids", "artwork_ids", "gains", "reasons")), strict=True)
+        }
+        for row in tables.read("user_assignments").collect()
+        if row["user_key"] != out
+    }
+    assert bundle.manifest.counts["members"] == len(own) > 100 and bundle.manifest.counts["images"] == 1
+    assert bundle.manifest.counts["overrides"] == sum(len(one) for one in own.values())
+    alone, levels = replace(resolver(tables), overrides=lambda user: own.get(user, {})), set()
+    for user, member in members.items():
+        for title in "ABCZ":
+            asked = (user, title, member["region"] or "unknown")
+            try:
+                one = alone.resolve(*asked, epoch=T1, kids=member["kids"])
+            except (LimitError, TableError) as error:
+                with pytest.raises(type(error), match=str(error)):
+                    bundle.resolver.resolve(*asked, epoch=T1, kids=member["kids"])
+                continue
+            levels.add(one.level)
+            assert bundle.resolver.resolve(*asked, epoch=T1, kids=member["kids"]) == one
+    assert levels == {"user", "region", "parent", "global"}
+    assert not bundle.resolver.overrides(out)
+    assert bundle.image(bundle.images["A0"]) == b"\xff\xd8\xff"  # the preview
+
+
+def test_publishing_again_is_the_same_bytes_and_a_change_is_another_bundle(published, capsys):
+    tables, settings, _, _ = published
+    folder = bundles_folder(settings)
+    first = pointed(folder)
+
+    def content(path):
+        return {str(one.relative_to(path)): one.read_bytes() for one in sorted(path.rglob("*")) if one.is_file()}
+
+    before = content(first)
+    assert run("publish", tables, settings) == 0 and "was there" in capsys.readouterr().out
+    shard = first / "overrides/00003.arrow"
+    shard.write_bytes(shard.read_bytes()[:-100])  # as if a disk had lost its end
+    assert run("publish", tables, settings) == 0 and "written" in capsys.readouterr().out
+    assert content(first) == before and pointed(folder) == first
+    tables.delete("user_assignments", "user_bucket < 32")
+    assert run("publish", tables, replace(settings, publish=replace(settings.publish, keep=1))) == 0
+    second = pointed(folder)
+    assert second != first and not first.exists() and f"{first}: removed" in capsys.readouterr().out
+    opened = PolicyBundle.open(second, verify=True)
+    assert opened.manifest.counts["members"] == tables.read("user_assignments").count() > 10
+
+
+def test_what_the_service_logs_is_ingested_with_its_propensities(published, tmp_path):
+    tables, settings, _, _ = published
+    bundle = PolicyBundle.open(pointed(bundles_folder(settings)))
+    moment = datetime(2026, 1, 21, 23, 50, tzinfo=UTC)
+    exposures, log = Exposures(b"only-for-tests"), ExposureLog(tmp_path / "log", 10_000_000, 3600)
+    served = {}
+    for n in range(40):
+        user, title = f"viewer-{n}", "AB"[n % 2]
+        key, region = exposures.user_key(user), ["SE", "JP", "unknown"][n % 3]
+        served[key] = bundle.resolver.resolve(key, title, region, epoch=moment.date())
+        token = exposures.token(key, title, region, moment.date(), False, served[key])
+        seen = [moment + timedelta(minutes=5), moment + timedelta(minutes=20)]  # before midnight and after
+        log.write(exposures.line(token, user, at, {"device": "tv", "position": n}) for at in seen)
+    log.close()
+    settings = replace(settings, events=replace(settings.events, events=str(tmp_path / "log"), now="2026-02-20"))
+    run("ingest_events", tables, settings)
+    assert not tables.exists("quarantine")
+    assert tables.read("impressions").count() == len(served)  # a token is one event, however often it was sent
+    decisions = {row["user_key"]: row for row in tables.read("decisions").collect()}
+    assert decisions.keys() == served.keys()
+    for key, one in served.items():
+        row = decisions[key]
+        assert (row["artwork_id"], row["policy_id"], row["epoch"]) == (one.artwork_id, one.policy_id, moment.date())
+        assert row["propensity"] == one.propensity and tuple(row["candidate_set"]) == one.candidate_set
+        assert tuple(row["candidate_propensities"]) == one.probabilities
+        # Draw and distribution can be recomputed from the row.
+        again = bundle.resolver.resolve(key, row["title_id"], row["region"], epoch=row["epoch"])
+        assert again == one
 
 
 def test_missing_pieces_are_named(tables, tmp_path):

@@ -223,7 +223,7 @@ def test_the_proof_goes_through_what_lies_beside_the_tables(erased, tmp_path):
     tables = erased["tables"]
     home = Path(tables.root).parent
     roots = roots_of(tables, settings_for(tables, **{"erase.roots": (str(tmp_path),)}))
-    assert roots == ([tables.root, str(tmp_path)], [str(home / "mlflow"), str(home / "report")])
+    assert roots == ([tables.root, str(tmp_path)], [str(home / "mlflow"), str(home / "report"), str(home / "bundles")])
     with pytest.raises(InputError, match=f"no files under {tmp_path}"):
         prove(tables.spark, roots[0], request_of([GONE], KEY.encode(), LISTED.encode()))
 

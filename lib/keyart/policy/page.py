@@ -63,5 +63,7 @@ def resolve_page(
 
 def _beside(offer: Offer, neighbours: Sequence[str], alike: Alike) -> Offer:
     free = np.array([not any(alike(artwork, near) for near in neighbours) for artwork in offer.artwork_ids])
+    if free.all():
+        return offer  # as it is, to the last bit
     left = np.where(free, offer.probabilities, 0.0)
     return replace(offer, probabilities=left / left.sum()) if left.sum() > 0 else offer

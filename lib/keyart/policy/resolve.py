@@ -1,21 +1,25 @@
 """Which artwork a member sees for a title, now: from the most specific level that knows, saying which."""
 
+import math
+from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from functools import cached_property
+from itertools import accumulate, compress
 from typing import Any
 
 import numpy as np
 
+from keyart import seeding
 from keyart.errors import LimitError, TableError
-from keyart.policy.exploration import draw, hashed_uniforms
 from keyart.policy.levels import GLOBAL
 from keyart.policy.limits import Window, is_available, is_personalised, masked
 from keyart.policy.placement import EVERYWHERE, Placement
 from keyart.policy.sentences import member_sentence
 from keyart.policy.specification import Policy
 
-__all__ = ["NO_OVERRIDES", "ArtworkResolver", "Offer", "Override", "Resolution"]
+__all__ = ["NO_OVERRIDES", "ArtworkResolver", "Offer", "Override", "Resolution", "Shelf", "Standing"]
 
 USER = "user"
 
@@ -63,28 +67,87 @@ class Offer:
 
     def drawn(self, user_key: str) -> Resolution:
         """What a member is served, by the keyed hash of member, title and epoch."""
-        number = hashed_uniforms(self.policy.salt, [(user_key, self.title_id, self.epoch)])[0]
-        served = int(draw(self.probabilities, number))
+        propensities, cumulative, last = self._table
+        number = seeding.uniform(self.policy.salt, user_key, self.title_id, self.epoch)
+        served = min(bisect_right(cumulative, number), last)
         return Resolution(
             self.artwork_ids[served],
             self.level,
             user_key if self.level == USER else self.cell,
-            float(self.probabilities[served]),
+            propensities[served],
             self.policy.policy_id,
             self.artwork_ids,
-            tuple(float(p) for p in self.probabilities),
+            propensities,
             self.reasons[served],
         )
 
+    @cached_property
+    def _table(self) -> tuple[tuple[float, ...], list[float], int]:
+        """Probabilities, their running sum and the last artwork that has any: ``exploration.draw`` for one number, in a
+        fraction of the time where an offer is drawn from often."""
+        propensities = tuple(self.probabilities.tolist())
+        last = len(propensities) - 1
+        while not propensities[last] > 0:
+            last -= 1
+        return propensities, list(accumulate(propensities)), last
+
 
 @dataclass(frozen=True)
-class _Shelf:
-    """A level's view of one title."""
+class Shelf:
+    """A level's view of one title: artworks in the order of their ids, scores (A,) of which the default's is highest,
+    standard deviations (A,)."""
 
     artwork_ids: tuple[str, ...]
     scores: np.ndarray
     sds: np.ndarray
     reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A title's shelf where and when it is asked for: ``allowed`` (A,) says what may be shown, ``noise`` (A, M) is the
+    exploration's."""
+
+    policy: Policy
+    title_id: str
+    epoch: date
+    level: str
+    cell: str
+    shelf: Shelf
+    allowed: np.ndarray
+    noise: np.ndarray
+
+    def offer(self, own: Override | None) -> Offer:
+        """What may be served, given a member's override."""
+        shelf, level, cell, all_may = self.shelf, self.level, self.cell, self._all_may
+        scores, reasons = shelf.scores.copy() if all_may else masked(shelf.scores, self.allowed), shelf.reasons
+        if own is not None and own.artwork_id in shelf.artwork_ids:
+            i = shelf.artwork_ids.index(own.artwork_id)
+            if self.allowed[i]:
+                level, cell = USER, ""
+                scores[i] = math.nextafter(self._top + own.gain, math.inf)
+                reasons = (*reasons[:i], own.reason, *reasons[i + 1 :])
+        probabilities = self.policy.exploration.propensities(scores, shelf.sds, self.noise)
+        if not all_may:
+            probabilities, reasons = probabilities[self.allowed], tuple(compress(reasons, self.allowed))
+        return Offer(self.policy, self.title_id, self.epoch, level, cell, self._artwork_ids, probabilities, reasons)
+
+    @cached_property
+    def plain(self) -> Offer:
+        """What may be served to whoever has no override."""
+        return self.offer(None)
+
+    @cached_property
+    def _top(self) -> float:
+        return float(self.shelf.scores.max())
+
+    @cached_property
+    def _all_may(self) -> bool:
+        return bool(self.allowed.all())
+
+    @cached_property
+    def _artwork_ids(self) -> tuple[str, ...]:
+        return tuple(compress(self.shelf.artwork_ids, self.allowed))
 
 
 NO_OVERRIDES: Callable[[str], Mapping[str, Override]] = lambda _: {}  # noqa: E731
@@ -100,7 +163,7 @@ class ArtworkResolver:
     """
 
     policy: Policy
-    shelves: Mapping[tuple[str, str, str, str], _Shelf]
+    shelves: Mapping[tuple[str, str, str, str], Shelf]
     overrides: Callable[[str], Mapping[str, Override]] = NO_OVERRIDES
     inactive: Collection[str] = frozenset()
     titles: Mapping[str, tuple[Sequence[str], Sequence[Window]]] = field(default_factory=dict)
@@ -150,6 +213,10 @@ class ArtworkResolver:
         self, title_id: str, region: str, context: str = "*", own: Override | None = None, *, epoch: date
     ) -> Offer:
         """What may be served for the title, and how probably, given the override ``own``; errors as ``resolve``."""
+        return self.standing(title_id, region, context, epoch=epoch).offer(own)
+
+    def standing(self, title_id: str, region: str, context: str = "*", *, epoch: date) -> Standing:
+        """What stands for a title in a region on a day, before a member's override; errors as ``resolve``."""
         if title_id in self.titles and not is_available(*self.titles[title_id], region, epoch):
             raise LimitError(f"title {title_id} may not be shown in {region} on {epoch}")
         level, cell, shelf = self._find(title_id, region, context)
@@ -160,27 +227,10 @@ class ArtworkResolver:
         allowed &= self.placement.allowed(title_id, shelf.artwork_ids, places, epoch)
         if not allowed.any():
             raise LimitError(f"no artwork of title {title_id} may be shown in {region} on {epoch}")
-        scores, reasons = masked(shelf.scores, allowed), shelf.reasons
-        if own is not None and own.artwork_id in shelf.artwork_ids:
-            i = shelf.artwork_ids.index(own.artwork_id)
-            if allowed[i]:
-                level, cell = USER, ""
-                scores[i] = np.nextafter(shelf.scores.max() + own.gain, np.inf)
-                reasons = (*reasons[:i], own.reason, *reasons[i + 1 :])
-        exploration = self.policy.exploration
-        probabilities = exploration.propensities(scores, shelf.sds, exploration.noise(shelf.artwork_ids))
-        return Offer(
-            self.policy,
-            title_id,
-            epoch,
-            level,
-            cell,
-            tuple(artwork for artwork, may in zip(shelf.artwork_ids, allowed, strict=True) if may),
-            probabilities[allowed],
-            tuple(reason for reason, may in zip(reasons, allowed, strict=True) if may),
-        )
+        noise = self.policy.exploration.noise(shelf.artwork_ids)
+        return Standing(self.policy, title_id, epoch, level, cell, shelf, allowed, noise)
 
-    def _find(self, title_id: str, region: str, context: str) -> tuple[str, str, _Shelf]:
+    def _find(self, title_id: str, region: str, context: str) -> tuple[str, str, Shelf]:
         parent = self.policy.parents.get(region, "other")
         for level, cell in (("region", region), ("parent", parent), GLOBAL):
             for where in dict.fromkeys((context, "*")):
@@ -190,11 +240,11 @@ class ArtworkResolver:
         raise TableError(f"policy {self.policy.policy_id} has no artwork for title {title_id}; run assign-artwork")
 
 
-def _shelf(rows: Sequence[Mapping[str, Any]]) -> _Shelf:
+def _shelf(rows: Sequence[Mapping[str, Any]]) -> Shelf:
     """A title's artworks in the order of their ids, so that a draw can be recomputed from the logged candidate set."""
     ordered = sorted(rows, key=lambda row: row["artwork_id"])
     scores = np.array([row["mean"] for row in ordered], dtype=np.float64)
     top = np.nextafter(scores.max(), np.inf)  # equals were decided when the assignment was written
     scores = np.where([row["is_default"] for row in ordered], top, scores)
     ids, sds = tuple(row["artwork_id"] for row in ordered), np.array([row["sd"] for row in ordered], dtype=np.float64)
-    return _Shelf(ids, scores, sds, tuple(row["reason"] for row in ordered))
+    return Shelf(ids, scores, sds, tuple(row["reason"] for row in ordered))

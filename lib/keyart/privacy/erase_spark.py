@@ -29,6 +29,7 @@ from keyart.privacy.requests import MOST, Request, ids_of, request_of
 from keyart.privacy.rules import conditions, kept_from
 from keyart.report.spark import report_folder
 from keyart.schemas import ERASURES, TABLES
+from keyart.serving.policy_bundle import bundles_folder
 from keyart.settings import Settings
 from keyart.tables import Tables
 from keyart.tracking import local_home
@@ -124,13 +125,21 @@ def erase(tables: Tables, request: Request, settings: Settings, rebuild: Callabl
 
 
 def roots_of(tables: Tables, settings: Settings) -> tuple[list[str], list[str]]:
-    """Where a trace can lie: the tables and what ``erase.roots`` names; and MLflow's local folder and the report, which
-    need not be there."""
+    """Where a trace can lie: the tables and what ``erase.roots`` names; and MLflow's local folder, the report and
+    the policy bundles, which need not be there."""
     mine = [tables.root]
     if tables.root.startswith("catalog:"):
         mine = [tables.location(table) for table in TABLES if tables.exists(table)]
-    beside = [local_home(settings.tracking, settings.tables), report_of(settings)]
+    beside = [local_home(settings.tracking, settings.tables), report_of(settings), bundles_of(settings)]
     return [*mine, *settings.erase.roots], [str(folder) for folder in beside if folder is not None]
+
+
+def bundles_of(settings: Settings) -> Path | None:
+    """The folder of policy bundles, None where the settings name none."""
+    try:
+        return bundles_folder(settings)
+    except ConfigError:
+        return None
 
 
 def report_of(settings: Settings) -> Path | None:

@@ -133,3 +133,15 @@ def test_a_draw_never_serves_what_has_no_probability(weights, number):
     assert propensities[served] > 0
     below = propensities[:served].sum()
     assert below - 1e-12 <= number <= below + propensities[served] + 1e-12
+
+
+@pytest.mark.parametrize("rule", [Uniform(), Best(), EpsilonGreedy(0.3), EpsilonGreedy(0.05), Softmax(0.2)])
+def test_one_row_is_what_it_is_among_many_to_the_last_bit(rule):
+    scores = np.random.default_rng(5).normal(size=(500, 7))
+    scores[np.random.default_rng(6).random(scores.shape) < 0.3] = -np.inf
+    scores = scores[(scores > -np.inf).any(axis=1)]
+    many = rule.propensities(scores)
+    assert all((rule.propensities(row) == many[i]).all() for i, row in enumerate(scores))
+    for bad in (np.array([np.nan, 1.0]), np.array([-np.inf, np.nan]), np.full(3, -np.inf)):
+        with pytest.raises(ValueError, match=r"not a number|no artwork"):
+            rule.propensities(bad)

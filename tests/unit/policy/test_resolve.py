@@ -1,6 +1,7 @@
 """The most specific level answers and says so; limits come first; what is logged can be recomputed."""
 
 from collections import Counter
+from dataclasses import replace
 from datetime import date, timedelta
 
 import numpy as np
@@ -184,3 +185,14 @@ def test_overrides_replace_only_their_member_and_title():
     member, title = np.repeat(np.arange(3), 4), np.tile(np.arange(4), 3)
     found = user_choices(np.zeros(12, int), member, title, np.array([2, 0]), np.array([1, 3]), np.array([7, 8]))
     assert {(m, t): a for m, t, a in zip(member, title, found, strict=True) if a} == {(2, 1): 7, (0, 3): 8}
+
+
+@pytest.mark.parametrize("exploration", [EpsilonGreedy(0.3), Softmax(0.3)], ids=lambda one: one.kind)
+def test_a_members_draw_is_that_of_arrays(exploration):
+    """One number is drawn as many are: what evaluation recomputes by arrays is what was served."""
+    own = ArtworkResolver.of(replace(POLICY, exploration=exploration), rows(exploration), inactive={"a2"})
+    users, offer = [f"u{i}" for i in range(3000)], own.offer("A", "JP", epoch=DAY)
+    numbers = hashed_uniforms(POLICY.salt, [(user, "A", DAY) for user in users])
+    served = draw(np.tile(offer.probabilities, (len(users), 1)), numbers)
+    assert [offer.drawn(user).artwork_id for user in users] == [offer.artwork_ids[i] for i in served]
+    assert len(set(served.tolist())) == 2

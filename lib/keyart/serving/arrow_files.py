@@ -1,0 +1,34 @@
+"""One record batch in an Arrow file, written as the same bytes every time and read as a map of the file."""
+
+import os
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.ipc
+
+from keyart.errors import InputError
+
+__all__ = ["batch_of", "write_batch"]
+
+
+def write_batch(path: Path, batch: pa.RecordBatch) -> None:
+    """Write a batch; the file is on disk when this returns."""
+    with path.open("wb") as file:
+        with pa.ipc.new_file(file, batch.schema) as writer:
+            writer.write_batch(batch)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def batch_of(path: Path, schema: pa.Schema) -> pa.RecordBatch:
+    """The file's only batch, whose buffers are the mapped file; InputError where it is not a batch of the schema."""
+    try:
+        with pa.memory_map(str(path)) as source:
+            reader = pa.ipc.open_file(source)
+            if not reader.schema.equals(schema, check_metadata=False) or reader.num_record_batches != 1:
+                raise InputError(f"{path} is no such file of a bundle; run keyart publish again")
+            batch = reader.get_batch(0)
+            batch.validate()
+            return batch.replace_schema_metadata(reader.schema.metadata)
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(f"{path} is damaged ({str(error).splitlines()[0]}); run keyart publish again") from error

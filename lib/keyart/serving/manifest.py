@@ -1,0 +1,124 @@
+"""What a policy bundle says of itself: format, policy, and the size and checksum of every file in it."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from keyart.errors import ConfigError, InputError, TableError
+from keyart.policy.specification import Policy
+
+__all__ = ["CATALOGUE", "FORMAT_VERSION", "IMAGE", "MANIFEST", "SHELVES", "FileSum", "Manifest", "shard_name", "sum_of"]
+
+FORMAT = "keyart-policy-bundle"
+FORMAT_VERSION = 1
+MANIFEST, SHELVES, CATALOGUE = "manifest.json", "shelves.arrow", "catalogue.json"
+SHARD = re.compile(r"overrides/\d{5}\.arrow")
+IMAGE = re.compile(r"[0-9a-f]{64}")
+"""An image is called after the SHA-256 of its bytes, so it needs no line in the manifest."""
+AGAIN = "run keyart publish again"
+PIECE = 1 << 20
+
+
+@dataclass(frozen=True)
+class FileSum:
+    """A file's size in bytes and the SHA-256 of them."""
+
+    bytes: int
+    sha256: str
+
+
+def sum_of(path: Path) -> FileSum:
+    """Of a file as it lies there."""
+    digest, size = hashlib.sha256(), 0
+    with path.open("rb") as file:
+        while piece := file.read(PIECE):
+            digest.update(piece)
+            size += len(piece)
+    return FileSum(size, digest.hexdigest())
+
+
+def shard_name(shard: int) -> str:
+    """The file of one shard of members' overrides, relative to the bundle."""
+    return f"overrides/{shard:05d}.arrow"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The last file of a bundle to be written: where it is there, the others are whole."""
+
+    name: str
+    policy: Policy
+    shards: int
+    inputs: Mapping[str, int | None]  # Delta version of each table it was made from
+    counts: Mapping[str, int]
+    files: Mapping[str, FileSum]
+
+    def to_json(self) -> str:
+        """The same text for the same bundle; its last field guards the others."""
+        said = {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            "name": self.name,
+            "policy": {"policy_id": self.policy.policy_id, "spec": self.policy.spec(), "salt": self.policy.salt},
+            "shards": self.shards,
+            "inputs": dict(self.inputs),
+            "counts": dict(self.counts),
+            "files": {name: asdict(one) for name, one in sorted(self.files.items())},
+        }
+        return json.dumps(said | {"sha256": _guard(said)}, indent=1, sort_keys=True) + "\n"
+
+    @classmethod
+    def read(cls, folder: Path) -> "Manifest":
+        """Of a bundle; InputError where it is none, of another format, damaged, or names files beyond its folder."""
+        path = folder / MANIFEST
+        try:
+            said = json.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise InputError(f"{folder} is no policy bundle: {MANIFEST} cannot be read ({error.strerror})") from error
+        except ValueError as error:
+            raise InputError(f"{path} is damaged ({error}); {AGAIN}") from error
+        if not isinstance(said, dict) or said.get("format") != FORMAT:
+            raise InputError(f"{path} is not of a policy bundle that keyart publish wrote")
+        if (version := said.get("format_version")) != FORMAT_VERSION:
+            raise InputError(f"{folder} has format version {version!r}, this keyart reads {FORMAT_VERSION}; {AGAIN}")
+        if said.pop("sha256", None) != _guard(said):
+            raise InputError(f"{path} is damaged: its checksum differs; {AGAIN}")
+        try:
+            files = {str(name): FileSum(int(one["bytes"]), str(one["sha256"])) for name, one in said["files"].items()}
+            policy = Policy.parse(**{key: str(said["policy"][key]) for key in ("policy_id", "spec", "salt")})
+            found = cls(str(said["name"]), policy, int(said["shards"]), said["inputs"], said["counts"], files)
+        except (AttributeError, ConfigError, KeyError, TableError, TypeError, ValueError) as error:
+            raise InputError(f"{path} lacks what a bundle must say ({error}); {AGAIN}") from error
+        return found._checked(folder)
+
+    def _checked(self, folder: Path) -> "Manifest":
+        wanted = {SHELVES, CATALOGUE, *(shard_name(shard) for shard in range(self.shards))}
+        if strange := sorted(set(self.files) ^ wanted):
+            raise InputError(f"{folder / MANIFEST} should name the bundle's own files, and differs in {strange[0]!r}")
+        for name, said in self.files.items():
+            try:
+                size = (folder / name).stat().st_size
+            except OSError as error:
+                raise InputError(f"{folder / name} is missing ({error.strerror}); {AGAIN}") from error
+            if size != said.bytes:
+                raise InputError(f"{folder / name} has {size} bytes instead of {said.bytes}; {AGAIN}")
+        return self
+
+    def verify(self, folder: Path) -> None:
+        """Read every byte, images too; InputError names the first file that is not what was written."""
+        for name, said in self.files.items():
+            if sum_of(folder / name) != said:
+                raise InputError(f"{folder / name} is damaged: its checksum differs; {AGAIN}")
+        images = sorted(path for path in (folder / "images").glob("*") if IMAGE.fullmatch(path.name))
+        if len(images) != self.counts.get("images", 0):
+            raise InputError(f"{folder / 'images'} has {len(images)} of {self.counts.get('images', 0)} images; {AGAIN}")
+        for path in images:
+            if sum_of(path).sha256 != path.name:
+                raise InputError(f"{path} is damaged: its checksum differs; {AGAIN}")
+
+
+def _guard(said: Mapping[str, object]) -> str:
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,175 @@
+"""A policy as an immutable folder: written under another name and renamed when whole, opened as maps of its files.
+
+NAME/manifest.json              format, policy, size and SHA-256 of every file; written last
+NAME/shelves.arrow              what every level shows of every title
+NAME/overrides/00000.arrow ...  members' own choices, in shards by user_key
+NAME/catalogue.json             rights, placement, withdrawn artworks, images
+NAME/images/SHA-256             the bytes of images, where they were asked for
+current                         beside the bundles: the name of the one that is served
+"""
+
+import os
+import re
+import shutil
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from keyart.errors import ConfigError, InputError
+from keyart.policy.page import Alike, apart
+from keyart.policy.remembering import RememberingResolver
+from keyart.policy.specification import Policy
+from keyart.serving.catalogue import Catalogue
+from keyart.serving.manifest import CATALOGUE, IMAGE, MANIFEST, SHELVES, FileSum, Manifest, shard_name, sum_of
+from keyart.serving.shards import Names, OverrideShards
+from keyart.serving.shelves import MappedShelves
+from keyart.settings import Settings
+
+__all__ = ["CURRENT", "PolicyBundle", "bundles_folder", "is_good", "older", "point", "pointed", "write_bundle"]
+
+CURRENT = "current"
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,119}")
+
+
+@dataclass(frozen=True)
+class PolicyBundle:
+    """An open bundle: everything that an answer is made of, of one policy."""
+
+    folder: Path
+    manifest: Manifest
+    resolver: RememberingResolver
+    images: Mapping[str, str]
+    alike: Alike
+
+    @classmethod
+    def open(
+        cls, folder: Path, *, verify: bool = False, remembered: int = 65_536, most_alike: float = 0.9
+    ) -> "PolicyBundle":
+        """Map a bundle's files; sizes are checked always, checksums where asked (``verify``: every byte is read).
+
+        ``remembered`` bounds the offers kept; two artworks are alike where their features' cosine exceeds
+        ``most_alike``. InputError where the folder is no whole bundle.
+        """
+        folder = folder.resolve()
+        manifest = Manifest.read(folder)
+        if verify:
+            manifest.verify(folder)
+        shelves, about = MappedShelves(folder / SHELVES), Catalogue.read(folder / CATALOGUE)
+        names = Names(shelves.title_ids, shelves.title_codes, shelves.artwork_ids)
+        resolver = RememberingResolver(
+            manifest.policy,
+            shelves,
+            OverrideShards([folder / shard_name(shard) for shard in range(manifest.shards)], names),
+            about.inactive,
+            about.titles,
+            about.placement,
+            remembered=remembered,
+        )
+        looks = {artwork: np.asarray(look) for artwork, look in about.looks.items()}
+        return cls(folder, manifest, resolver, about.images, apart(looks, most_alike))
+
+    def image(self, name: str) -> bytes | None:
+        """An image's bytes; None where the bundle has none of that name, whatever it is made of."""
+        if not IMAGE.fullmatch(name):
+            return None
+        try:
+            return (self.folder / "images" / name).read_bytes()
+        except OSError:
+            return None
+
+
+def write_bundle(
+    folder: Path,
+    name: str,
+    policy: Policy,
+    inputs: Mapping[str, int | None],
+    fill: Callable[[Path], tuple[int, Mapping[str, int], Mapping[str, FileSum]]],
+) -> bool:
+    """Write a bundle unless a good one of that name is there; whether it was written.
+
+    ``fill`` gets an empty folder with ``overrides`` and ``images`` in it, writes everything but the manifest, and
+    answers with the number of shards, what was counted, and sums that it knows already; other files are read for
+    theirs. What a broken or killed run left is written again.
+    """
+    if not NAME.fullmatch(name):
+        raise InputError(f"{name!r} cannot be a bundle's name")
+    target = folder / name
+    if is_good(target):
+        return False
+    partial = folder / f".{name}.{uuid.uuid4().hex[:8]}.partial"
+    try:
+        for room in ("overrides", "images"):
+            (partial / room).mkdir(parents=True)
+        shards, counts, known = fill(partial)
+        names = [SHELVES, CATALOGUE, *(shard_name(shard) for shard in range(shards))]
+        files = {one: known[one] if one in known else sum_of(partial / one) for one in names}
+        manifest = Manifest(name, policy, shards, inputs, counts, files)
+        _write_text(partial / MANIFEST, manifest.to_json())
+        if target.exists():  # half of a bundle, or a damaged one
+            target.rename(folder / f".{name}.{uuid.uuid4().hex[:8]}.partial")
+        partial.rename(target)
+    except OSError as error:
+        raise InputError(f"{folder} cannot be written ({error}); name another with publish.folder") from error
+    finally:
+        for left in folder.glob(f".{name}.*.partial"):
+            shutil.rmtree(left, ignore_errors=True)
+    return True
+
+
+def bundles_folder(settings: Settings) -> Path:
+    """Where ``publish`` writes; ConfigError where neither the settings nor a folder of tables says."""
+    if settings.publish.folder:
+        return Path(settings.publish.folder).absolute()
+    if ":" in settings.tables:
+        raise ConfigError(f"name a folder for the bundles with --out: {settings.tables} has none beside it")
+    return Path(settings.tables).absolute().parent / "bundles"
+
+
+def is_good(folder: Path) -> bool:
+    """Whether a whole bundle lies there, every byte as it was written."""
+    try:
+        Manifest.read(folder).verify(folder)
+    except InputError:
+        return False
+    return True
+
+
+def point(folder: Path, name: str) -> None:
+    """Let ``folder/current`` name a bundle, at once for whoever reads it."""
+    _write_text(folder / CURRENT, f"{name}\n")
+
+
+def pointed(where: Path) -> Path:
+    """The bundle that a path means: itself, the one that a pointer file names, or a folder's ``current``."""
+    if (where / MANIFEST).is_file():
+        return where
+    pointer = where / CURRENT if where.is_dir() else where
+    try:
+        name = pointer.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{where} is neither a bundle nor a pointer to one ({error}); run keyart publish") from error
+    if not NAME.fullmatch(name):
+        raise InputError(f"{pointer} names {name[:100]!r}, which cannot be a bundle beside it")
+    return pointer.parent / name
+
+
+def older(folder: Path, keep: int) -> list[Path]:
+    """Bundles beyond the ``keep`` newest of a folder; the one that is pointed to counts as the newest."""
+    now = pointed(folder)
+    found = [path.parent for path in folder.glob(f"*/{MANIFEST}") if path.parent != now]
+    return sorted(found, key=lambda path: (path / MANIFEST).stat().st_mtime, reverse=True)[max(0, keep - 1) :]
+
+
+def _write_text(path: Path, text: str) -> None:
+    fresh = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    try:
+        with fresh.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be written ({error.strerror})") from error

@@ -1,0 +1,184 @@
+"""Members' overrides as Arrow files that are mapped into memory: looked up by binary search, no object a member.
+
+A shard is one record batch, a row a member in ascending order of user_key. Keys are kept as the 32 hexadecimal digits
+that tables have, so that a proof of erasure finds them here too; titles and artworks are codes into the bundle's
+shelves, reasons codes into the shard's own dictionary.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from keyart.errors import InputError
+from keyart.feedback.privacy import KEY_LENGTH
+from keyart.policy.columns import codes, owners
+from keyart.policy.resolve import Override
+from keyart.serving.arrow_files import batch_of, write_batch
+
+__all__ = ["MemberOverrides", "OverrideShards", "Overrides", "shard_of", "write_shard"]
+
+SCHEMA = pa.schema(
+    [
+        ("user_key", pa.binary(KEY_LENGTH)),
+        ("titles", pa.large_list(pa.uint32())),
+        ("artworks", pa.large_list(pa.uint32())),
+        ("gains", pa.large_list(pa.float32())),
+        ("reasons", pa.large_list(pa.uint32())),
+    ]
+)
+REASONS = b"reasons"
+"""Key of the schema's metadata under which the texts of the reasons stand, each ended by a zero byte."""
+
+
+def shard_of(user_key: str, shards: int) -> int:
+    """The shard a member's row lies in: the first 32 bits of the key modulo their number.
+
+    >>> shard_of("0000000a" + 24 * "0", 8)
+    2
+    """
+    return int(user_key[:8], 16) % shards
+
+
+@dataclass(frozen=True)
+class Overrides:
+    """One shard's content: n members, m overrides."""
+
+    keys: np.ndarray  # (n,) S32 ascending, each once
+    offsets: np.ndarray  # (n + 1,) int64: where each member's overrides begin
+    titles: np.ndarray  # (m,) uint32 ascending within a member
+    artworks: np.ndarray  # (m,) uint32
+    gains: np.ndarray  # (m,) float32
+    reasons: np.ndarray  # (m,) uint32 into texts
+    texts: tuple[str, ...]
+
+    @classmethod
+    def of(cls, rows: pa.Table, titles: Sequence[str], artworks: Sequence[str]) -> "Overrides":
+        """From rows user_key, title_ids, artwork_ids, gains, reasons, a row a member in any order.
+
+        What speaks of a title or artwork that the policy's shelves do not hold could never be served and is left out.
+        """
+        columns = {name: rows.column(name).combine_chunks() for name in rows.column_names}
+        keys = np.asarray(columns["user_key"].to_pylist(), dtype=f"S{KEY_LENGTH}")
+        order = np.argsort(keys)
+        place = np.empty(len(keys), dtype=np.int64)
+        place[order] = np.arange(len(keys))
+        owner = place[owners(columns["title_ids"])]
+        title = codes(columns["title_ids"].flatten(), titles)
+        artwork = codes(columns["artwork_ids"].flatten(), artworks)
+        encoded = columns["reasons"].flatten().dictionary_encode()
+        texts = encoded.dictionary.to_pylist()
+        rank = {text: i for i, text in enumerate(sorted(texts))}  # bytes that do not depend on the order of rows
+        reason = np.array([rank[text] for text in texts], dtype=np.uint32)[np.asarray(encoded.indices)]
+        gains = np.asarray(columns["gains"].flatten(), dtype=np.float32)
+        kept = np.flatnonzero((title >= 0) & (artwork >= 0))
+        kept = kept[np.lexsort((title[kept], owner[kept]))]
+        each = np.bincount(owner[kept], minlength=len(keys))
+        offsets = np.concatenate([[0], np.cumsum(each[each > 0])]).astype(np.int64)
+        return cls(
+            keys[order][each > 0],
+            offsets,
+            title[kept].astype(np.uint32),
+            artwork[kept].astype(np.uint32),
+            gains[kept],
+            reason[kept],
+            tuple(sorted(texts)),
+        )
+
+
+def write_shard(path: Path, found: Overrides) -> None:
+    """Write one shard; the same content gives the same bytes."""
+    offsets = pa.array(found.offsets, pa.int64())
+    keys = pa.Array.from_buffers(
+        SCHEMA.field("user_key").type, len(found.keys), [None, pa.py_buffer(np.ascontiguousarray(found.keys))]
+    )
+    lists = [
+        pa.LargeListArray.from_arrays(offsets, pa.array(values))
+        for values in (found.titles, found.artworks, found.gains, found.reasons)
+    ]
+    schema = SCHEMA.with_metadata({REASONS: "".join(f"{text}\0" for text in found.texts).encode()})
+    write_batch(path, pa.RecordBatch.from_arrays([keys, *lists], schema=schema))
+
+
+class MemberOverrides(Mapping[str, Override]):
+    """One member's overrides by title, read from the map as they are asked for."""
+
+    __slots__ = ("_begin", "_end", "_shard")
+
+    def __init__(self, shard: "_Shard", begin: int, end: int) -> None:
+        self._shard, self._begin, self._end = shard, begin, end
+
+    def __getitem__(self, title_id: str) -> Override:
+        found = self.get(title_id)
+        if found is None:
+            raise KeyError(title_id)
+        return found
+
+    def get(self, title_id, default=None):
+        """The override, or ``default``."""
+        shard = self._shard
+        code = shard.names.title_codes.get(title_id)
+        if code is None:
+            return default
+        place = self._begin + int(shard.titles[self._begin : self._end].searchsorted(np.uint32(code)))
+        return shard.override(place) if place < self._end and shard.titles[place] == code else default
+
+    def __iter__(self) -> Iterator[str]:
+        titles = self._shard.names.title_ids
+        return (titles[code] for code in self._shard.titles[self._begin : self._end].tolist())
+
+    def __len__(self) -> int:
+        return self._end - self._begin
+
+
+@dataclass(frozen=True)
+class Names:
+    """What the codes stand for."""
+
+    title_ids: Sequence[str]
+    title_codes: Mapping[str, int]
+    artwork_ids: Sequence[str]
+
+
+class _Shard:
+    """A mapped file as arrays over its bytes."""
+
+    def __init__(self, path: Path, names: Names) -> None:
+        batch = batch_of(path, SCHEMA)
+        self.names = names
+        self.keys = np.frombuffer(batch.column("user_key").buffers()[1] or b"", dtype=f"S{KEY_LENGTH}")
+        lists = [batch.column(name) for name in ("titles", "artworks", "gains", "reasons")]
+        self.offsets = lists[0].offsets.to_numpy(zero_copy_only=True)
+        self.titles, self.artworks, self.gains, self.reasons = (
+            one.values.to_numpy(zero_copy_only=True) for one in lists
+        )
+        self.texts = (batch.schema.metadata or {}).get(REASONS, b"").decode().split("\0")[:-1]
+        entries = {len(values) for values in (self.titles, self.artworks, self.gains, self.reasons)}
+        if len(self.offsets) != len(self.keys) + 1 or len(entries) != 1:
+            raise InputError(f"{path} is no shard of overrides: its columns are of different lengths")
+
+    def override(self, place: int) -> Override:
+        return Override(
+            self.names.artwork_ids[self.artworks[place]], float(self.gains[place]), self.texts[self.reasons[place]]
+        )
+
+
+class OverrideShards:
+    """The lookup that ``ArtworkResolver`` asks for a member's overrides."""
+
+    def __init__(self, paths: Sequence[Path], names: Names) -> None:
+        self._shards = [_Shard(path, names) for path in paths]
+        self._none: Mapping[str, Override] = {}
+
+    def __call__(self, user_key: str) -> Mapping[str, Override]:
+        try:
+            shard = self._shards[shard_of(user_key, len(self._shards))]
+        except ValueError:
+            return self._none  # no key that a table could hold
+        wanted = np.bytes_(user_key.encode())
+        place = int(shard.keys.searchsorted(wanted))
+        if place == len(shard.keys) or shard.keys[place] != wanted:
+            return self._none
+        return MemberOverrides(shard, int(shard.offsets[place]), int(shard.offsets[place + 1]))

@@ -1,0 +1,240 @@
+"""A bundle answers as the tables do, has the same bytes every time, and is refused where a byte of it is another."""
+
+import json
+from datetime import timedelta
+
+import numpy as np
+import pytest
+
+from keyart.errors import InputError, KeyartError
+from keyart.policy.exploration import Best, EpsilonGreedy, Softmax, Thompson, Uniform
+from keyart.policy.page import resolve_page
+from keyart.privacy.decoding import examine
+from keyart.privacy.needles import Needles
+from keyart.serving.manifest import Manifest, sum_of
+from keyart.serving.policy_bundle import PolicyBundle, is_good, older, point, pointed, write_bundle
+
+KINDS = [Uniform(), Best(), EpsilonGreedy(0.3), Softmax(0.5), Thompson(16, "s")]
+
+
+def answer(resolver, *asked, **more):
+    try:
+        return resolver.resolve(*asked, **more)
+    except KeyartError as error:
+        return type(error), str(error)
+
+
+def everything(made, epoch):
+    users = [*list(made.members)[:40], "f" * 32, "no key at all"]
+    return [
+        (user, title, region, context, kids, epoch + timedelta(days=day))
+        for user in users
+        for title in ("A", "B", "C", "gone", "unknown")
+        for region in ("SE", "NO", "JP", "?")
+        for context in ("*", "evening")
+        for kids in (None, True)
+        for day in (0, 40)
+    ]
+
+
+@pytest.mark.parametrize("exploration", KINDS, ids=lambda one: one.kind)
+@pytest.mark.parametrize("remembered", [1, 10_000])
+def test_a_bundle_answers_as_the_rows_do(exploring, exploration, remembered, tmp_path):
+    made = exploring(exploration)
+    plain = made.resolver()
+    opened = PolicyBundle.open(made.write(tmp_path), verify=True, remembered=remembered).resolver
+    seen = set()
+    for user, title, region, context, kids, epoch in everything(made, made.policy.taste_as_of):
+        wanted = answer(plain, user, title, region, context, epoch=epoch, kids=kids)
+        found = answer(opened, user, title, region, context, epoch=epoch, kids=kids)
+        assert found == wanted
+        seen.add(getattr(wanted, "level", wanted[0] if isinstance(wanted, tuple) else None))
+    assert {"user", "region", "parent", "global"} <= seen and len(seen) == 6  # and both ways to refuse
+
+
+def test_every_member_is_found_and_nobody_else(world, tmp_path):
+    lookup = PolicyBundle.open(world.write(tmp_path)).resolver.overrides
+    for user, own in world.members.items():
+        served = {title: one for title, one in own.items() if title != "unknown"}
+        assert dict(lookup(user)) == served and len(lookup(user)) == len(served)
+        with pytest.raises(KeyError):
+            lookup(user)["C"]
+    assert not lookup("0" * 32) and not lookup("f" * 32) and not lookup("") and not lookup("x" * 32)
+
+
+def test_a_page_of_a_bundle_sets_lookalikes_apart(world, tmp_path):
+    bundle = PolicyBundle.open(world.write(tmp_path), most_alike=0.99)
+    assert bundle.alike("A1", "A2") and not bundle.alike("A0", "A1") and not bundle.alike("A1", "B1")
+    page = resolve_page(
+        bundle.resolver, "f" * 32, ["A", "C"], "JP", epoch=world.policy.taste_as_of, alike=lambda one, two: True
+    )
+    assert len(page.served) == 2
+
+
+def test_the_same_policy_is_the_same_bytes(world, tmp_path):
+    one, two = world.write(tmp_path / "one"), world.write(tmp_path / "two", order=-1)
+    names = sorted(path.relative_to(one) for path in one.rglob("*") if path.is_file())
+    assert len(names) == 8
+    assert [(one / name).read_bytes() for name in names] == [(two / name).read_bytes() for name in names]
+    assert not list(tmp_path.rglob("*.partial"))
+
+
+def test_a_good_bundle_is_left_alone_and_half_a_one_is_written_again(world, tmp_path):
+    path = world.write(tmp_path)
+    before = (path / "manifest.json").stat().st_mtime_ns
+    world.write(tmp_path)
+    assert (path / "manifest.json").stat().st_mtime_ns == before
+    (path / "manifest.json").unlink()
+    (tmp_path / f".{path.name}.0123.partial").mkdir()
+    assert not is_good(path)
+    assert is_good(world.write(tmp_path)) and not list(tmp_path.glob(".*"))
+
+
+def test_a_run_that_fails_leaves_nothing(world, tmp_path):
+    def fails(partial):
+        (partial / "shelves.arrow").write_bytes(b"half")
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        write_bundle(tmp_path, "p", world.policy, {}, fails)
+    assert not list(tmp_path.iterdir())
+    for name in ("..", "a/b", "", ".hidden", "a" * 200):
+        with pytest.raises(InputError, match="cannot be a bundle's name"):
+            write_bundle(tmp_path, name, world.policy, {}, fails)
+
+
+@pytest.mark.parametrize("name", ["shelves.arrow", "catalogue.json", "overrides/00001.arrow", "images/"])
+@pytest.mark.parametrize("where", [0.02, 0.5, 0.98])
+def test_a_changed_byte_is_found_wherever_it_is(world, tmp_path, name, where):
+    folder = world.write(tmp_path)
+    path = folder / name if not name.endswith("/") else next((folder / name).iterdir())
+    content = bytearray(path.read_bytes())
+    content[int(where * len(content))] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="damaged"):
+        PolicyBundle.open(folder, verify=True)
+
+
+@pytest.mark.parametrize("name", ["shelves.arrow", "catalogue.json", "overrides/00003.arrow"])
+def test_a_file_cut_short_or_gone_is_seen_without_reading_it(world, tmp_path, name):
+    folder = world.write(tmp_path)
+    (folder / name).write_bytes((folder / name).read_bytes()[:-1])
+    with pytest.raises(InputError, match="bytes instead of"):
+        PolicyBundle.open(folder)
+    (folder / name).unlink()
+    with pytest.raises(InputError, match="missing"):
+        PolicyBundle.open(folder)
+
+
+def test_a_missing_image_is_missed(world, tmp_path):
+    folder = world.write(tmp_path)
+    next((folder / "images").iterdir()).unlink()
+    with pytest.raises(InputError, match="0 of 1 images"):
+        PolicyBundle.open(folder, verify=True)
+
+
+def rewritten(folder, change):
+    """A manifest whose own checksum is right: what somebody writes who knows the format."""
+    path = folder / "manifest.json"
+    said = json.loads(path.read_text())
+    said.pop("sha256")
+    change(said)
+    from keyart.serving import manifest
+
+    path.write_text(json.dumps(said | {"sha256": manifest._guard(said)}))
+
+
+def named(name):
+    def change(said):
+        said["files"][name] = said["files"].pop("overrides/00000.arrow")
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (named("../outside"), "differs in '../outside'"),
+        (named("/etc/passwd"), "differs in '/etc/passwd'"),
+        (named("overrides/../../outside"), "differs in"),
+        (lambda said: said["files"].pop("shelves.arrow"), "differs in 'shelves.arrow'"),
+        (lambda said: said.update(shards=5), "differs in 'overrides/00004.arrow'"),
+        (lambda said: said.update(format_version=2), "format version 2, this keyart reads 1"),
+        (lambda said: said.update(format="another"), "not of a policy bundle"),
+        (lambda said: said.pop("policy"), "lacks what a bundle must say"),
+        (lambda said: said["policy"].update(policy_id="../../x"), "lacks what a bundle must say"),
+        (lambda said: said["policy"].update(spec="{}"), "lacks what a bundle must say"),
+        (lambda said: said.update(files=[1]), "lacks what a bundle must say"),
+    ],
+)
+def test_a_foreign_or_hostile_manifest_is_refused(world, tmp_path, change, says):
+    folder = world.write(tmp_path)
+    (tmp_path / "outside").write_bytes((folder / "overrides/00000.arrow").read_bytes())
+    rewritten(folder, change)
+    with pytest.raises(InputError, match=says) as refused:
+        PolicyBundle.open(folder)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_manifest_with_a_changed_byte_is_refused(world, tmp_path):
+    path = world.write(tmp_path) / "manifest.json"
+    path.write_text(path.read_text().replace("salt-old", "salt-0ld"))
+    with pytest.raises(InputError, match="damaged"):
+        Manifest.read(path.parent)
+    path.write_text("{")
+    with pytest.raises(InputError, match="damaged"):
+        Manifest.read(path.parent)
+    path.unlink()
+    with pytest.raises(InputError, match="no policy bundle"):
+        Manifest.read(path.parent)
+
+
+def test_arrow_files_of_other_columns_are_refused(world, tmp_path):
+    folder = world.write(tmp_path)
+    content = (folder / "shelves.arrow").read_bytes()
+    (folder / "overrides/00000.arrow").write_bytes(content)
+
+    def change(said):
+        one = sum_of(folder / "overrides/00000.arrow")
+        said["files"]["overrides/00000.arrow"] = {"bytes": one.bytes, "sha256": one.sha256}
+
+    rewritten(folder, change)
+    with pytest.raises(InputError, match="no such file of a bundle"):
+        PolicyBundle.open(folder)
+
+
+def test_pointers_are_followed_and_do_not_leave_their_folder(world, other, tmp_path):
+    old, new = world.write(tmp_path), other.write(tmp_path)
+    with pytest.raises(InputError, match="neither a bundle nor a pointer"):
+        pointed(tmp_path)
+    point(tmp_path, "old")
+    assert pointed(tmp_path) == pointed(tmp_path / "current") == pointed(old) == old
+    assert older(tmp_path, 2) == [] and older(tmp_path, 1) == [new]
+    point(tmp_path, "new")
+    assert pointed(tmp_path) == new and older(tmp_path, 1) == [old]
+    for name in ("../old", "/etc", "", "a\nb", "x" * 300):
+        (tmp_path / "current").write_text(name)
+        with pytest.raises(InputError, match="cannot be a bundle beside it"):
+            pointed(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["../manifest.json", "..", "a" * 64, "A" * 64, "/etc/passwd", ""])
+def test_only_images_of_the_bundle_are_read(world, tmp_path, name):
+    assert PolicyBundle.open(world.write(tmp_path)).image(name) is None
+
+
+def test_a_proof_of_erasure_finds_members_in_a_bundle(world, tmp_path):
+    folder = world.write(tmp_path, shards=1)
+    key = sorted(world.members)[7]
+    path = folder / "overrides/00000.arrow"
+    with path.open("rb") as file:
+        found = examine(path.name, file, Needles(["nobody-here", "a-member-by-name"], ["0" * 32, key]))
+    assert found.error == "" and found.members == {1}
+
+
+def test_opening_touches_no_member(world, tmp_path):
+    """What an open bundle holds in memory does not grow with the members: arrays are views of the map."""
+    lookup = PolicyBundle.open(world.write(tmp_path, shards=1)).resolver.overrides
+    shard = lookup._shards[0]
+    for values in (shard.keys, shard.offsets, shard.titles, shard.artworks, shard.gains, shard.reasons):
+        assert isinstance(values, np.ndarray) and not values.flags.owndata and not values.flags.writeable
