@@ -70,7 +70,9 @@ def fit_response(
     calibrated = calibration(total, judged, counts.regions)
     errors = np.zeros_like(weights)
     if strength is not None:
-        weights, errors = level.refine(bases["all"], effects["all"], weights, strength, settings.iterations)
+        weights, errors = level.solve(
+            bases["all"], effects["all"], weights, strength, settings.iterations, settings.solver
+        )
     liked = quality_effects(cells, counts.takes, counts.quality, counts.quality_squares, coordinates, title_index)
     rate = counts.takes.sum() / counts.n.sum()
     arrays = response_arrays(
