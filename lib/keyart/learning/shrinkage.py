@@ -62,7 +62,11 @@ class Posterior:
     variances: Variances
 
     def weights_sd(self, loadings: np.ndarray) -> np.ndarray:
-        """Standard deviations (C, F) of the weights that loadings (F, P) make of the coordinates' weights."""
+        """Standard deviations (C, F) of the weights that loadings (F, P) make of the coordinates' weights.
+
+        The variances count as known. With eight unequal regions, intervals of 1.96 hold the truth in 88 to 92% of
+        ``rehearsal``'s worlds, and where there are no effects none is 1.96 away from 0.
+        """
         variance = np.einsum("fp,cpq,fq->cf", loadings, self.weights_covariance, loadings, optimize=True)
         return np.sqrt(np.maximum(variance, 0))
 
