@@ -498,6 +498,7 @@ POLICY_WEIGHTS = _fields(
     ("cell", TEXT, "name of the region or parent; * for global"),
     ("feature", TEXT, "of the feature vector"),
     ("weight", DOUBLE, "change in the log of expected reward a standard deviation of the feature"),
+    ("sd?", DOUBLE, "standard deviation of what is known of the weight; null of a model that kept none"),
 )
 
 USER_ASSIGNMENTS = _fields(

@@ -323,7 +323,10 @@ class ResponseSettings:
     artwork_dimensions: Annotated[int, Range(2, 64)] = 12
     """Principal directions of the feature vector that interact with members."""
     iterations: Annotated[int, Range(1, 100)] = 12
-    """Most Newton steps."""
+    """Most Newton steps; L-BFGS gets ten passes for each."""
+    solver: Annotated[str, OneOf(("auto", "newton", "lbfgs"))] = "auto"
+    """Of member weights on all days: Newton's method, whose passes cost the square of their number, or L-BFGS, which
+    takes more and cheaper passes. auto: L-BFGS past 500 weights (member dimensions x artwork dimensions)."""
     weight_clip: Annotated[float, Range(1, 1e6)] = 20.0
     """Largest inverse-propensity weight of a decision in a region's figures, relative to uniform artwork."""
 

@@ -82,6 +82,7 @@ def response_model():
         "cell_n": np.full(means.shape, 1000),
         "cell_takes": np.full(means.shape, 33),
         "region_weights": 0.1 * rng.normal(size=(len(CELLS), 3)),
+        "region_weights_sd": np.full((len(CELLS), 3), 0.03),
         "title_index": titles,
     }
     about = {
@@ -565,9 +566,9 @@ def test_what_is_excluded_in_a_region_is_a_candidate_there_at_no_level(assigned,
     assert held["parent", "nordics", "A"] == held["global", "*", "A"] == held["region", "JP", "A"] == whole
     assert ("region", "NO", "B") not in held, "where nothing differs, what stands in for it answers"
     assert ("region", "JP", "B") not in held
-    assert set(tables.read("policy_weights").where("policy_id = 'placed'").toPandas()["cell"]) == {
-        cell["cell"] for cell in CELLS
-    }
+    favoured = tables.read("policy_weights").where("policy_id = 'placed'").toPandas()
+    assert set(favoured["cell"]) == {cell["cell"] for cell in CELLS}
+    assert set(favoured["sd"]) == {0.03}
     where = {user: row["region"] for user, row in members.items()}
     for row in tables.read("user_assignments").where("policy_id = 'placed'").collect():
         given = zip(row["title_ids"], row["artwork_ids"], strict=True)

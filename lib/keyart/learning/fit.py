@@ -151,4 +151,5 @@ def response_arrays(
         "cell_n": spread_counts(cells, counts["n"]),
         "cell_takes": spread_counts(cells, counts["takes"]),
         "region_weights": (taken.weights + liked.weights) @ coordinates.loadings.T,
+        "region_weights_sd": np.hypot(*(found.weights_sd(coordinates.loadings) for found in (taken, liked))),
     }

@@ -1,10 +1,11 @@
-"""The member level: Newton's method for the weights of member vector x artwork coordinates."""
+"""The member level: the weights of member vector x artwork coordinates, by Newton's method or L-BFGS."""
 
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.optimize import minimize
 
 from keyart.learning.blocks import Arrays, Total
 from keyart.learning.fit import chosen_strength, validation_metrics
@@ -17,6 +18,10 @@ log = logging.getLogger(__name__)
 
 TOLERANCE = 1e-3
 """In log odds: a Newton step that moves no weight further is the last."""
+NEWTON_COLUMNS = 500
+"""The most weights that Newton's method is chosen for: a pass of it costs their square, and so does what it sends."""
+CHEAP = 10
+"""Passes of L-BFGS for each that Newton's method would get."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,35 @@ class MemberLevel:
             if np.abs(step).max() < TOLERANCE:
                 break
         return weights, sd
+
+    def solve(
+        self, base: Base, effects: np.ndarray, weights: np.ndarray, l2: float, iterations: int, solver: str = "auto"
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """As ``refine``, by "newton", "lbfgs" or, "auto", whichever suits the number of weights."""
+        if solver == "newton" or (solver == "auto" and weights.size <= NEWTON_COLUMNS):
+            return self.refine(base, effects, weights, l2, iterations)
+        return self.descend(base, effects, weights, l2, iterations * CHEAP)
+
+    def descend(
+        self, base: Base, effects: np.ndarray, weights: np.ndarray, l2: float, passes: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """L-BFGS on all days from ``weights``; what ``refine`` answers, with one Hessian, the last pass's."""
+        shape, taken = weights.shape, 0
+
+        def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
+            nonlocal taken
+            at = flat.reshape(shape)
+            sums = self._sums(base, effects, at[None], early_only=False, hessian=False)
+            value, slope = float(sums["loss"][0] + 0.5 * l2 * flat @ flat), l2 * at - sums["gradient"][0]
+            log.info("member pass %d: objective %.6g, slope %.2g", taken, value, np.abs(slope).max())
+            taken += 1
+            return value, slope.ravel()
+
+        # A slope of TOLERANCE x L2 is at most TOLERANCE away from the optimum: the objective bends by L2 at least.
+        options = {"maxfun": passes, "maxiter": passes, "ftol": 1e-12, "gtol": TOLERANCE * l2}
+        weights = minimize(objective, weights.ravel(), jac=True, method="L-BFGS-B", options=options).x.reshape(shape)
+        sums = self._sums(base, effects, weights[None], early_only=False, hessian=True)
+        return weights, posterior_sd(full_hessian(sums["hessian"], *shape), l2).reshape(shape)
 
     def _sums(self, base: Base, effects: np.ndarray, weights: np.ndarray, early_only: bool, hessian: bool) -> Arrays:
         features = self.features

@@ -58,6 +58,7 @@ class Drawn:
     n: np.ndarray  # (R, A) decisions
     takes: np.ndarray  # (R, A)
     rate: np.ndarray  # (R, A) true take rates
+    liking: np.ndarray  # (R, P) true weights of the coordinates
 
 
 def draw_world(world: World, seed: int) -> Drawn:
@@ -71,9 +72,10 @@ def draw_world(world: World, seed: int) -> Drawn:
     level = np.log(TAKE_RATE) + 0.4 * catalogue.normal(size=TITLES) + 0.2 * catalogue.normal(size=(len(REGIONS), 1))
 
     def effects(sd: float) -> np.ndarray:
-        liking = coordinates.features @ random.normal(size=coordinates.features.shape[1])
-        own = random.normal(size=count)
-        return sd * (np.sqrt(world.explained) * liking + np.sqrt(1 - world.explained) * own)
+        """(A + P,): of the artworks, and behind them the weights that explain a part of each."""
+        liking = sd * np.sqrt(world.explained) * random.normal(size=coordinates.features.shape[1])
+        own = sd * np.sqrt(1 - world.explained) * random.normal(size=count)
+        return np.append(coordinates.features @ liking + own, liking)
 
     cells = cells_of(REGIONS, PARENTS)
     everywhere = effects(world.everywhere)
@@ -83,8 +85,9 @@ def draw_world(world: World, seed: int) -> Drawn:
     apart = effects(world.outlier)
     if world.outlier:
         effect[random.integers(len(REGIONS))] = apart
+    effect, liking = effect[:, :count], effect[:, count:]
     rate = np.minimum(np.exp(level[:, title_index] + effect), LARGEST_RATE)
-    return Drawn(cells, coordinates, title_index, n, random.binomial(n, rate), rate)
+    return Drawn(cells, coordinates, title_index, n, random.binomial(n, rate), rate, liking)
 
 
 def shrunk(drawn: Drawn) -> Posterior:

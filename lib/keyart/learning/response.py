@@ -67,14 +67,15 @@ def _early_and_all(block: Mapping[str, np.ndarray], values: np.ndarray, place: n
     return np.stack([np.bincount(place[early], values[early], places), np.bincount(place, values, places)])
 
 
-def offset_pass(block: Mapping[str, np.ndarray], base: Base, keep: np.ndarray) -> Arrays:
+def offset_pass(block: Mapping[str, np.ndarray], base: Base, covariates: np.ndarray, keep: np.ndarray) -> Arrays:
     """Sums over the rows kept for the offset's next Newton step, and cell sums under the offset as it is.
 
+    ``covariates`` (rows, m) are the base's, standardised once for all slices.
     ``cells`` is (3, regions, artworks): weighted takes, weighted expected takes, and expected takes under squared
     weights.
     """
     take = block["take"][keep]
-    sums, chance = offset_sums(base.offset, block["group"][keep], base.covariates(block)[keep], take)
+    sums, chance = offset_sums(base.offset, block["group"][keep], covariates[keep], take)
     weight, slot = block["weight"][keep].astype(np.float64), base.cell(block)[keep]
     shape = (base.regions, base.artworks)
     kinds = (weight * take, weight * chance, weight**2 * chance)

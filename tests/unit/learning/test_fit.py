@@ -90,7 +90,14 @@ def arrays(active: np.ndarray) -> dict[str, np.ndarray]:
     x = artwork_coordinates(random.normal(size=(60, 4)), TITLES, 3)
     some = Variances(np.ones(3), np.ones(3))
     taken, liked = (
-        Posterior(random.normal(size=(8, 60)), np.full((8, 60), 0.3), random.normal(size=(8, 3)), 0.0, some)
+        Posterior(
+            random.normal(size=(8, 60)),
+            np.full((8, 60), 0.3),
+            random.normal(size=(8, 3)),
+            np.tile(0.04 * np.eye(3), (8, 1, 1)),
+            0.0,
+            some,
+        )
         for _ in range(2)
     )
     counts = {"n": np.ones((3, 60)), "takes": np.zeros((3, 60))}
@@ -107,6 +114,8 @@ def test_scores_are_relative_to_the_titles_average_active_artwork():
         shown = (title == TITLES) & (active | (title == 9))
         np.testing.assert_allclose(found["cell_mean"][:, shown].mean(axis=1), 0, atol=1e-12)
     assert found["cell_sd"][0, 0] == pytest.approx(0.3 * 2**0.5)
+    expected = 0.2 * 2**0.5 * np.linalg.norm(found["loadings"], axis=1)  # independent coordinates, two effects
+    np.testing.assert_allclose(found["region_weights_sd"], np.tile(expected, (8, 1)))
 
 
 def test_scores_of_the_average_member_are_the_cells_and_the_served_model_agrees():

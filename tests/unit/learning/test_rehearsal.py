@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from keyart.learning.rehearsal import ESTIMATORS, WORLDS, against_better, draw_world, regrets
+from keyart.learning.rehearsal import ESTIMATORS, WORLDS, World, against_better, draw_world, regrets, shrunk
 
 SEEDS = range(5000, 5006)
 
@@ -24,6 +24,32 @@ def test_regret_of_the_truth_is_nothing_and_of_the_worst_is_the_spread():
     assert regrets(drawn, drawn.rate) == (0, 0)
     by_title = drawn.rate.reshape(len(drawn.rate), -1, 5)
     assert regrets(drawn, -drawn.rate)[0] == pytest.approx(np.ptp(by_title, axis=2).mean())
+
+
+@pytest.mark.parametrize("name", ["mild", "strong"])
+def test_intervals_of_region_weights_hold_the_truth_as_often_as_they_say(name):
+    z = []
+    for seed in SEEDS:
+        drawn = draw_world(WORLDS[name], seed)
+        found, loadings, regions = shrunk(drawn), drawn.coordinates.loadings, drawn.cells.observed
+        error = (found.weights[regions] - drawn.liking) @ loadings.T
+        z.append(error / found.weights_sd(loadings)[regions])
+    z = np.stack(z)  # (seeds, R, F)
+    held = (np.abs(z) < 1.96).mean(axis=(1, 2))
+    error = held.std(ddof=1) / np.sqrt(len(held))
+    assert abs(held.mean() - 0.95) < 0.03 + 2 * error
+    assert 0.8 < np.sqrt(np.mean(z**2)) < 1.25
+
+
+def test_without_effects_few_region_weights_look_sure():
+    """Titles and regions differ in what is taken, artworks do not: no more than chance's 5% may be 1.96 away from 0."""
+    sure = []
+    for seed in SEEDS:
+        drawn = draw_world(World(0.0), seed)
+        found, loadings = shrunk(drawn), drawn.coordinates.loadings
+        sure.append(np.mean(np.abs(found.weights @ loadings.T) > 1.96 * found.weights_sd(loadings)))
+    assert np.mean(sure) < 0.05 + 2 * np.std(sure, ddof=1) / np.sqrt(len(sure))
+    assert np.mean(sure) < 0.15
 
 
 def test_worlds_differ_as_they_say():

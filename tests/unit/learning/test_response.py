@@ -144,11 +144,12 @@ def test_cells_weight_takes_and_expectations_of_the_rows_kept():
     )
     base = Base(Offset(np.full(4, -1.0), np.zeros(6), np.zeros(4)), np.zeros(6), np.ones(6), 2, 5)
     chance, late = expit(-1.0), block["late"]
-    early, later = (offset_pass(block, base, keep)["cells"] for keep in (~late, late))
+    found = base.covariates(block)
+    early, later = (offset_pass(block, base, found, keep)["cells"] for keep in (~late, late))
     assert early[:, 1, 0].tolist() == pytest.approx([1, chance, chance])
     assert early[:, 1, 1].tolist() == pytest.approx([0, 2 * chance, 4 * chance])
     assert later[:, 0, 0].tolist() == pytest.approx([0, chance, chance])
-    np.testing.assert_allclose(offset_pass(block, base, late | ~late)["cells"], early + later)
+    np.testing.assert_allclose(offset_pass(block, base, found, late | ~late)["cells"], early + later)
 
 
 def test_a_fit_starts_from_counts_of_early_days_and_of_all():

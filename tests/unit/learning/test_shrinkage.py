@@ -50,6 +50,19 @@ def test_posterior_is_the_dense_gaussian(seed):
     np.testing.assert_allclose(found.sd, sd, atol=1e-9)
 
 
+def test_errors_of_weights_are_the_dense_gaussians():
+    """An artwork that nobody saw and that has no effects of its own shows what is known of a mix of weights."""
+    observed, precision, x = observations(5)
+    x[0], precision[:, 0] = 0, 0
+    alone = Variances(VARIANCES.feature, np.full(3, 1e-12))
+    for probe in np.array([[1.0, 0.0], [0.0, 1.0], [0.6, -0.8]]):
+        x[0] = probe
+        found = posterior(TREE, observed, precision, x, alone)
+        np.testing.assert_allclose(found.weights @ probe, found.mean[:, 0], atol=1e-9)
+        _, sd, _ = dense(observed, precision, x, alone)
+        np.testing.assert_allclose(found.weights_sd(probe[None])[:, 0], sd[:, 0], atol=1e-5)
+
+
 def test_evidence_differs_between_variances_as_the_dense_one_does():
     observed, precision, x = observations(9)
     other = Variances(VARIANCES.feature * 3, VARIANCES.artwork / 2)

@@ -246,18 +246,23 @@ def test_small_cells_show_no_counts(whole):
 
 def test_the_features_on_which_regions_differ_most_come_first(whole):
     weights = [
-        {"level": level, "cell": cell, "feature": name, "weight": weight}
-        for level, cell, name, weight in [
-            ("region", "SE", "warmth", 0.2),
-            ("region", "JP", "warmth", -0.2),
-            ("region", "SE", "thirds", 0.01),
-            ("region", "JP", "thirds", 0.01),
-            ("global", "*", "thirds", 9.0),
+        {"level": level, "cell": cell, "feature": name, "weight": weight, "sd": sd}
+        for level, cell, name, weight, sd in [
+            ("region", "SE", "warmth", 0.2, 0.05),
+            ("region", "JP", "warmth", -0.2, 0.2),
+            ("region", "SE", "thirds", 0.01, None),
+            ("region", "JP", "thirds", 0.01, None),
+            ("global", "*", "thirds", 9.0, 1.0),
         ]
     ]
     found = policy_page(Catalogue(dataclasses.replace(whole, weights=weights)))["favours"]
     assert found.heads == ("feature", "JP", "SE")
-    assert found.cells == [("warmer colours", "−0.200", "+0.200"), ("a more classic frame", "+0.010", "+0.010")]
+    assert found.cells == [
+        ("warmer colours", "(−0.200 ± 0.392)", "+0.200 ± 0.098"),
+        ("a more classic frame", "+0.010", "+0.010"),
+    ]
+    assert [row["unsure"] for row in found.rows] == [True, False, False, False]
+    assert "95%" in found.caption
     assert [(row["region"], row["weight"]) for row in found.rows[:2]] == [("JP", -0.2), ("SE", 0.2)]
 
 

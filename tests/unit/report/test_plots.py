@@ -4,13 +4,16 @@ import json
 
 import pytest
 
-from keyart.report.plots import PLOTS, library, specifications
+from keyart.report.plots import COLOURS, PLOTS, library, specifications
 
 ROWS = {
     "film": [{"seconds": 0.5, "brightness": 0.4, "motion": 0.1}, {"seconds": 0.7, "face": 0.3}],
     "intervals": [{"label": "a", "value": 0.1, "lower": 0.0, "upper": 0.2, "strong": True}],
     "ratios": [{"label": "a", "value": 0.9, "lower": 0.5, "upper": 1.2, "strong": False}],
-    "weights": [{"region": "SE", "feature": "warmth", "weight": -0.2}],
+    "weights": [
+        {"region": "SE", "feature": "warmth", "weight": -0.2, "text": "−0.200", "unsure": False},
+        {"region": "JP", "feature": "warmth", "weight": 0.2, "text": "(+0.2 ± 0.3)", "unsure": True},
+    ],
     "trend": [{"day": d, "variant": "b", "value": 1.0, "lower": 0.0, "upper": 2.0} for d in range(3)],
     "beside": [{"label": "gini", "value": 0.4, "who": who} for who in ("own", "as logged", "at random")],
     "bars": [{"label": "scan", "value": 12.0}],
@@ -31,6 +34,12 @@ def test_a_sites_specification_names_its_rows_and_leaves_colours_to_the_page(nam
     text = json.dumps(specifications()[name])
     assert '"name": "rows"' in text and "values" not in text
     assert name in ("weights", "trend") or "var(--" in text
+
+
+def test_a_weight_that_may_be_nothing_is_grey():
+    vl_convert = pytest.importorskip("vl_convert")
+    picture = vl_convert.vegalite_to_svg({**PLOTS["weights"](ROWS["weights"]).to_dict(), "width": 300})
+    assert picture.count(f'fill="{COLOURS["rule"]}"') == 1
 
 
 def test_the_library_comes_with_the_package():
