@@ -57,6 +57,7 @@ setup(
         "vl-convert-python>=1.9",  # carries the charts' JavaScript for build-report
         "tqdm>=4.66",
         "fsspec[http]>=2025.2",
+        "prometheus_client>=0.21",
     ],
     extras_require={
         "text": TEXT,
