@@ -67,5 +67,5 @@ setup(
         "demo": DEMO,
         "test": [*LOCAL, *DEMO, *TEXT, *CAST, *TITLES, *TEST],
     },
-    entry_points={"console_scripts": ["keyart=keyart.cli:main"]},
+    entry_points={"console_scripts": ["keyart=keyart.cli:main", "keyart-task=keyart.cli:task"]},
 )

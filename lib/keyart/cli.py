@@ -17,7 +17,7 @@ from keyart.config import load, with_values
 from keyart.errors import KeyartError
 from keyart.settings import Settings
 
-__all__ = ["JOBS", "guard", "main", "run_job"]
+__all__ = ["JOBS", "guard", "main", "run_job", "task"]
 
 log = logging.getLogger(__name__)
 
@@ -129,6 +129,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _add_arguments(jobs.add_parser(job, help=about, description=about), job)
     parsed = parser.parse_args(arguments)
     return guard(lambda: _execute(parsed.job, parsed))
+
+
+def task() -> None:
+    """``main`` for schedulers that call a function and look at exceptions alone, as Databricks does with a wheel: a
+    status that is not 0 is raised as SystemExit."""
+    if status := main():
+        sys.exit(status)
 
 
 def _add_arguments(parser: argparse.ArgumentParser, job: str) -> None:

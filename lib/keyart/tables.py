@@ -271,13 +271,14 @@ class Tables:
         before = {name: self.spark.conf.get(name, None) for name in options}
         try:
             for name, value in options.items():
-                self.spark.conf.set(name, value)
-        except PySparkException as error:
-            if needed:
-                raise TableError(
-                    f"this session may not set {name}, so that old files stay: run the job on a cluster that lets it"
-                ) from error
-        try:
+                try:
+                    self.spark.conf.set(name, value)
+                except PySparkException as error:
+                    if needed:
+                        raise TableError(
+                            f"this session may not set {name}, so that old files stay: run the job on a cluster that "
+                            "lets it"
+                        ) from error
             yield
         finally:
             for name, was in before.items():

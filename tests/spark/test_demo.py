@@ -30,6 +30,7 @@ ASIDE = {
     "ingest-events": {"frames", "suppressions"},
     "train-taste": {"frames"},
     "select-artwork": {"images", "shots"},
+    "build-report": {"evaluation_blocks"},  # counts their rows
 }
 """Tables that a stage reads though they do not make it run again."""
 

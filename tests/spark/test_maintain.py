@@ -23,7 +23,7 @@ DAY = 86_400
 
 def shots(spark, *ids):
     rows = [("s", f"v{i}", i, 0, 9, 0.0, 1.0, 0, 9, "cut", 0.5, 0.5, 0.5) for i in ids]
-    return spark.createDataFrame(rows, TABLES["shots"].schema)
+    return spark.createDataFrame(rows, TABLES["shots"].schema).coalesce(1)
 
 
 def parquet(tables, table):
