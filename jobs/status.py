@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pyspark.sql import SparkSession
 
 from keyart.cli import run_job
-from keyart.operations.ledger_spark import last_done, last_states
+from keyart.operations.ledger_spark import known
 from keyart.operations.status import as_json, as_text, screen_of
 from keyart.pipeline import stages_for
 from keyart.settings import Settings
@@ -16,10 +16,10 @@ from keyart.tables import Tables
 def run(spark: SparkSession, settings: Settings) -> int:
     """Print the screen, or the same as JSON."""
     tables = Tables(spark, settings.tables)
-    last, done = last_states(tables), last_done(tables)
+    rows = known(tables)
     jobs = [stage.job for stage in stages_for(settings, tables)]
     beat = settings.pipeline.heartbeat_seconds
-    screen = screen_of(settings.tables, jobs, last, done, datetime.now(UTC), beat)
+    screen = screen_of(settings.tables, jobs, rows.last, rows.done, datetime.now(UTC), beat)
     print(as_json(screen) if settings.pipeline.json else as_text(screen))
     return 0
 

@@ -11,7 +11,7 @@ from keyart.cli import run_job
 from keyart.config import load, with_values
 from keyart.errors import ModelError
 from keyart.operations.graph import Stage
-from keyart.operations.ledger_spark import Ledger, last_done, last_states
+from keyart.operations.ledger_spark import Ledger, known
 from keyart.pipeline import run_stages
 from keyart.schemas import TABLES
 from keyart.settings import SessionSettings
@@ -71,7 +71,7 @@ def graph(spark, tables, tmp_path, monkeypatch):
 def test_what_runs_again_and_what_does_not(spark, tables, graph):
     every = {stage.job for stage in graph.stages}
     assert graph() == dict.fromkeys(every, "done")
-    done = last_done(tables)
+    done = known(tables).done
     assert done["names"]["written"] == [{"table": "title_names", "rows": 2}]
     assert done["names"]["rows"] == 2
     cores = spark.sparkContext.defaultParallelism
@@ -81,7 +81,7 @@ def test_what_runs_again_and_what_does_not(spark, tables, graph):
     version = tables.version("stage_runs")
     assert graph() == dict.fromkeys(every, "skipped")
     assert tables.version("stage_runs") == version + 1, "what is up to date is one write"
-    assert last_states(tables)["names"]["seconds"] == done["names"]["seconds"]
+    assert known(tables).last["names"]["seconds"] == done["names"]["seconds"]
 
     # The file was written again without anything new for the tables: its reader runs, the tables' readers do not.
     graph.source.write_text("b a ")
@@ -91,7 +91,7 @@ def test_what_runs_again_and_what_does_not(spark, tables, graph):
     graph.source.write_text("a b c")
     changed = {"catalogue": "done", "names": "done", "model": "done", "assign": "done", "other": "skipped"}
     assert graph() == changed
-    assert last_done(tables)["names"]["rows"] == 3
+    assert known(tables).done["names"]["rows"] == 3
 
     # Compaction is no change.
     before = tables.data_version("titles")
@@ -110,7 +110,7 @@ def test_a_failure_blocks_its_own_and_the_next_run_goes_on_there(tables, graph):
     metrics = (graph.source.parent / "k.prom").read_text()
     assert 'keyart_stage_state{stage="model",state="failed"} 1.0' in metrics
     assert 'keyart_stage_rows{stage="names",table="title_names"} 2.0' in metrics
-    found = last_states(tables)
+    found = known(tables).last
     assert found["model"]["error"] == "model cannot"
     assert found["assign"]["error"] == "needs model"
     graph.broken.clear()
@@ -140,6 +140,7 @@ def test_status_reads_and_tells_a_killed_run(tables, capsys):
     capsys.readouterr()
     assert tables.version("stage_runs") == version
 
+    assert known(tables).at_work(began, 60)["stage"] == "scan-videos"
     newer = Ledger(tables, "r2", SessionSettings(), 60)
     newer.skipped("build-report", 3.0)
     newer.flush()

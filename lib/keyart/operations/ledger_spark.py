@@ -12,37 +12,47 @@ from typing import Any
 from pyspark.sql import functions as F
 
 from keyart.operations.heartbeat import beating
+from keyart.operations.status import is_alive
 from keyart.schemas import STAGE_RUNS
 from keyart.session import cores, tasks_under_way
 from keyart.settings import SessionSettings
 from keyart.tables import Tables
 
-__all__ = ["TABLE", "Ledger", "last_done", "last_states"]
+__all__ = ["TABLE", "Known", "Ledger", "known"]
 
 TABLE = "stage_runs"
 INSTANTS = ("at", "started_at", "finished_at")
 
 
-def last_done(tables: Tables) -> dict[str, dict[str, Any]]:
-    """Of each stage the newest row that is "done"."""
-    return _newest(tables, "state = 'done'")
+@dataclass(frozen=True)
+class Known:
+    """Rows by stage: the newest of any run, and the newest that is "done"."""
+
+    last: dict[str, dict[str, Any]]
+    done: dict[str, dict[str, Any]]
+
+    def at_work(self, now: datetime, beat: float) -> dict[str, Any] | None:
+        """The row of a stage that another run seems to be at, if there is one."""
+        return next((row for row in self.last.values() if is_alive(row, now, beat)), None)
 
 
-def last_states(tables: Tables) -> dict[str, dict[str, Any]]:
-    """Of each stage the newest row of any run."""
-    return _newest(tables, "true")
-
-
-def _newest(tables: Tables, where: str) -> dict[str, dict[str, Any]]:
+def known(tables: Tables) -> Known:
+    """What the table says of the stages."""
     # At the same instant, whatever ended comes after what began.
     order = F.struct("at", F.col("state") != "running", "run_id")
     # As numbers: a collected timestamp is in the driver's own time zone.
-    rows = tables.read_or_empty(TABLE).where(where).withColumns({name: F.unix_micros(name) for name in INSTANTS})
-    newest = rows.groupBy("stage").agg(F.max_by(F.struct("*"), order).alias("row")).collect()
-    found = {row["stage"]: row["row"].asDict(recursive=True) for row in newest}
-    for row in found.values():
-        row |= {name: _instant(row[name]) for name in INSTANTS}
-    return found
+    rows = tables.read_or_empty(TABLE).withColumns({name: F.unix_micros(name) for name in INSTANTS})
+    whole = F.struct("*")
+    newest = rows.groupBy("stage").agg(
+        F.max_by(whole, order).alias("last"), F.max_by(whole, F.when(F.col("state") == "done", order)).alias("done")
+    )
+    found: tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]] = ({}, {})
+    for row in newest.collect():
+        for kind, name in zip(found, ("last", "done"), strict=True):
+            if row[name] is not None:
+                one = row[name].asDict(recursive=True)
+                kind[row["stage"]] = one | {instant: _instant(one[instant]) for instant in INSTANTS}
+    return Known(*found)
 
 
 def _instant(micros: int | None) -> datetime | None:

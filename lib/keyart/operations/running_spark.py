@@ -10,10 +10,10 @@ from typing import Any
 
 from tqdm import tqdm
 
-from keyart.errors import KeyartError
+from keyart.errors import ConfigError, KeyartError
 from keyart.logs import bound, context, new_run_id
 from keyart.operations.graph import Stage, behind, requirements
-from keyart.operations.ledger_spark import Ledger, last_done
+from keyart.operations.ledger_spark import Ledger, known
 from keyart.operations.lines import one_line
 from keyart.operations.metrics import write_metrics
 from keyart.operations.versions_spark import Versions, input_key
@@ -80,8 +80,13 @@ class _Run:
         self.tables = Tables(spark, settings.tables)
         self.versions = Versions(self.tables)
         self.versions.look(name for stage in stages for name in (*stage.reads, *stage.writes))
-        self.finished = last_done(self.tables)
-        beat = settings.pipeline.heartbeat_seconds
+        rows, beat = known(self.tables), settings.pipeline.heartbeat_seconds
+        self.finished = rows.done
+        if other := rows.at_work(datetime.now(UTC), beat):
+            ago = (datetime.now(UTC) - other["at"]).total_seconds()
+            log.warning(
+                "%s was at %s %.0f s ago; if it still is, both do the same work", other["run_id"], other["stage"], ago
+            )
         run_id = context().get("run_id") or new_run_id()
         self.ledger = Ledger(self.tables, run_id, settings.session, beat)
         self.needs = requirements(stages)
@@ -126,7 +131,10 @@ class _Run:
             rows = self.tables.read_or_empty("quarantine").groupBy("reason").count().collect()
             self._quarantined = {row["reason"]: row["count"] for row in rows}
         states = {result.job: result.state for result in self.results}
-        write_metrics(self.settings.metrics.file, self.finished, states, self._quarantined)
+        try:
+            write_metrics(self.settings.metrics.file, self.finished, states, self._quarantined)
+        except ConfigError as error:  # a full disk over there is no reason to stop here
+            log.warning("%s", error)
 
     def _work(self, stage: Stage) -> dict[str, int]:
         """Run the job; returns the rows it wrote, by table."""

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from textwrap import wrap
 from typing import Any
 
-__all__ = ["Screen", "StageLine", "as_json", "as_text", "screen_of"]
+__all__ = ["Screen", "StageLine", "as_json", "as_text", "is_alive", "screen_of"]
 
 SILENT = 5
 """Heartbeats that a running stage may miss before it counts as interrupted."""
@@ -62,7 +62,7 @@ def screen_of(
     """
     newest = max(last.values(), key=lambda row: (row["started_at"], row["run_id"]), default=None)
     run_id = newest["run_id"] if newest else None
-    alive = any(_alive(row, run_id, now, beat) for row in last.values())
+    alive = any(row["run_id"] == run_id and is_alive(row, now, beat) for row in last.values())
     order = {job: place for place, job in enumerate(jobs)}
     named = sorted({*jobs, *last}, key=lambda job: (order.get(job, len(order)), job))
     lines = [_line(job, last.get(job), done.get(job), run_id, alive, now, beat) for job in named]
@@ -87,9 +87,9 @@ def screen_of(
     )
 
 
-def _alive(row: Row, run_id: str | None, now: datetime, beat: float) -> bool:
-    silent = now - row["at"]
-    return bool(row["state"] == "running" and row["run_id"] == run_id and silent <= timedelta(seconds=SILENT * beat))
+def is_alive(row: Row, now: datetime, beat: float) -> bool:
+    """Whether a stage says it runs, and was heard of within SILENT beats of ``beat`` seconds."""
+    return bool(row["state"] == "running" and now - row["at"] <= timedelta(seconds=SILENT * beat))
 
 
 def _line(
@@ -102,7 +102,7 @@ def _line(
         state = "waiting" if alive else "never run"
         return _made(job, state, shown, shown.get("seconds"), before, None)
     state = row["state"]
-    if state == "running" and not _alive(row, run_id, now, beat):
+    if state == "running" and (row["run_id"] != run_id or not is_alive(row, now, beat)):
         state = "interrupted"
     if state == "running":
         return _made(job, state, row, (now - row["started_at"]).total_seconds(), before, row["error"])

@@ -18,7 +18,7 @@ from pyspark.sql import functions as F
 
 from keyart.errors import ConfigError, InputError
 from keyart.operations.ledger_spark import TABLE as RUNS
-from keyart.operations.ledger_spark import last_done, last_states
+from keyart.operations.ledger_spark import known
 from keyart.report.facts import Facts, Picture, Row, Source
 from keyart.report.pages_spark import title_pages
 from keyart.report.parts_spark import Reader, Shown, rows_of, title_parts
@@ -312,10 +312,9 @@ def _experiments(read: Reader) -> list[Row]:
 
 def _runs(tables: Tables) -> list[Row]:
     """What became of each stage last, with the figures of the run that did its work, in the order they finished."""
-    done, last = last_done(tables), last_states(tables)
-    rows = []
-    for stage, row in last.items():
-        worked = done.get(stage, row) if row["state"] == "skipped" else row
+    found, rows = known(tables), []
+    for stage, row in found.last.items():
+        worked = found.done.get(stage, row) if row["state"] == "skipped" else row
         rows.append({**worked, "state": row["state"], "seen": row["at"]})
     ordered = sorted(rows, key=lambda row: (row["finished_at"] or row["at"], row["stage"]))
     return [row for row in ordered if row["stage"] != "build-report"]
