@@ -70,5 +70,5 @@ setup(
         "demo": DEMO,
         "test": [*LOCAL, *DEMO, *TEXT, *CAST, *TITLES, *TEST],
     },
-    entry_points={"console_scripts": ["keyart=keyart.cli:main"]},
+    entry_points={"console_scripts": ["keyart=keyart.cli:main", "keyart-task=keyart.cli:task"]},
 )

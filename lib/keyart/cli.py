@@ -8,14 +8,18 @@ import importlib
 import logging
 import os
 import sys
+import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
-from keyart import __version__
+from keyart import __version__, logs
 from keyart.config import load, with_values
 from keyart.errors import KeyartError
+from keyart.settings import Settings
 
-__all__ = ["JOBS", "guard", "main", "run_job"]
+__all__ = ["JOBS", "guard", "main", "run_job", "task"]
+
+log = logging.getLogger(__name__)
 
 JOBS: dict[str, str] = {
     "ingest-catalog": "read a folder or manifest of films into titles and videos",
@@ -38,8 +42,10 @@ JOBS: dict[str, str] = {
     "serve": "answer over HTTP which artwork a member sees, from a bundle",
     "build-report": "write the page people look at",
     "erase-members": "remove members everywhere, keep them out, and prove it by decoding every file",
+    "maintain": "compact tables, remove rows older than privacy.retention allows and files that nothing needs",
     "export-member": "write all that is known of a member as JSON",
-    "run-pipeline": "all of the above in order",
+    "run-pipeline": "all that has something new to read, in the order of what depends on what",
+    "status": "what became of the pipeline's newest run: progress, durations, rows, cost, on one screen",
     "simulate": "make up logs, of any size, for trials of ingestion and learning",
 }
 
@@ -101,6 +107,7 @@ SHORTHANDS["run-pipeline"] = {
 
 # Switches, in the same way.
 SWITCHES: dict[str, dict[str, tuple[str, str]]] = {
+    "status": {"json": ("pipeline.json", "answer with JSON")},
     "scan-videos": {"plan": ("scan.plan", "print what would be scanned and the expected time, and stop")},
     "erase-members": {
         "prove": ("erase.prove", "only look for the members, remove nothing"),
@@ -131,6 +138,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return guard(lambda: _execute(parsed.job, parsed))
 
 
+def task() -> None:
+    """``main`` for schedulers that call a function and look at exceptions alone, as Databricks does with a wheel: a
+    status that is not 0 is raised as SystemExit."""
+    if status := main():
+        sys.exit(status)
+
+
 def _add_arguments(parser: argparse.ArgumentParser, job: str) -> None:
     if job in ACTIONS:
         parser.add_argument("action", choices=ACTIONS[job][1])
@@ -152,7 +166,7 @@ def _add_arguments(parser: argparse.ArgumentParser, job: str) -> None:
 
 
 def _execute(job: str, parsed: argparse.Namespace) -> int:
-    logging.basicConfig(level=logging.INFO if parsed.verbose else logging.WARNING, format="%(levelname)s %(message)s")
+    logs.set_up(Settings(), parsed.verbose)  # for what the configuration itself has to say
     overrides = list(parsed.set)
     given = vars(parsed)
     overrides += [f"{target}=true" for name, (target, _) in SWITCHES.get(job, {}).items() if given[name]]
@@ -166,6 +180,30 @@ def _execute(job: str, parsed: argparse.Namespace) -> int:
     if parsed.tables:
         short["tables"] = parsed.tables
     settings = with_values(settings, short)
+    logs.set_up(settings, parsed.verbose)
+    with logs.bound(run_id=logs.new_run_id(), job=job):
+        return _logged(lambda: _run(job, settings))
+
+
+def _logged(call: Callable[[], int]) -> int:
+    """Call, and log that it began and how it ended."""
+    log.info("begun")
+    start = time.monotonic()
+    try:
+        status = call()
+    except KeyartError as error:
+        log.error("failed: %s", error, exc_info=error, extra={"quiet": True})
+        raise
+    except Exception as error:
+        log.error("failed", exc_info=error, extra={"quiet": True})
+        raise
+    took = {"seconds": round(time.monotonic() - start, 1), "status": status}
+    log.info("ended with status %d", status, extra={"data": took})
+    return status
+
+
+def _run(job: str, settings: Settings) -> int:
+    """The job, with a session where it needs one."""
     module = importlib.import_module(f"keyart.jobs.{job.replace('-', '_')}")
     if not getattr(module, "needs_session", lambda _: True)(settings):
         return int(module.run(None, settings) or 0)
@@ -185,8 +223,6 @@ def guard(call: Callable[[], int]) -> int:
     try:
         return call()
     except KeyartError as error:
-        if logging.getLogger().isEnabledFor(logging.INFO):
-            logging.getLogger(__name__).info("details", exc_info=error)
         print(f"keyart: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:

@@ -664,11 +664,23 @@ ERASURES = _fields(
     ("proven_at?", INSTANT, "when the last proof found nothing; null where it found something"),
 )
 
-RUNS = _fields(
+WRITTEN = StructType([StructField("table", TEXT, False), StructField("rows", LONG, False)])
+
+STAGE_RUNS = _fields(
+    ("run_id", TEXT, "a call of run-pipeline; stands in every line of its log"),
     ("stage", TEXT, "the job"),
-    ("input_key", TEXT, "hash of the versions and settings it read, as they were when it had finished"),
-    ("seconds", DOUBLE, ""),
-    ("finished_at", INSTANT, ""),
+    ("state", TEXT, "running (again with every heartbeat), then one of done, failed, skipped (up to date), blocked"),
+    ("at", INSTANT, "when the row was written"),
+    ("started_at", INSTANT, ""),
+    ("finished_at?", INSTANT, "null while it runs"),
+    ("seconds?", DOUBLE, "so far or in all; of a stage that was skipped, those of the run that did the work"),
+    ("input_key?", TEXT, "of done: hash of the data versions, settings and files that it read"),
+    ("written", ArrayType(WRITTEN, False), "of done: rows that were added or set, by table"),
+    ("rows?", LONG, "sum of written"),
+    ("cost?", DOUBLE, "seconds x cores x session.cost_per_core_hour; null where that is not known"),
+    ("tasks_done?", LONG, "of running: Spark tasks of the passes under way"),
+    ("tasks?", LONG, "of running: as many there are"),
+    ("error?", TEXT, "of failed and blocked: one line"),
 )
 
 TABLES: dict[str, TableSpec] = {
@@ -733,7 +745,7 @@ TABLES: dict[str, TableSpec] = {
     "opt_outs": TableSpec("what a member said of personalisation last", OPT_OUTS, ("user_key",)),
     "suppressions": TableSpec("who was erased and stays out", SUPPRESSIONS, ("suppression_key",)),
     "erasures": TableSpec("an erasure and its proof", ERASURES, ("request_id",)),
-    "runs": TableSpec("a stage of the pipeline that finished", RUNS, ("stage", "input_key", "finished_at")),
+    "stage_runs": TableSpec("a state that a stage of a run reached", STAGE_RUNS, ("run_id", "stage", "state", "at")),
 }
 
 

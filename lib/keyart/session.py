@@ -8,7 +8,7 @@ import sys
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from pyspark.sql import SparkSession
 from keyart.java import check_java
 from keyart.settings import SessionSettings
 
-__all__ = ["following", "is_running", "of_small_rows", "open_session"]
+__all__ = ["cores", "following", "is_running", "of_small_rows", "open_session", "tasks_under_way", "unprinted"]
 
 DELTA = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
@@ -162,6 +162,52 @@ def following(spark: SparkSession, tasks: int, told: Callable[[int], None], seco
         asking.join()
         context.setLocalProperty("spark.jobGroup.id", None)
         context.setLocalProperty("spark.job.description", None)
+
+
+def cores(spark: SparkSession) -> int | None:
+    """How many cores run tasks; None over Spark Connect, which does not say."""
+    if type(spark).__module__.startswith("pyspark.sql.connect"):
+        return None
+    try:
+        return int(spark.sparkContext.defaultParallelism)
+    except PySparkException:  # serverless has no context
+        return None
+
+
+def tasks_under_way(spark: SparkSession) -> tuple[int, int] | None:
+    """Tasks done and tasks in all of the passes that are running now; None where none is, or Spark does not say."""
+    if type(spark).__module__.startswith("pyspark.sql.connect"):
+        return None
+    try:
+        tracker = spark.sparkContext.statusTracker()
+        stages = [stage for stage in map(tracker.getStageInfo, tracker.getActiveStageIds()) if stage]
+    except PySparkException:
+        return None
+    if not stages:
+        return None
+    return sum(stage.numCompletedTasks for stage in stages), sum(stage.numTasks for stage in stages)
+
+
+@contextmanager
+def unprinted(spark: SparkSession) -> Iterator[None]:
+    """While the body runs, what Scala prints for this thread, such as VACUUM's figures, goes nowhere.
+
+    Stdout is for the answers of jobs. Over Spark Connect it is the server's own, and where a platform does not let us
+    reach the printer things stay as they are.
+    """
+    console: Any = None
+    if not type(spark).__module__.startswith("pyspark.sql.connect"):
+        with suppress(Exception):  # a guarded JVM refuses in ways of its own
+            jvm: Any = spark.sparkContext._jvm
+            console = getattr(getattr(jvm.scala, "Console$"), "MODULE$")
+            before = console.out()
+            console.setOutDirect(jvm.java.io.PrintStream(jvm.java.io.OutputStream.nullOutputStream()))
+    try:
+        yield
+    finally:
+        if console is not None:
+            with suppress(Exception):
+                console.setOutDirect(before)
 
 
 def _ask(tracker, group: str, over: threading.Event, seconds: float, count: Callable) -> None:

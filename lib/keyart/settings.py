@@ -16,7 +16,11 @@ __all__ = [
     "EventsSettings",
     "ExperimentSettings",
     "ExplainSettings",
+    "LoggingSettings",
+    "MaintainSettings",
+    "MetricsSettings",
     "OneOf",
+    "PipelineSettings",
     "PrivacySettings",
     "PublishSettings",
     "Range",
@@ -73,10 +77,60 @@ class SessionSettings:
     into memory. Empty: a local session uses the machine's temporary folder, a cluster sends the arrays with its
     tasks."""
 
+    cost_per_core_hour: Annotated[float, Range(0, 1e6)] = 0.0
+    """What an hour of one core costs, in your currency: from it, seconds and cores follows what a stage cost. 0: not
+    known."""
+    cores: Annotated[int, Range(0, 10_000_000)] = 0
+    """Cores that the job has, for its cost; 0: as many as Spark says, which a client of Spark Connect is not told."""
+
     def shared_folder_or_none(self) -> str | None:
         """Where arrays are put, "" being the temporary folder; None where they have to travel."""
         local = self.master.startswith("local") or self.remote.startswith("local")
         return self.shared_folder if self.shared_folder or local else None
+
+
+@dataclass(frozen=True)
+class LoggingSettings:
+    """How every job logs what it does."""
+
+    file: str = ""
+    """File that all lines are appended to; it may be moved away while a job runs. Empty: stderr alone, which has
+    warnings, and everything with --verbose or as JSON."""
+    format: Annotated[str, OneOf(("text", "json"))] = "text"
+    """text, or JSON lines: ts, level, logger, message, run_id, job, stage, exception. Of the file, where there is
+    one."""
+
+
+@dataclass(frozen=True)
+class MaintainSettings:
+    """maintain."""
+
+    tables: tuple[str, ...] = ()
+    """Only these tables; empty: all that there are."""
+    retain_hours: Annotated[int, Range(0, 87_600)] = 168
+    """Files that were needed within so many hours are kept, for readers, writers at work, and older versions. Longer
+    than any job takes."""
+    shorter: bool = False
+    """Whether retain_hours may be below a week, which Delta else refuses: for when nothing else runs."""
+
+
+@dataclass(frozen=True)
+class MetricsSettings:
+    """Figures for a monitoring system."""
+
+    file: str = ""
+    """Text file in Prometheus' format that run-pipeline writes after each stage, for node exporter's textfile collector
+    (its name has to end in .prom). Empty: none."""
+
+
+@dataclass(frozen=True)
+class PipelineSettings:
+    """run-pipeline and status."""
+
+    heartbeat_seconds: Annotated[int, Range(1, 3600)] = 60
+    """A running stage writes as often that it is alive, and how far; silent five times as long, it was interrupted."""
+    json: bool = False
+    """Whether status answers with JSON (--json)."""
 
 
 @dataclass(frozen=True)
@@ -640,6 +694,14 @@ class Settings:
     """Where the Delta tables lie: a folder, a URL, or catalog:name.schema (--tables)."""
     session: SessionSettings = SessionSettings()
     """How Spark is reached."""
+    logging: LoggingSettings = LoggingSettings()
+    """How every job logs."""
+    metrics: MetricsSettings = MetricsSettings()
+    """Figures for a monitoring system."""
+    pipeline: PipelineSettings = PipelineSettings()
+    """run-pipeline and status."""
+    maintain: MaintainSettings = MaintainSettings()
+    """maintain."""
     tracking: TrackingSettings = TrackingSettings()
     """How MLflow is reached."""
     privacy: PrivacySettings = PrivacySettings()

@@ -6,16 +6,19 @@ as Unity Catalog. Writes go through the DataFrame API and SQL alone, so that the
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession, functions
 
+from keyart.commits import Commit
 from keyart.errors import SchemaError, TableError
 from keyart.schemas import TABLES, TableSpec, check_schema
+from keyart.session import unprinted
 
 __all__ = ["Tables", "open_delta"]
 
@@ -28,9 +31,10 @@ PRIVATE = (
 )  # fmt: skip
 """Columns whose minimum and maximum must not stand in the transaction log: keys of members, ids that logs and hashes
 make of them (whose order helps no reader), searches, pictures."""
+LOGGING = "spark.databricks.delta.vacuum.logging.enabled"
 VACUUM_OPTIONS = {
     "spark.databricks.delta.retentionDurationCheck.enabled": "false",  # else it keeps a week of older files
-    "spark.databricks.delta.vacuum.logging.enabled": "false",  # else two commits a table: to all others a change
+    LOGGING: "false",  # else two commits a table
 }
 
 
@@ -69,14 +73,41 @@ class Tables:
 
     def state(self, table: str) -> tuple[int, datetime] | None:
         """The newest Delta version and when it was written (UTC), or None where there is no table."""
+        newest = self.history(table, 1)
+        return (newest[0].version, newest[0].at) if newest else None
+
+    def history(self, table: str, most: int | None = None) -> list[Commit]:
+        """What was done to the table, newest first, ``most`` entries at most; empty where there is no table."""
+        limit = "" if most is None else f" LIMIT {most}"
         try:
-            newest = self.spark.sql(f"DESCRIBE HISTORY {self.name(table)} LIMIT 1")
-            row = newest.select("version", functions.unix_seconds("timestamp").alias("seconds")).first()
+            rows = (
+                self.spark.sql(f"DESCRIBE HISTORY {self.name(table)}{limit}")
+                .select("version", functions.unix_seconds("timestamp").alias("at"), "operation", "operationMetrics")
+                .collect()
+            )
         except PySparkException as error:
             if _is_missing(error):
-                return None
+                return []
             raise
-        return None if row is None else (int(row["version"]), datetime.fromtimestamp(row["seconds"], UTC))
+        return [
+            Commit(int(row["version"]), datetime.fromtimestamp(row["at"], UTC), row["operation"], row[3] or {})
+            for row in rows
+        ]
+
+    def data_version(self, table: str) -> int | None:
+        """The newest version that changed rows, so that OPTIMIZE, VACUUM and writes of nothing leave it as it is.
+
+        None where no row was ever written. Where the log of the last change was cleaned away, the oldest version that
+        is told of: it moves, so that readers compute once more rather than miss a change.
+        """
+        for most in (1, 30, None):  # most often the newest entry answers, and an entry is a file to read
+            commits = self.history(table, most)
+            changed = next((commit.version for commit in commits if commit.changes_data), None)
+            if changed is not None or most is None or len(commits) < most:
+                break
+        if changed is None and commits and commits[-1].version > 0:
+            return commits[-1].version
+        return changed
 
     def read(self, table: str) -> DataFrame:
         """The table's rows in the schema's columns; TableError where there is none, SchemaError on a mismatch."""
@@ -111,6 +142,20 @@ class Tables:
         self._write(
             table, frame, lambda rows: rows.write.format("delta").mode("overwrite").option("replaceWhere", where)
         )
+
+    def settle(self, table: str, frame: DataFrame) -> bool:
+        """As ``overwrite``, but where the rows are what they were nothing is written; returns whether it was.
+
+        So what reads the table stays up to date. Rows are compared by count and sum of 64-bit hashes.
+        """
+        rows = frame.select(*self._spec(table).schema.names).persist()
+        try:
+            if self.exists(table) and _digest(rows) == _digest(self.read(table)):
+                return False
+            self.overwrite(table, rows)
+        finally:
+            rows.unpersist()
+        return True
 
     def put(self, table: str, frame: DataFrame, where: str) -> None:
         """As ``replace``, but a table nobody wrote yet is made of the rows: there are none to look for."""
@@ -173,23 +218,29 @@ class Tables:
     def purge(self, names: Sequence[str]) -> None:
         """Leave nothing on disk of what the tables no longer hold: rows behind deletion vectors, files of older
         versions, change data. Older versions can't be read afterwards, and writers at work would lose their files."""
-        before = {name: self.spark.conf.get(name, None) for name in VACUUM_OPTIONS}
-        try:
-            for name, value in VACUUM_OPTIONS.items():
-                self.spark.conf.set(name, value)
-        except PySparkException as error:
-            raise TableError(
-                f"this session may not set {name}, so that old files stay: run the job on a cluster that lets it"
-            ) from error
-        try:
-            with ThreadPoolExecutor(4) as pool:
-                list(pool.map(self._purge, [table for table in names if self.exists(table)]))
-        finally:
-            for name, was in before.items():
-                if was is None:
-                    self.spark.conf.unset(name)
-                else:
-                    self.spark.conf.set(name, was)
+        with self._set(VACUUM_OPTIONS), ThreadPoolExecutor(4) as pool:
+            list(pool.map(self._purge, [table for table in names if self.exists(table)]))
+
+    def compact(self, table: str) -> None:
+        """Bring small files together, by the columns that the table is clustered by; rows stay what they are."""
+        if self._has_vectors(table):
+            self._retry(table, lambda: self.spark.sql(f"REORG TABLE {self.name(table)} APPLY (PURGE)").collect())
+        self._retry(table, lambda: self.spark.sql(f"OPTIMIZE {self.name(table)}").collect())
+
+    def vacuum(self, table: str, hours: int, shorter: bool = False) -> None:
+        """Remove files that no version of the last ``hours`` needs, and what killed writers left that is as old.
+
+        Fewer hours than Delta's week are refused by Delta unless ``shorter``: then a reader or writer that takes longer
+        loses files under its hands.
+        """
+        options = VACUUM_OPTIONS if shorter else {LOGGING: "false"}
+        with self._set(options, needed=shorter):
+            self._vacuum(table, hours)
+
+    def size(self, table: str) -> tuple[int, int]:
+        """Files and bytes of the table's newest version."""
+        row = self.spark.sql(f"DESCRIBE DETAIL {self.name(table)}").select("numFiles", "sizeInBytes").collect()[0]
+        return int(row[0]), int(row[1])
 
     def location(self, table: str) -> str:
         """The folder or URL where the table's files lie."""
@@ -201,10 +252,38 @@ class Tables:
         return str(row["location"])
 
     def _purge(self, table: str) -> None:
-        detail = self.spark.sql(f"DESCRIBE DETAIL {self.name(table)}").select("tableFeatures").first()
-        if detail is not None and "deletionVectors" in (detail["tableFeatures"] or ()):
+        if self._has_vectors(table):
             self._retry(table, lambda: self.spark.sql(f"REORG TABLE {self.name(table)} APPLY (PURGE)").collect())
-        self.spark.sql(f"VACUUM {self.name(table)} RETAIN 0 HOURS").collect()
+        self._vacuum(table, 0)
+
+    def _has_vectors(self, table: str) -> bool:
+        detail = self.spark.sql(f"DESCRIBE DETAIL {self.name(table)}").select("tableFeatures").first()
+        return detail is not None and "deletionVectors" in (detail["tableFeatures"] or ())
+
+    def _vacuum(self, table: str, hours: int) -> None:
+        with unprinted(self.spark):
+            self.spark.sql(f"VACUUM {self.name(table)} RETAIN {hours} HOURS").collect()
+
+    @contextmanager
+    def _set(self, options: Mapping[str, str], needed: bool = True) -> Iterator[None]:
+        """While the body runs the session has these options; TableError where it does not let them be set and they are
+        ``needed``."""
+        before = {name: self.spark.conf.get(name, None) for name in options}
+        try:
+            for name, value in options.items():
+                try:
+                    self.spark.conf.set(name, value)
+                except PySparkException as error:
+                    if needed:
+                        raise TableError(
+                            f"this session may not set {name}, so that old files stay: run the job on a cluster that "
+                            "lets it"
+                        ) from error
+            yield
+        finally:
+            for name, was in before.items():
+                with suppress(PySparkException):
+                    self.spark.conf.unset(name) if was is None else self.spark.conf.set(name, was)
 
     def _write(self, table: str, frame: DataFrame, writer: Callable) -> None:
         spec = self._spec(table)
@@ -271,6 +350,12 @@ def open_delta(spark: SparkSession, path: str) -> tuple[DataFrame, int] | None:
     version = int(row["version"])
     # Of this version for good: the log is read more than once, and may grow meanwhile.
     return spark.read.format("delta").option("versionAsOf", version).load(path), version
+
+
+def _digest(rows: DataFrame) -> tuple[int, int]:
+    hashes = functions.sum(functions.xxhash64(*rows.columns).cast("decimal(38,0)"))
+    row = rows.agg(functions.count("*"), hashes).collect()[0]
+    return int(row[0]), int(row[1] or 0)
 
 
 def _quoted(text: str) -> str:

@@ -278,7 +278,10 @@ def feedback() -> dict[str, list[tuple]]:
         ],
         "experiments": [row("experiments", experiment_id="x", name="warm pictures", variants=["a", "b"])],
         "experiment_results": experiment(),
-        "runs": [row("runs", stage=stage, input_key="k", seconds=12.5) for stage in ("scan-videos", "train-taste")],
+        "stage_runs": [
+            row("stage_runs", stage=stage, state=state, run_id="r", seconds=12.5, written=[], rows=3)
+            for stage, state in (("scan-videos", "done"), ("train-taste", "failed"))
+        ],
         "evaluations": list(evaluation()),
         "policies": [row("policies", **policy, spec=json.dumps(spec), models=json.dumps(models))],
         "decisions": [row("decisions", decision_id=f"d{i}", take=int(i % 25 == 0)) for i in range(200)],

@@ -32,7 +32,9 @@ from keyart.errors import InputError
 from keyart.feedback.decisions_spark import running_times
 from keyart.feedback.privacy import secret
 from keyart.feedback.windows import holdout_buckets
-from keyart.pipeline import STAGES, run_stages
+from keyart.operations.lines import failure_lines
+from keyart.operations.running_spark import StageError
+from keyart.pipeline import STAGES, StageResult, run_stages
 from keyart.schemas import TABLES
 from keyart.settings import Settings
 from keyart.tables import Tables
@@ -41,7 +43,8 @@ from keyart.video.spark import current
 __all__ = ["main"]
 
 FILMS = ("ingest-catalog", "scan-videos", "select-artwork")
-MEMBERS = tuple(stage.job for stage in STAGES if stage.job not in FILMS)
+MEMBERS = tuple(stage.job for stage in STAGES if stage.job not in (*FILMS, "measure-sessions"))
+"""Without moments of films: the next run would choose artworks by them, before which this audience never stood."""
 OF_MEMBERS = (
     "events", "quarantine", "impressions", "decisions", "artwork_stats", "data_quality", "taste",
     "region_assignments", "user_assignments", "policies", "evaluations",
@@ -84,11 +87,11 @@ def _demo(settings: Settings, videos: str | None) -> int:
         spark = open_session(settings.session)
     tables = Tables(spark, settings.tables)
     try:
-        clock.add(run_stages(spark, settings, [stage for stage in STAGES if stage.job in FILMS]))
+        clock.add(_run(spark, settings, FILMS))
         with clock("audience"):
             changed = _audience(settings, tables, home)
         settings = with_values(settings, {"events.events": str(home / "logs")})
-        clock.add(run_stages(spark, settings, [stage for stage in STAGES if stage.job in MEMBERS], force=changed))
+        clock.add(_run(spark, settings, MEMBERS, force=changed))
         with clock("judge"):
             summary = _summary(settings, tables, home)
         summary["seconds"] = clock.seconds
@@ -99,6 +102,14 @@ def _demo(settings: Settings, videos: str | None) -> int:
     (home / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
     _say(summary, home)
     return 0
+
+
+def _run(spark: Any, settings: Settings, jobs: Sequence[str], force: bool = False) -> list[StageResult]:
+    """The pipeline's stages of these names; a StageError tells of those that failed."""
+    results = run_stages(spark, settings, [stage for stage in STAGES if stage.job in jobs], force=force)
+    if failures := failure_lines([(result.job, result.state, result.error) for result in results]):
+        raise StageError("; ".join(failures))
+    return results
 
 
 class Clock:
@@ -176,7 +187,7 @@ def _joined(manifests: Sequence[Path], target: Path) -> Path:
 
 def _audience(settings: Settings, tables: Tables, home: Path) -> bool:
     """Let the audience live, unless it already did with these artworks; returns whether its logs are new."""
-    asked = [asdict(settings.demo), settings.regions, tables.version("artworks"), tables.version("videos")]
+    asked = [asdict(settings.demo), settings.regions, tables.data_version("artworks"), tables.data_version("videos")]
     key = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
     stamp = home / "audience.key"
     if stamp.exists() and stamp.read_text() == key:

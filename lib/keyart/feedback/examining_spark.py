@@ -36,7 +36,7 @@ def write_examination(tables: Tables) -> list[Row]:
     decisions = tables.read("decisions")
     rows = [row for axis in AXES for row in _axis(cells(decisions, axis), axis)]
     frame = tables.spark.createDataFrame(rows, EXAMINATION)
-    tables.overwrite("examination", frame)
+    tables.settle("examination", frame)
     return frame.collect()
 
 

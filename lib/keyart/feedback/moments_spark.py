@@ -53,8 +53,8 @@ def moments(events: DataFrame, smallest: int) -> DataFrame:
 
 
 def write_moments(tables: Tables, smallest: int) -> int:
-    """Set the table moments from all events; returns its rows."""
-    tables.overwrite("moments", moments(tables.read("events"), smallest))
+    """Set the table moments from all events; returns its rows. Moments as they were leave the table as it was."""
+    tables.settle("moments", moments(tables.read("events"), smallest))
     return tables.read("moments").count()
 
 

@@ -66,14 +66,34 @@ def _title(catalogue: Catalogue, title_id: str, uri: str) -> dict[str, Any]:
     return {"name": uri, "page": None} if title is None else {"name": title["name"], "page": page_of(title_id)}
 
 
+STATES: dict[str, str] = {
+    "done": "done",
+    "skipped": "up to date",
+    "running": "running",
+    "failed": "failed",
+    "blocked": "blocked",
+}
+
+
 def _durations(catalogue: Catalogue) -> Plot | None:
-    """Seconds of each stage's newest run, in the order they finished."""
+    """Seconds of each stage's newest run, in the order they finished, with what became of it."""
     runs = catalogue.facts.runs
     if not runs:
         return None
-    points = [{"label": row["stage"], "value": round(row["seconds"], 1)} for row in runs]
-    cells = [(row["stage"], wording.span(row["seconds"]), wording.moment(row["finished_at"])) for row in runs]
-    return Plot("bars", "Seconds of each stage's newest run", points, ("stage", "took", "finished"), cells)
+    points = [{"label": row["stage"], "value": round(row["seconds"] or 0, 1)} for row in runs]
+    cells = [
+        (
+            row["stage"],
+            f"{STATES[row['state']]}: {row['error']}" if row["error"] else STATES[row["state"]],
+            wording.span(row["seconds"]),
+            wording.count(row["rows"]),
+            wording.NOTHING if row["cost"] is None else _figure(row["cost"]),
+            wording.moment(row["finished_at"]),
+        )
+        for row in runs
+    ]
+    columns = ("stage", "state", "took", "rows written", "cost", "finished")
+    return Plot("bars", "Seconds of each stage's newest run", points, columns, cells)
 
 
 def _figure(value: float) -> str:

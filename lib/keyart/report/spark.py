@@ -17,6 +17,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from keyart.errors import ConfigError, InputError
+from keyart.operations.ledger_spark import TABLE as RUNS
+from keyart.operations.ledger_spark import known
 from keyart.report.facts import Facts, Picture, Row, Source
 from keyart.report.pages_spark import title_pages
 from keyart.report.parts_spark import Reader, Shown, rows_of, title_parts
@@ -29,7 +31,7 @@ from keyart.tables import Tables
 
 __all__ = ["build_report", "gather", "members_of", "report_folder"]
 
-UNSEEN = ("runs",)
+UNSEEN = (RUNS,)
 """Tables that say nothing about the catalogue or its members: writing them must not change the title pages."""
 SHORTEST_KEY = 8
 """Characters of a member's key that tell one from all others."""
@@ -119,7 +121,7 @@ def _common(
 ) -> tuple[Reader, Shown, Facts]:
     """What pages share: which tables there are, the titles to show (``most`` at most), the policies."""
     sources = _sources(tables, lanes)
-    read = Reader(tables, {source.name for source in sources} | ({"runs"} if tables.exists("runs") else set()))
+    read = Reader(tables, {source.name for source in sources} | ({RUNS} if tables.exists(RUNS) else set()))
     shown = Shown(read, min(settings.report.titles, most or settings.report.titles))
     policies = _policies(read)[: settings.report.policies]
     common = Facts(
@@ -150,7 +152,7 @@ def _site_parts(read: Reader, common: Facts, settings: Settings) -> dict[str, Ca
         "quality": lambda: _quality(read("data_quality")),
         "experiments": lambda: _experiments(read),
         "all_failures": lambda: _failures(read("scan_failures")),
-        "runs": lambda: _runs(read("runs")),
+        "runs": lambda: _runs(read.tables),
     }
 
 
@@ -308,9 +310,11 @@ def _experiments(read: Reader) -> list[Row]:
     return [{**row, "name": names.get(row["experiment_id"], row["experiment_id"])} for row in rows]
 
 
-def _runs(runs: DataFrame) -> list[Row]:
-    """The newest run of each stage."""
-    newest: dict[str, Row] = {}
-    for row in sorted(rows_of(runs), key=lambda r: (r["finished_at"], r["input_key"])):
-        newest[row["stage"]] = row
-    return [row for row in newest.values() if row["stage"] != "build-report"]
+def _runs(tables: Tables) -> list[Row]:
+    """What became of each stage last, with the figures of the run that did its work, in the order they finished."""
+    found, rows = known(tables), []
+    for stage, row in found.last.items():
+        worked = found.done.get(stage, row) if row["state"] == "skipped" else row
+        rows.append({**worked, "state": row["state"], "seen": row["at"]})
+    ordered = sorted(rows, key=lambda row: (row["finished_at"] or row["at"], row["stage"]))
+    return [row for row in ordered if row["stage"] != "build-report"]
