@@ -66,12 +66,19 @@ STAGES: tuple[Stage, ...] = (
         ("responsibility", "privacy", "time"),
     ),
     Stage(
+        "promote",
+        ("decisions", "policies", "user_assignments", "policy_measures", "promotions"),
+        ("promote", "evaluate", "time", "responsibility", "tracking"),
+    ),
+    Stage(
         "build-report",
-        ("titles", "artworks", "decisions", "evaluations", "user_assignments", "policy_measures"),
+        ("titles", "artworks", "decisions", "evaluations", "user_assignments", "policy_measures", "promotions"),
         ("report",),
     ),
 )
-NEEDS_EVENTS = {"train-taste", "train-response", "assign-artwork", "evaluate-policy", "measure-policy"}
+NEEDS_EVENTS = {"train-taste", "train-response", "assign-artwork", "evaluate-policy", "measure-policy", "promote"}
+ANSWERS = {"promote"}
+"""Stages whose status 1 is an answer (a candidate is refused), not a failure: the chain goes on and they are done."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +133,7 @@ def run_stages(
         seconds = time.monotonic() - start
         results.append(StageResult(stage.job, seconds, skipped=False))
         fresh = True
-        if not status:
+        if not status or stage.job in ANSWERS:
             _record(tables, stage, settings, seconds)
     return results
 
