@@ -5,7 +5,8 @@ import sys
 from pyspark.sql import SparkSession
 
 from keyart.cli import run_job
-from keyart.evaluation.promotion_spark import follow, roll_back, told, tried
+from keyart.evaluation.promotion import told
+from keyart.evaluation.promotion_spark import follow, roll_back, tried
 from keyart.settings import Settings
 from keyart.tables import Tables
 

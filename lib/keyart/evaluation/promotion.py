@@ -1,5 +1,6 @@
 """Whether a candidate may become champion: the paired difference with a corrected bound, and the checks around it."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -10,9 +11,21 @@ from keyart.evaluation.estimators import difference, dr, effective_size, standar
 from keyart.evaluation.findings import verdict_of
 from keyart.evaluation.paired import CANDIDATE, CHAMPION
 from keyart.evaluation.replay import Evidence
+from keyart.policy.champions import PROMOTE, ROLLBACK
 from keyart.settings import EvaluateSettings, PromoteSettings
 
-__all__ = ["Check", "Comparison", "calibrated", "compare", "enough", "exposed", "gains", "in_time", "tried_before"]
+__all__ = [
+    "Check",
+    "Comparison",
+    "calibrated",
+    "compare",
+    "enough",
+    "exposed",
+    "gains",
+    "in_time",
+    "told",
+    "tried_before",
+]
 
 SLOPES = ("chance", "artwork")
 Z95 = NormalDist().inv_cdf(0.975)
@@ -129,9 +142,21 @@ def tried_before(rows: Iterable[Mapping[str, Any]], policy: str, champion: str |
     others = {
         row["policy_id"]
         for row in rows
-        if row["action"] != "rollback"
+        if row["action"] != ROLLBACK
         and row["champion_id"] == champion
         and row["from_day"] < days[1]
         and days[0] < row["to_day"]
     }
     return len(others | {policy})
+
+
+def told(row: Mapping[str, Any]) -> str:
+    """A row of promotions in a line."""
+    against = row["champion_id"] or "an even draw"
+    if row["action"] == ROLLBACK:
+        return f"{row['policy_id']} is champion again, instead of {against}"
+    checks = {check["name"]: check for check in json.loads(row["checks"])}
+    if row["action"] == PROMOTE:
+        return f"{row['policy_id']} is champion, compared with {against}: {checks['difference']['reason']}"
+    failed = "; ".join(f"{name}: {check['reason']}" for name, check in checks.items() if not check["passed"])
+    return f"{row['policy_id']} refused, compared with {against}; {failed}"

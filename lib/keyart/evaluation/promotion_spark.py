@@ -6,7 +6,6 @@ table says, so that a run that was cut off between the two is made good by the n
 
 import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, replace
 from datetime import UTC, date, datetime
 from typing import Any
@@ -24,7 +23,7 @@ from keyart.settings import Settings
 from keyart.tables import Tables
 from keyart.tracking import Tracking, set_aliases
 
-__all__ = ["follow", "roll_back", "told", "tried"]
+__all__ = ["follow", "roll_back", "tried"]
 
 READ = ("decisions", "region_assignments", "user_assignments", "taste")
 
@@ -110,18 +109,6 @@ def follow(tables: Tables, settings: Settings) -> str:
         models = json.loads(newest_policy(tables, policy_id)[1]["models"])
         wanted[alias] = {models[kind]["name"]: models[kind]["version"] for kind in ("response", "taste")}
     return set_aliases(settings.tracking, settings.tables, wanted) if wanted else ""
-
-
-def told(row: Mapping[str, Any]) -> str:
-    """A row of promotions in a line."""
-    against = row["champion_id"] or "an even draw"
-    if row["action"] == ROLLBACK:
-        return f"{row['policy_id']} is champion again, instead of {against}"
-    checks = {check["name"]: check for check in json.loads(row["checks"])}
-    if row["action"] == PROMOTE:
-        return f"{row['policy_id']} is champion, compared with {against}: {checks['difference']['reason']}"
-    failed = "; ".join(f"{name}: {check['reason']}" for name, check in checks.items() if not check["passed"])
-    return f"{row['policy_id']} refused, compared with {against}; {failed}"
 
 
 def _rows(tables: Tables) -> list[dict[str, Any]]:
