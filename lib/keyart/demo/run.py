@@ -44,7 +44,7 @@ FILMS = ("ingest-catalog", "scan-videos", "select-artwork")
 MEMBERS = tuple(stage.job for stage in STAGES if stage.job not in FILMS)
 OF_MEMBERS = (
     "events", "quarantine", "impressions", "decisions", "artwork_stats", "data_quality", "taste",
-    "region_assignments", "user_assignments", "policies", "evaluations",
+    "region_assignments", "user_assignments", "promotions", "policies", "evaluations",
 )  # fmt: skip
 VALUES = (
     ("uniform", "uniform artwork"),

@@ -32,7 +32,7 @@ def paired_evidence(
     starts, size = offsets[:-1], np.diff(offsets)
     shown = np.where(support[:, None], np.asarray(pi, dtype=np.float64), 0.0)
     total = np.add.reduceat(shown, starts, axis=0)
-    both: np.ndarray = (total >= max(least, 1e-12)).all(axis=1)
+    both = np.all(total >= max(least, 1e-12), axis=1)
     shown = shown / np.repeat(np.where(total > 0, total, 1.0), size, axis=0)
     served = starts + slot
     weights = (shown[served] / propensity[:, None])[both]

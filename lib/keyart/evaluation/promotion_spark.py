@@ -16,8 +16,8 @@ from keyart.errors import ModelError
 from keyart.evaluation.examination_spark import Evaluation, plan_evaluation
 from keyart.evaluation.paired_spark import compared
 from keyart.evaluation.promotion import Check, calibrated, compare, enough, exposed, gains, in_time, tried_before
-from keyart.policy.champions import PROMOTE, REFUSE, ROLLBACK, rolled_back, standing
-from keyart.policy.spark import newest_policy
+from keyart.policy.champions import PROMOTE, REFUSE, ROLLBACK, rolled_back
+from keyart.policy.spark import champions, newest_policy
 from keyart.schemas import TABLES
 from keyart.settings import Settings
 from keyart.tables import Tables
@@ -31,7 +31,7 @@ READ = ("decisions", "region_assignments", "user_assignments", "taste")
 def tried(tables: Tables, settings: Settings) -> dict[str, Any]:
     """The candidate's row of promotions: written now, or as it was written when the same was asked before."""
     before = _rows(tables)
-    stack, named = standing(before), settings.promote.policy_id
+    stack, named = champions(tables), settings.promote.policy_id
     candidate, row = newest_policy(tables, named)
     policy_id, champion = candidate.policy_id, stack[-1] if stack else None
     if policy_id == champion:
@@ -90,7 +90,7 @@ def tried(tables: Tables, settings: Settings) -> dict[str, Any]:
 def roll_back(tables: Tables) -> dict[str, Any]:
     """Let the champion before serve again; ModelError where there is none. Reads no model and no log."""
     before = _rows(tables)
-    stack = standing(before)
+    stack = champions(tables)
     if len(stack) < 2:
         raise ModelError(f"nothing to roll back to: {stack[0] + ' is the first' if stack else 'there is no'} champion")
     number = len(before) + 1
@@ -104,7 +104,7 @@ def follow(tables: Tables, settings: Settings) -> str:
 
     "" or why they could not be set: the next run sets them.
     """
-    stack, wanted = standing(_rows(tables)), {}
+    stack, wanted = champions(tables), {}
     for alias, policy_id in zip(("champion", "previous"), reversed(stack), strict=False):
         models = json.loads(newest_policy(tables, policy_id)[1]["models"])
         wanted[alias] = {models[kind]["name"]: models[kind]["version"] for kind in ("response", "taste")}

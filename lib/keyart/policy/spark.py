@@ -55,8 +55,12 @@ def refused_policies(tables: Tables) -> set[str]:
 
 
 def champions(tables: Tables) -> tuple[str, ...]:
-    """Policies that were promoted and not rolled back, the champion last."""
-    return standing(row.asDict() for row in tables.read_or_empty("promotions").collect())
+    """Policies that were promoted and not rolled back, the champion last; those that were removed since are no more."""
+    found = standing(row.asDict() for row in tables.read_or_empty("promotions").collect())
+    if not found:
+        return ()
+    there = {row[0] for row in tables.read_or_empty("policies").select("policy_id").collect()}
+    return tuple(name for name in found if name in there)
 
 
 def serving_policy(tables: Tables, policy_id: str = "") -> Policy:
