@@ -36,6 +36,7 @@ JOBS: dict[str, str] = {
     "explain": "what a member sees of a title, the artworks side by side, and what decided, in words",
     "evaluate-policy": "tell from the logs what a policy would have been worth",
     "measure-policy": "what a policy does to members and catalogue, against the limits that were set",
+    "promote": "let a candidate policy become champion where the logs allow it, or go back to the one before",
     "experiment": "plan an experiment (members, days), or register it",
     "analyze-experiment": "compare an experiment's variants: ship, don't ship or keep running",
     "publish": "write a policy as a checksummed bundle that the service answers from",
@@ -72,6 +73,7 @@ SHORTHANDS: dict[str, dict[str, tuple[str, str]]] = {
         "policy": ("evaluate.policy_id", "policies to judge, with commas between them, or all (the newest)"),
         "plan": ("evaluate.plan_width", "also say how much a log must explore for an interval this wide"),
     },
+    "promote": {"policy": ("promote.policy_id", "the candidate (the newest policy)")},
     "experiment": {
         "metric": ("experiment.metric", "what decides, such as reward or minutes"),
         "effect": ("experiment.minimum_effect", "relative effect worth finding"),
@@ -109,6 +111,7 @@ SHORTHANDS["run-pipeline"] = {
 SWITCHES: dict[str, dict[str, tuple[str, str]]] = {
     "status": {"json": ("pipeline.json", "answer with JSON")},
     "scan-videos": {"plan": ("scan.plan", "print what would be scanned and the expected time, and stop")},
+    "promote": {"rollback": ("promote.rollback", "let the champion before serve again, without a comparison")},
     "erase-members": {
         "prove": ("erase.prove", "only look for the members, remove nothing"),
         "retention": ("erase.retention", "remove what is older than privacy.retention allows, nobody in particular"),

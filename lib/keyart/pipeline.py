@@ -91,6 +91,13 @@ STAGES: tuple[Stage, ...] = (
         writes=("policy_measures",),
     ),
     Stage(
+        "promote",
+        ("decisions", "taste", "opt_outs", "policies", "user_assignments", "policy_measures", "promotions"),
+        ("promote", "evaluate", "time", "responsibility", "tracking"),
+        writes=("promotions", "evaluation_blocks"),
+        answers=True,
+    ),
+    Stage(
         "build-report",
         # Its Operations page tells of all tables; the last two say nothing of catalogue or members.
         tuple(table for table in TABLES if table not in (TABLE, "evaluation_blocks")),
@@ -99,6 +106,7 @@ STAGES: tuple[Stage, ...] = (
 )
 NEEDS_EVENTS = {
     "measure-sessions", "train-taste", "train-response", "assign-artwork", "evaluate-policy", "measure-policy",
+    "promote",
 }  # fmt: skip
 
 

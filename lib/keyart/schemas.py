@@ -639,6 +639,23 @@ POLICY_MEASURES = _fields(
     ("to_day", DAY, "exclusive"),
 )
 
+PROMOTIONS = _fields(
+    ("promotion_id", TEXT, "hash of what was compared, on what; of a rollback, of its number"),
+    ("number", LONG, "1, 2, ... in the order of the decisions"),
+    ("action", TEXT, "promote, refuse or rollback"),
+    ("policy_id", TEXT, "the candidate; of a rollback, the policy that serves again"),
+    ("champion_id?", TEXT, "whom it was compared with; null: an even draw; of a rollback, whom it replaced"),
+    ("from_day?", DAY, "first test day"),
+    ("to_day?", DAY, "exclusive"),
+    ("difference?", DOUBLE, "reward a decision, candidate minus champion, doubly robust, on the same decisions"),
+    ("lower?", DOUBLE, "one-sided bound at level"),
+    ("upper?", DOUBLE, "one-sided bound at level"),
+    ("level?", DOUBLE, "corrected for the candidates tried"),
+    ("tried?", LONG, "candidates compared with this champion on days that overlap, this one among them"),
+    ("checks", TEXT, "JSON: name, passed and reason of each"),
+    ("at", INSTANT, ""),
+)
+
 OPT_OUTS = _fields(
     ("user_key", TEXT, ""),
     ("user_bucket", INT, ""),
@@ -742,6 +759,7 @@ TABLES: dict[str, TableSpec] = {
         POLICY_MEASURES,
         ("policy_id", "behaviour", "measure", "segment"),
     ),
+    "promotions": TableSpec("a candidate's try for champion, or a rollback", PROMOTIONS, ("promotion_id",)),
     "opt_outs": TableSpec("what a member said of personalisation last", OPT_OUTS, ("user_key",)),
     "suppressions": TableSpec("who was erased and stays out", SUPPRESSIONS, ("suppression_key",)),
     "erasures": TableSpec("an erasure and its proof", ERASURES, ("request_id",)),

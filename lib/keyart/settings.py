@@ -543,6 +543,26 @@ class ResponsibilitySettings:
 
 
 @dataclass(frozen=True)
+class PromoteSettings:
+    """promote."""
+
+    policy_id: str = ""
+    """Candidate (--policy); empty: the newest. A policy that was rolled back comes back only by name."""
+    rollback: bool = False
+    """Let the champion before serve again (--rollback); nothing is compared."""
+    margin: Annotated[float, Range(0, 1)] = 0.01
+    """What a candidate may lose at most, as a share of the champion's reward: the lower bound of the paired difference
+    must lie above minus this. 0: it must be proven better."""
+    level: Annotated[float, Range(0.5, 0.9999)] = 0.95
+    """Of the one-sided lower bound, before it is corrected for the candidates tried."""
+    lowest_slope: Annotated[float, Range(0, 1)] = 0.9
+    """Calibration slopes of the candidate's response model on later days: refused where a slope's 95% interval lies
+    wholly below."""
+    highest_slope: Annotated[float, Range(1, 10)] = 1.1
+    """Likewise above."""
+
+
+@dataclass(frozen=True)
 class ReportSettings:
     """build-report."""
 
@@ -730,6 +750,8 @@ class Settings:
     """experiment and analyze-experiment."""
     responsibility: ResponsibilitySettings = ResponsibilitySettings()
     """measure-policy and the limits of assign-artwork."""
+    promote: PromoteSettings = PromoteSettings()
+    """promote."""
     report: ReportSettings = ReportSettings()
     """build-report."""
     explain: ExplainSettings = ExplainSettings()

@@ -4,6 +4,7 @@ A model is a folder of ``.npy`` arrays and one ``model.json``; it is logged as a
 (models from code), so nothing is pickled and loading it needs no Spark.
 """
 
+import hashlib
 import json
 import logging
 import os
@@ -16,10 +17,13 @@ from pathlib import Path
 
 import numpy as np
 
+from keyart import __version__
 from keyart.errors import ModelError
 from keyart.settings import TrackingSettings
 
-__all__ = ["LoadedModel", "ModelArrays", "Tracking", "local_home"]
+__all__ = ["LoadedModel", "ModelArrays", "Tracking", "local_home", "set_aliases"]
+
+CANDIDATE, CHAMPION = "candidate", "champion"
 
 
 @dataclass(frozen=True)
@@ -99,6 +103,8 @@ class Tracking:
     def run(self, name: str, parameters: Mapping[str, object]) -> Iterator[str]:
         """A training run; yields its id. A failure inside marks the run failed and is raised on."""
         with self._mlflow.start_run(run_name=name) as active:
+            self._mlflow.set_tag("keyart_version", __version__)
+            self._mlflow.set_tag("keyart_code", _code_hash())
             self._mlflow.log_params({key: str(value)[:500] for key, value in parameters.items()})
             yield active.info.run_id
 
@@ -111,7 +117,7 @@ class Tracking:
         self._mlflow.log_text("\n".join([*lines, ""]), name)
 
     def register(
-        self, name: str, model: ModelArrays, example: np.ndarray, output: np.ndarray, alias: str | None = "champion"
+        self, name: str, model: ModelArrays, example: np.ndarray, output: np.ndarray, alias: str | None = CANDIDATE
     ) -> str:
         """Log the model in the running run, register it and point ``alias`` at it; returns the version.
 
@@ -136,12 +142,31 @@ class Tracking:
             self._client.set_registered_model_alias(full, alias, version)
         return version
 
-    def load(self, name: str, alias: str = "champion") -> LoadedModel:
-        """The model behind an alias; ModelError where no job registered one."""
+    def said(self, run_id: str) -> tuple[dict[str, str], dict[str, float]]:
+        """Parameters and metrics of a run; ModelError where there is no such run."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            data = self._client.get_run(run_id).data
+        except MlflowException as error:
+            raise ModelError(f"MLflow has no run {run_id}: {error}".splitlines()[0]) from error
+        return dict(data.params), dict(data.metrics)
+
+    def point(self, alias: str, versions: Mapping[str, str]) -> None:
+        """Let ``alias`` of each registered model (full name) stand for the version, where it does not yet."""
+        for full, version in versions.items():
+            if self._client.get_registered_model(full).aliases.get(alias) != version:
+                self._client.set_registered_model_alias(full, alias, version)
+
+    def load(self, name: str, alias: str = CANDIDATE) -> LoadedModel:
+        """The model behind an alias, by default what was trained last; ModelError where no job registered one."""
         from mlflow.exceptions import MlflowException
 
         full = self._prefix + name
         try:
+            known = self._client.get_registered_model(full).aliases
+            if alias == CANDIDATE and alias not in known:
+                alias = CHAMPION  # a registry from before there were candidates
             found = self._client.get_model_version_by_alias(full, alias)
             folder = self._mlflow.artifacts.download_artifacts(f"models:/{full}@{alias}")
         except MlflowException as error:
@@ -149,3 +174,26 @@ class Tracking:
         return LoadedModel(
             ModelArrays.load(Path(folder) / "artifacts" / "arrays"), full, str(found.version), str(found.run_id)
         )
+
+
+def set_aliases(settings: TrackingSettings, tables_root: str, wanted: Mapping[str, Mapping[str, str]]) -> str:
+    """Point aliases at versions by full model name; "" or, where MLflow does not answer, one line that says why.
+
+    The tables know already who serves, so this may fail and be made good by the next run.
+    """
+    try:
+        tracking = Tracking(settings, tables_root)
+        for alias, versions in wanted.items():
+            tracking.point(alias, versions)
+    except Exception as error:  # whatever a server, a database or the network throws: said, and mended later
+        return f"{type(error).__name__}: {error}".splitlines()[0]
+    return ""
+
+
+def _code_hash() -> str:
+    """Of the package's modules: two runs of the same version but other code differ."""
+    digest, package = hashlib.sha256(), Path(__file__).parent
+    archive = package.parent
+    for path in [archive] if archive.is_file() else sorted(package.rglob("*.py")):  # a zip, with spark-submit
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]

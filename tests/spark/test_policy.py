@@ -165,7 +165,8 @@ def world(spark, tmp_path_factory):
     tables, tracking, model = Tables(spark, str(root)), Tracking(settings.tracking, str(root)), response_model()
     about = {"taste_version": "taste-1", "title_ids": ["A", "B", "C"]}
     taste = ModelArrays("als", {"titles": np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 0.0]])}, about)
-    with tracking.run("train", {}):
+    with tracking.run("train", {"t0": T0, "t1": T1}):
+        tracking.metrics({"validation_chance_slope": 1.02, "validation_chance_slope_sd": 0.05})
         tracking.register("taste", taste, np.zeros((1, 2)), np.zeros((1, 3)))
         tracking.register("response", model, np.zeros((1, 5)), np.zeros((1, 9)))
     artworks = [
@@ -760,6 +761,66 @@ def test_what_the_service_logs_is_ingested_with_its_propensities(published, tmp_
         # Draw and distribution can be recomputed from the row.
         again = bundle.resolver.resolve(key, row["title_id"], row["region"], epoch=row["epoch"])
         assert again == one
+
+
+def test_a_candidate_becomes_champion_or_is_refused_and_a_rollback_brings_the_one_before_back(
+    assigned, capsys, monkeypatch
+):
+    tables, settings, _, _ = assigned
+    window = replace(settings.time, t0=T0, t1=T1, end=END)
+    quick = replace(settings.evaluate, slices=(), pages=False, replicates=0)
+    settings = replace(settings, time=window, promote=replace(settings.promote, margin=0.5), evaluate=quick)
+    first, row = newest_policy(tables)
+    # Test days that the model learned from judge nobody.
+    early = replace(settings, time=replace(window, t1=T1 - timedelta(days=1)))
+    assert run("promote", tables, early) == 1
+    assert "learned from days before" in capsys.readouterr().out
+    assert serving_policy(tables) == first  # nobody is champion: the newest
+    with pytest.raises(ModelError, match="@champion"):  # training alone makes none
+        Tracking(settings.tracking, settings.tables).load("response", "champion")
+    assert run("promote", tables, settings) == 0
+    said = capsys.readouterr().out
+    assert "compared with an even draw" in said and "2 tried" not in said
+    name = json.loads(row["models"])["response"]["name"]
+    assert Tracking(settings.tracking, settings.tables).load("response", "champion").name == name
+    # The figures are those of the evaluation.
+    assert run("evaluate_policy", tables, settings) == 0
+    known = tables.read("evaluations").where("estimator = 'dr' AND metric = 'reward' AND slice = '*'").collect()
+    worth = {(r["target"], r["baseline"]): r["estimate"] for r in known}
+    promoted = tables.read("promotions").where("action = 'promote'").first()
+    expected = worth["served", "uniform"] - worth["uniform", "uniform"]
+    assert promoted["difference"] == pytest.approx(expected, rel=1e-5)
+    # A newer policy that is not proven no worse stays out, and the same question has the same answer.
+    bold = replace(settings, assign=replace(settings.assign, policy_id="bold", minimum_gain=9.0))
+    assert run("assign_artwork", tables, bold) == 0
+    assert serving_policy(tables).policy_id == first.policy_id
+    strict = replace(settings, promote=replace(settings.promote, margin=0.0))
+    capsys.readouterr()
+    assert run("promote", tables, strict) == 1
+    refused = capsys.readouterr().out
+    assert "bold refused" in refused and "difference: paired difference" in refused
+    count = tables.read("promotions").count()
+    assert run("promote", tables, strict) == 1
+    assert capsys.readouterr().out == refused and tables.read("promotions").count() == count
+    assert serving_policy(tables).policy_id == first.policy_id
+    # With the margin it passes; then MLflow is down, and the champion before comes back all the same.
+    assert run("promote", tables, settings) == 0
+    assert serving_policy(tables).policy_id == "bold"
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    down = replace(settings.tracking, uri="http://127.0.0.1:9")
+    back = replace(settings, tracking=down, promote=replace(settings.promote, rollback=True))
+    assert run("promote", tables, back) == 0
+    said = capsys.readouterr().out
+    assert f"{first.policy_id} is champion again, instead of bold" in said and "do not follow yet" in said
+    assert serving_policy(tables).policy_id == first.policy_id
+    with pytest.raises(ModelError, match="nothing to roll back to"):
+        run("promote", tables, back)
+    # What was rolled back does not come back by itself.
+    assert run("promote", tables, settings) == 1
+    assert "was rolled back" in capsys.readouterr().out
+    for table in ("region_assignments", "user_assignments", "policies", "policy_weights"):
+        tables.delete(table, "policy_id = 'bold'")
+    tables.delete("promotions", "true")
 
 
 def test_missing_pieces_are_named(tables, tmp_path):

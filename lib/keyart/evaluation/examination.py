@@ -12,7 +12,18 @@ from keyart.evaluation.replay import Found, Limits, LoggedDecisions
 from keyart.evaluation.reward_model import RewardModel
 from keyart.evaluation.targets import Overrides, Stacked, Targets
 
-__all__ = ["HISTORY", "SLICES", "CandidateSets", "Examination", "Members", "Prepared", "Rows", "judge_rows", "whole"]
+__all__ = [
+    "HISTORY",
+    "SLICES",
+    "CandidateSets",
+    "Examination",
+    "Members",
+    "Prepared",
+    "Rows",
+    "judge_rows",
+    "predicted",
+    "whole",
+]
 
 CACHE = 300_000
 """Target probabilities written at a time: they should stay in the processor's cache until they are summed."""
@@ -133,7 +144,7 @@ def judge_rows(plan: Examination, rows: Rows, members: Members, prepared: Prepar
     room = np.empty((0, targets), dtype=np.float32)
     for part in whole(rows.member, max(1, int(CACHE / targets / most))):
         here = candidates[offsets[part.start] : offsets[part.stop]]
-        q = _predicted(plan, rows, members, part, log.cut(part)[0], here)
+        q = predicted(plan, rows, members, part, log.cut(part)[0], here)
         left: slice | np.ndarray = part
         if prepared.quick is not None:
             left = book.add_quick(
@@ -142,7 +153,7 @@ def judge_rows(plan: Examination, rows: Rows, members: Members, prepared: Prepar
             if not len(left):
                 continue
             here = plan.sets.spread(rows.sets[left])[1]
-            q = _predicted(plan, rows, members, left, log.cut(left)[0], here)
+            q = predicted(plan, rows, members, left, log.cut(left)[0], here)
         room = room if len(room) >= len(here) else np.empty((2 * len(here), targets), dtype=np.float32)
         ends, can = log.cut(left)
         plan.targets.fill(
@@ -153,9 +164,10 @@ def judge_rows(plan: Examination, rows: Rows, members: Members, prepared: Prepar
     return book.evidence()
 
 
-def _predicted(
+def predicted(
     plan: Examination, rows: Rows, members: Members, at: slice | np.ndarray, offsets: np.ndarray, candidates: np.ndarray
 ) -> np.ndarray:
+    """The reward model's word (pairs, metrics) on some decisions' candidates."""
     member = rows.member[at]
     return plan.model.predict(members.fold[member], rows.region[at], members.standard, member, offsets, candidates)
 

@@ -25,7 +25,7 @@ from keyart.evaluation.replay import LAYOUT, Evidence
 from keyart.evaluation.targets import GREEDY
 from keyart.settings import EvaluateSettings
 
-__all__ = ["COMPARISONS", "REPORTED", "findings", "plans", "summary", "thin_overlap"]
+__all__ = ["COMPARISONS", "REPORTED", "findings", "plans", "summary", "thin_overlap", "verdict_of"]
 
 COMPARISONS = (
     ("uniform", "uniform"),
@@ -67,7 +67,7 @@ def findings(
     """
     known = set(evidence.layout.targets)
     for pair in (pair for pair in COMPARISONS if known.issuperset(pair)):
-        verdict = refusal or _verdict(evidence, pair, settings, smallest_cell, rate)
+        verdict = refusal or verdict_of(evidence, pair, settings, smallest_cell, rate)
         for estimator in REPORTED:
             for metric in LAYOUT.metrics:
                 yield _row(name, evidence, pair, estimator, metric, metric, ESTIMATORS[estimator], verdict, settings)
@@ -155,10 +155,10 @@ def _figures(
     return figures
 
 
-def _verdict(
+def verdict_of(
     evidence: Evidence, targets: tuple[str, str], settings: EvaluateSettings, smallest_cell: int, rate: float | None
 ) -> str:
-    """ "ok", or the first reason why nothing can be said."""
+    """ "ok", or the first reason why nothing can be said of these targets; ``rate`` as in ``thin_overlap``."""
     moments, layout = evidence.moments, evidence.layout
     if not evidence.seen:
         return "no decisions"

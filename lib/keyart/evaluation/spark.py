@@ -31,7 +31,15 @@ from keyart.sharing import shared
 from keyart.tables import Tables
 from keyart.tracking import Tracking
 
-__all__ = ["evaluate", "evidence_from", "evidence_of", "plan_lines", "rows_of", "write_evaluations"]
+__all__ = [
+    "blocks_of_plan",
+    "evaluate",
+    "evidence_from",
+    "evidence_of",
+    "plan_lines",
+    "rows_of",
+    "write_evaluations",
+]
 
 EVIDENCE = "policy int, slice string, block string, payload binary"
 
@@ -47,6 +55,12 @@ def evidence_of(tables: Tables, plan: Evaluation, settings: Settings) -> Found:
 
     Blocks that are not there yet are made and kept.
     """
+    blocks = blocks_of_plan(tables, plan, settings)
+    return evidence_from(blocks, plan.examination, settings.session.shared_folder_or_none())
+
+
+def blocks_of_plan(tables: Tables, plan: Evaluation, settings: Settings) -> DataFrame:
+    """Blocks (block, payload) of the test window, made and kept if they are not there yet."""
     folder, given = settings.session.shared_folder_or_none(), settings.evaluate
     if not plan.has_blocks:
         window = judged(tables.read("decisions"), plan.windows.t1, plan.windows.end)
@@ -55,7 +69,7 @@ def evidence_of(tables: Tables, plan: Evaluation, settings: Settings) -> Found:
         with shared(plan.examination, folder) as handle, of_small_rows(tables.spark):
             blocks = as_blocks(window, plan.taste, own, handle, folds_of(given), given.seed, plan.held_out)
             keep(tables, plan.source, blocks, plan.found)
-    return evidence_from(kept(tables, plan.source), plan.examination, folder)
+    return kept(tables, plan.source)
 
 
 def evidence_from(blocks: DataFrame, examination: Examination, folder: str | None) -> Found:

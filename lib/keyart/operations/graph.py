@@ -27,6 +27,8 @@ class Stage:
     """Tables that it writes. One that it also reads is looked at after it has finished: it completes rows of it."""
     after: tuple[str, ...] = ()
     """Stages that it depends on beside tables: models are no tables. When one has run again, so does this one."""
+    answers: bool = False
+    """Whether a status of 1 is an answer (a candidate is refused) and no failure: it is done, and the others go on."""
 
 
 def requirements(stages: Sequence[Stage]) -> dict[str, frozenset[str]]:

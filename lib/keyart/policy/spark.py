@@ -10,6 +10,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from keyart.errors import ModelError
+from keyart.policy.champions import standing
 from keyart.policy.choices import RANKED, GreedyChoices, Kept, level_choices, user_choices
 from keyart.policy.columns import codes, owners, per_text
 from keyart.policy.placement_spark import placement_of
@@ -19,6 +20,7 @@ from keyart.tables import Tables
 
 __all__ = [
     "assigned_on",
+    "champions",
     "choices",
     "greedy_choices",
     "newest_policy",
@@ -52,14 +54,27 @@ def refused_policies(tables: Tables) -> set[str]:
     return {row[0] for row in outside.select("policy_id").distinct().collect()}
 
 
+def champions(tables: Tables) -> tuple[str, ...]:
+    """Policies that were promoted and not rolled back, the champion last; those that were removed since are no more."""
+    found = standing(row.asDict() for row in tables.read_or_empty("promotions").collect())
+    if not found:
+        return ()
+    there = {row[0] for row in tables.read_or_empty("policies").select("policy_id").collect()}
+    return tuple(name for name in found if name in there)
+
+
 def serving_policy(tables: Tables, policy_id: str = "") -> Policy:
-    """What may be served: the named policy, else the newest that is within its limits.
+    """What may be served: the named policy, else the champion (one before, where limits refuse it), else, where
+    none was ever promoted, the newest that is within its limits.
 
     ModelError where there is none, or none that limits allow.
     """
     if policy_id:
         return newest_policy(tables, policy_id)[0]
     refused = refused_policies(tables)
+    for name in reversed(champions(tables)):
+        if name not in refused:
+            return newest_policy(tables, name)[0]
     rows = tables.read_or_empty("policies").where(~F.col("policy_id").isin(*refused)) if refused else None
     if rows is None:
         return newest_policy(tables)[0]

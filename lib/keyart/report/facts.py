@@ -68,6 +68,8 @@ class Facts:
     """The policy's newest evaluation."""
     measures: Sequence[Row] = ()
     """The policy's rows of policy_measures."""
+    promotions: Sequence[Row] = ()
+    """All tries for champion and rollbacks, of whatever policy."""
     weights: Sequence[Row] = ()
     """The policy's rows of policy_weights."""
     seen: Sequence[Row] = ()

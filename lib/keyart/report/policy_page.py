@@ -4,6 +4,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from keyart.evaluation.promotion import told
+from keyart.policy.champions import standing
 from keyart.report import cards, evidence, wording
 from keyart.report.catalogue import Catalogue
 from keyart.report.facts import Row
@@ -14,6 +16,8 @@ __all__ = ["policy_page"]
 
 NORMAL = 1.96
 """Standard deviations from a weight to the ends of its 95% interval."""
+TRIES = 8
+"""Tries for champion that the page tells of."""
 FEATURES = 16
 """Features of the map of what regions favour: those on which regions differ most, or that matter most everywhere."""
 
@@ -36,6 +40,8 @@ def policy_page(catalogue: Catalogue) -> dict[str, Any]:
         "spec": flat(policy["spec"]) if policy else [],
         "models": flat(policy["models"]) if policy else [],
         "data_versions": flat(policy["data_versions"]) if policy else [],
+        "champion": (standing(facts.promotions) or (None,))[-1],
+        "tries": _tries(facts.promotions),
         "headline": evidence.headline(facts),
         "ladder": evidence.ladder(facts),
         "blocks": evidence.table(facts),
@@ -52,6 +58,12 @@ def policy_page(catalogue: Catalogue) -> dict[str, Any]:
         "faults": cards.known_faults(facts) if policy else [],
         "cards": sorted(cards.card_files(facts)),
     }
+
+
+def _tries(promotions: Sequence[Row]) -> list[tuple[str, str, str]]:
+    """When, what was decided and why, newest first."""
+    newest = sorted(promotions, key=lambda row: -row["number"])[:TRIES]
+    return [(wording.moment(row["at"]), row["action"], told(row)) for row in newest]
 
 
 def flat(text: str) -> list[tuple[str, str]]:

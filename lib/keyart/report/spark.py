@@ -143,6 +143,7 @@ def _site_parts(read: Reader, common: Facts, settings: Settings) -> dict[str, Ca
     return {
         "evaluations": lambda: _evaluations(of_policy(read("evaluations"), policy_id)),
         "measures": lambda: _measures(of_policy(read("policy_measures"), policy_id)),
+        "promotions": lambda: rows_of(read("promotions")),
         "weights": lambda: rows_of(of_policy(read("policy_weights"), policy_id)),
         "members": lambda: members_of(read, policy_id, settings.report),
         "audience": lambda: _audience(read("taste")),

@@ -1,6 +1,7 @@
 """What each page says of given facts."""
 
 import dataclasses
+import datetime
 import json
 import math
 
@@ -320,3 +321,17 @@ def test_members_count_and_not_their_decisions(whole):
     assert few.counted(row)[:2] == ("under 2", "–")
     assert many.counted(row)[0] == str(row["n"])
     assert not few.is_few(row["artwork_id"], row["n"]), "everywhere nobody counted"
+
+
+def test_the_policy_page_says_who_is_champion_and_why_another_was_refused(whole):
+    checks = [{"name": "difference", "passed": False, "reason": "lower bound -0.02, must exceed -0.01"}]
+    rows = [
+        {"number": 2, "action": "refuse", "policy_id": "newer", "champion_id": "older", "checks": json.dumps(checks)},
+        {"number": 1, "action": "promote", "policy_id": "older", "champion_id": None, "checks": json.dumps(checks)},
+    ]
+    at = datetime.datetime(2026, 2, 1, tzinfo=datetime.UTC)
+    page = policy_page(Catalogue(dataclasses.replace(whole, promotions=[{**row, "at": at} for row in rows])))
+    assert page["champion"] == "older"
+    assert [action for _, action, _ in page["tries"]] == ["refuse", "promote"]
+    assert page["tries"][0][2] == "newer refused, compared with older; difference: lower bound -0.02, must exceed -0.01"
+    assert policy_page(Catalogue(whole))["tries"] == []
