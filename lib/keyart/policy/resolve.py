@@ -9,11 +9,13 @@ import numpy as np
 
 from keyart.errors import LimitError, TableError
 from keyart.policy.exploration import draw, hashed_uniforms
+from keyart.policy.floors import mixed
 from keyart.policy.levels import GLOBAL
 from keyart.policy.limits import Window, is_available, is_personalised, masked
 from keyart.policy.placement import EVERYWHERE, Placement
 from keyart.policy.sentences import member_sentence
 from keyart.policy.specification import Policy
+from keyart.policy.staying import drawn_for
 
 __all__ = ["NO_OVERRIDES", "ArtworkResolver", "Offer", "Override", "Resolution"]
 
@@ -61,16 +63,18 @@ class Offer:
     probabilities: np.ndarray
     reasons: tuple[str, ...]
 
-    def drawn(self, user_key: str) -> Resolution:
-        """What a member is served, by the keyed hash of member, title and epoch."""
-        number = hashed_uniforms(self.policy.salt, [(user_key, self.title_id, self.epoch)])[0]
+    def drawn(self, user_key: str, surface: str = "") -> Resolution:
+        """What a member is served, by the keyed hash of member, title and period (none on a steady surface)."""
+        policy = self.policy
+        time = drawn_for(policy.salt, user_key, self.epoch, policy.stay_days, surface)
+        number = hashed_uniforms(policy.salt, [(user_key, self.title_id, time)])[0]
         served = int(draw(self.probabilities, number))
         return Resolution(
             self.artwork_ids[served],
             self.level,
             user_key if self.level == USER else self.cell,
             float(self.probabilities[served]),
-            self.policy.policy_id,
+            policy.policy_id,
             self.artwork_ids,
             tuple(float(p) for p in self.probabilities),
             self.reasons[served],
@@ -124,13 +128,15 @@ class ArtworkResolver:
         *,
         epoch: date,
         kids: bool | None = None,
+        surface: str = "",
     ) -> Resolution:
         """What the member sees for the title on the day ``epoch``; the same whenever and wherever it is asked.
 
+        On the ``surface`` continue_watching the draw does not change from day to day (``staying.STEADY``).
         LimitError where the title may not be shown or nothing is left to show; TableError where the policy has no word
         on the title.
         """
-        return self.offered(user_key, title_id, region, context, epoch=epoch, kids=kids).drawn(user_key)
+        return self.offered(user_key, title_id, region, context, epoch=epoch, kids=kids).drawn(user_key, surface)
 
     def offered(
         self,
@@ -169,6 +175,8 @@ class ArtworkResolver:
                 reasons = (*reasons[:i], own.reason, *reasons[i + 1 :])
         exploration = self.policy.exploration
         probabilities = exploration.propensities(scores, shelf.sds, exploration.noise(shelf.artwork_ids))
+        share = self.policy.floor.shares([title_id], allowed.sum(keepdims=True))[0]
+        probabilities = mixed(probabilities, allowed, float(share))
         return Offer(
             self.policy,
             title_id,
