@@ -14,7 +14,7 @@ import hypothesis
 import pytest
 
 # How long one example takes says how busy the machine is, no more.
-hypothesis.settings.register_profile("untimed")
+hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
 
 ROOT = Path(__file__).resolve().parent.parent

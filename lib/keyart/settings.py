@@ -401,6 +401,19 @@ class AssignSettings:
     """Posterior draws of thompson; propensities are multiples of 1 / draws."""
     minimum_gain: Annotated[float, Range(0, 10)] = 0.02
     """Expected gain in log reward below which a member keeps their level's default."""
+    floor: Annotated[float, Range(0, 0.5)] = 0.0
+    """Least probability of every artwork that may be shown, whatever ``explore`` says."""
+    cold_exploration: Annotated[float, Range(0, 1)] = 0.0
+    """Share of a title's decisions drawn evenly among its artworks while one of them is new."""
+    cold_decisions: Annotated[float, Range(1, 1e9)] = 1000.0
+    """Decisions of the title's least seen artwork after which ``cold_exploration`` has halved."""
+    budget: Annotated[float, Range(0, 1)] = 1.0
+    """Most expected share of decisions over the catalogue that do not show their level's best; ``cold_exploration`` is
+    cut to it, and what is spent without it must lie within."""
+    stay_days: Annotated[int, Range(1, 365)] = 1
+    """Days for which a member's artwork of a title stays as it is; members change on different days."""
+    stay_gain: Annotated[float, Range(0, 10)] = 0.1
+    """Expected gain in log reward above which a new policy changes a member's artwork before these days are over."""
     likely_titles: Annotated[int, Range(0, 1_000_000)] = 0
     """Titles of highest affinity for which a member may have artwork of their own; the others show their level's
     default. 0: all titles."""

@@ -5,8 +5,8 @@ other (a greedy target has 1 and 0, epsilon-greedy what its epsilon says). So wh
 under it, and targets with the same two numbers are a class: what a decision adds to their sums where it shows another
 artwork than their best is worked out once and kept once for the class; a target itself only gets what its own best
 changes. Nothing of the size candidates x targets is written. What does not fit (a policy that weighs scores, a
-candidate that a policy lacks or the log could not show, an override outside of the candidates) is left to ``targets``
-and ``sums``, whose figures these are.
+candidate that a policy lacks or the log could not show, an override outside of the candidates, a cold title with a
+share of exploration of its own) is left to ``targets`` and ``sums``, whose figures these are.
 """
 
 from dataclasses import dataclass
@@ -18,6 +18,9 @@ from keyart.evaluation.sums import Frame
 from keyart.evaluation.targets import BEHAVIOURS, BEST_ONLY, Overrides, Stacked, Targets, first_own
 
 __all__ = ["Quick"]
+
+COLDER = 1e-12
+"""Of a title's even share over what follows from the floor: less is rounding."""
 
 
 @dataclass(frozen=True)
@@ -50,10 +53,16 @@ class Quick:
                 fits, title, offsets, artworks, support, tables.everywhere, tables.by_region, tables.known,
                 tables.sizes, "global" in targets.behaviours,
             )  # fmt: skip
+        if served:
+            usual = np.minimum(1.0, tables.least * tables.sizes)
+            fits &= ~np.any(tables.even > usual + COLDER, axis=2)[:, title].T
         hit, rest = np.ones((len(kinds), len(policies), most + 1)), np.zeros((len(kinds), len(policies), most + 1))
         if served:
             width = min(most + 1, tables.hit.shape[1])
-            hit[-1, :, :width], rest[-1, :, :width] = tables.hit[:, :width], tables.rest[:, :width]
+            size = np.maximum(np.arange(width), 1)
+            share = np.minimum(1.0, tables.least[:, None] * size)
+            for into, drawn in ((hit, tables.hit), (rest, tables.rest)):
+                into[-1, :, :width] = (1 - share) * drawn[:, :width] + share / size
         both = np.concatenate([hit, rest], axis=2).reshape(len(kinds) * len(policies), -1)
         classes, group = np.unique(both, axis=0, return_inverse=True)
         where = targets.order()[:, [i for i, name in enumerate(targets.behaviours) if name != "uniform"]]

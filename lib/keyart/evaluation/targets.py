@@ -16,6 +16,7 @@ from keyart.evaluation.moments import Layout
 from keyart.evaluation.sums import Frame
 from keyart.policy.choices import GreedyChoices, level_choices
 from keyart.policy.exploration import Exploration
+from keyart.policy.floors import NO_FLOOR, Floor, mixed
 
 __all__ = ["BEHAVIOURS", "METRICS", "Overrides", "PolicyTables", "Targets", "first_own", "policy_tables"]
 
@@ -38,6 +39,8 @@ class PolicyTables:
     scores: np.ndarray  # (R, A) of the level that answers, not a number where the policy lacks the artwork
     sds: np.ndarray  # (R, A) of the scores
     noise: np.ndarray  # (A, M) of the exploration
+    even: np.ndarray | None = None  # (R, T) share of decisions drawn evenly beside the exploration; None: nowhere
+    least: float = 0.0  # probability of every artwork: what ``even`` follows from, but for cold titles
 
     def best_only(self, title_of: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """How many artworks (R, T) a level has of each title, and the probabilities of the best and of any other among
@@ -64,6 +67,8 @@ class Stacked:
     sizes: np.ndarray  # (R, T, G)
     hit: np.ndarray  # (G, K)
     rest: np.ndarray  # (G, K)
+    even: np.ndarray  # (R, T, G)
+    least: np.ndarray  # (G,)
 
 
 @dataclass(frozen=True)
@@ -109,6 +114,7 @@ def policy_tables(
     title_ids: Sequence[str],
     title_of: np.ndarray,
     regions: Sequence[str],
+    floor: Floor = NO_FLOOR,
 ) -> PolicyTables:
     """From rows of region_assignments as (level, cell, artwork_id, mean, sd, is_default), as ``resolve`` reads them.
 
@@ -142,16 +148,20 @@ def policy_tables(
                 scores[r] = np.where(new, np.where(default == 1, np.nextafter(top, np.inf), mean), scores[r])
                 sds[r] = np.where(new, sd, sds[r])
     scores[~_shown(choices, regions, artwork_ids, title_ids, title_of)] = np.nan
-    noise = exploration.noise(artwork_ids)
+    noise, known_here = exploration.noise(artwork_ids), np.isfinite(scores)
+    drawn = _draws(exploration, scores, sds, noise, title_of, len(title_ids))
+    sizes = np.stack([np.bincount(title_of, row, len(title_ids)) for row in known_here])
     return PolicyTables(
         policy_id,
         exploration,
         translated("global", list(regions)),
         translated("region", list(regions)),
-        _draws(exploration, scores, sds, noise, title_of, len(title_ids)).astype(np.float32),
+        floor.of_titles(drawn, known_here, title_of, title_ids).astype(np.float32),
         scores,
         sds,
         noise,
+        floor.shares(title_ids, sizes),
+        floor.least,
     )
 
 
@@ -243,6 +253,8 @@ class Targets:
             np.moveaxis(sizes, 0, -1).astype(np.int32, order="C"),
             hit,
             rest,
+            np.stack([np.zeros(p.everywhere.shape) if p.even is None else p.even for p in each], axis=-1),
+            np.array([policy.least for policy in each]),
         )
 
     def fill(
@@ -266,6 +278,7 @@ class Targets:
             pi, entry, wanted, title, region, kids, member, offsets, candidates, support, self.title_of,
             overrides.offsets, overrides.title, overrides.policy, overrides.artwork,
             tables.everywhere, tables.by_region, tables.served, tables.known, tables.sizes, tables.hit, tables.rest,
+            tables.even,
         )  # fmt: skip
         for g in np.flatnonzero(weighing):
             column = self.order()[g, -1]
@@ -284,13 +297,15 @@ class Targets:
             drawn = policy.exploration.propensities(
                 scores, np.nan_to_num(policy.sds[region[i], stands]), policy.noise[stands]
             )
+            if policy.even is not None:
+                drawn = mixed(drawn, np.isfinite(scores), float(policy.even[region[i], title[i]]))
             pi[here, column] = drawn[candidates[here] - starts[title[i]]]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _fill(
     pi, entry, wanted, title, region, kids, member, offsets, candidates, support, title_of,
-    own_offsets, own_titles, own_policies, own_artworks, everywhere, by_region, served, known, sizes, hit, rest,
+    own_offsets, own_titles, own_policies, own_artworks, everywhere, by_region, served, known, sizes, hit, rest, even,
 ):  # fmt: skip
     """What ``Targets.fill`` writes; ``entry`` (n, G), unless empty, says which override each decision has."""
     policies = everywhere.shape[2]
@@ -334,10 +349,11 @@ def _fill(
                     if wanted[3]:
                         pi[j, 1 + each * g + of_user] = 1.0 if here else 0.0
                     if wanted[4]:
+                        share, size = even[r, t, g], sizes[r, t, g]
                         if here:
-                            pi[j, last + g] = hit[g, sizes[r, t, g]]
+                            pi[j, last + g] = (1.0 - share) * hit[g, size] + share / size
                         elif pi[j, last + g] > 0.0:  # what the level would not draw, this does not draw either
-                            pi[j, last + g] = rest[g, sizes[r, t, g]]
+                            pi[j, last + g] = (1.0 - share) * rest[g, size] + share / size
             own += 1
 
 

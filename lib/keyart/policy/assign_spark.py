@@ -20,9 +20,11 @@ from keyart.feedback.spark import opted_in
 from keyart.learning.members import member_vectors, standardised
 from keyart.learning.predict import user_scores
 from keyart.policy.assignment import Overrides, Slate, best_of_title, build_slate, overrides, scored_overrides
+from keyart.policy.budget import floor_within
 from keyart.policy.columns import per_text, vectors
-from keyart.policy.exploration import chosen
-from keyart.policy.levels import Levels
+from keyart.policy.exploration import Exploration, chosen
+from keyart.policy.floors import NO_FLOOR, Floor
+from keyart.policy.levels import GLOBAL, Levels
 from keyart.policy.limiting import COSTS, Limits, cost_of, cost_rows, within_limits, worth_of
 from keyart.policy.limits import is_available
 from keyart.policy.limits_spark import limits_for, with_looks
@@ -31,8 +33,11 @@ from keyart.policy.placement_spark import day_of, placement_of
 from keyart.policy.reasons import level_reasons, member_reasons
 from keyart.policy.scope import Scope
 from keyart.policy.specification import Policy, content_hash, derived_id
+from keyart.policy.staying import same_period, stayed
+from keyart.policy.staying_spark import COLUMNS as BEFORE
+from keyart.policy.staying_spark import Before, before_of, policy_before, with_choices_before
 from keyart.schemas import TABLES
-from keyart.settings import Settings
+from keyart.settings import AssignSettings, Settings
 from keyart.tables import Tables
 from keyart.tracking import LoadedModel, Tracking
 
@@ -49,6 +54,8 @@ __all__ = [
 CELLS = 4_000_000  # members x artworks scored at a time: 32 MB an array
 ENTRIES = 4_000_000
 """Members x titles decided at a time: room for as many overrides."""
+LOOKED_AT = ("region", "factors", "genre_mix", "history")
+"""Of a member's row of taste."""
 GENRE = "genre "
 """Begins the names of a member's shares of genres."""
 CONTRACT = ("artwork_ids", "title_ids", "cells", "feature_names", "feature_version", "taste_version", "member_names")
@@ -70,6 +77,8 @@ class Assignment:
     limits: Limits
     scope: Scope
     free: Slate  # with the artworks that limits withhold, to say what these cost
+    stay_gain: float = 0.0
+    before: Before | None = None  # whose choices members keep until their border
 
 
 def plan_assignment(tables: Tables, tracking: Tracking, settings: Settings) -> Assignment:
@@ -103,23 +112,37 @@ def plan_assignment(tables: Tables, tracking: Tracking, settings: Settings) -> A
         seed=assign.salt,
     )
     scope = _scope(taste, version, free, assign.likely_titles)
-    said = (*limits.said, *placement.said(day), *scope.said)
-    name = assign.policy_id or derived_id(
-        [
-            content,
-            exploration,
-            assign.minimum_gain,
-            assign.salt,
-            as_of,
-            sorted(levels.parents.items()),
-            sorted(artworks),
-            *said,
-        ]
-    )
-    policy = Policy(name, exploration, assign.salt, assign.minimum_gain, version, as_of, levels.parents, said)
+    floor, floors = _floor(assign, shelves, levels, exploration)
+    said = (*limits.said, *placement.said(day), *scope.said, *floors)
+    parts = [
+        content,
+        exploration,
+        assign.minimum_gain,
+        assign.salt,
+        as_of,
+        sorted(levels.parents.items()),
+        sorted(artworks),
+        *said,
+    ]
+    inputs, before = derived_id(parts), None
+    if assign.stay_days > 1:
+        said = (*said, f"an artwork stays {assign.stay_days} days unless the gain exceeds {assign.stay_gain:g}")
+        inputs = derived_id([*parts, said[-1]])
+        earlier = policy_before(tables, assign.policy_id, inputs, as_of)
+        before = None if earlier is None else before_of(tables, earlier, slate)
+    name = assign.policy_id or (inputs if before is None else derived_id([inputs, before.policy_id]))
+    gain, stay = assign.minimum_gain, assign.stay_days
+    policy = Policy(name, exploration, assign.salt, gain, version, as_of, levels.parents, said, floor, stay)
     segments = [str(name).removeprefix(GENRE) for name in about["member_names"] if str(name).startswith(GENRE)]
     models = json.dumps(
-        {"response": _said(response), "taste": _said(taste), "content": content, "segments": segments}, sort_keys=True
+        {
+            "response": _said(response),
+            "taste": _said(taste),
+            "content": content,
+            "segments": segments,
+            "inputs": inputs,
+        },
+        sort_keys=True,
     )
     return Assignment(
         policy,
@@ -134,6 +157,8 @@ def plan_assignment(tables: Tables, tracking: Tracking, settings: Settings) -> A
         limits,
         scope,
         free,
+        assign.stay_gain,
+        before,
     )
 
 
@@ -145,7 +170,8 @@ def write_assignment(tables: Tables, plan: Assignment) -> None:
     members = opted_in(tables.read("taste"), tables).where(
         (F.col("taste_version") == plan.policy.taste_version) & (F.col("as_of") == F.lit(plan.policy.taste_as_of))
     )
-    tables.replace("user_assignments", members.transform(user_assignments, plan), mine)
+    known = members if plan.before is None else with_choices_before(members, tables, plan.before.policy_id)
+    tables.replace("user_assignments", known.transform(user_assignments, plan), mine)
     if plan.limits.said:
         rows = limit_costs(tables, members, plan)
         schema = TABLES["policy_measures"].schema
@@ -182,7 +208,10 @@ def policy_weights(tables: Tables, plan: Assignment) -> DataFrame:
 
 
 def user_assignments(members: DataFrame, plan: Assignment) -> DataFrame:
-    """Rows of user_assignments from taste rows: members without an override have none, and kids' profiles neither."""
+    """Rows of user_assignments from taste rows: members without an override have none, and kids' profiles neither.
+
+    Where the plan knows an earlier policy, members come with their choices under it (``with_choices_before``).
+    """
     schema = TABLES["user_assignments"].schema
     defaults = best_of_title(np.asarray(plan.slate.arrays["cell_mean"]), plan.slate)
 
@@ -195,13 +224,16 @@ def user_assignments(members: DataFrame, plan: Assignment) -> DataFrame:
 
     return (
         members.where(~F.col("kids"))
-        .select("user_key", "user_bucket", "region", "factors", "genre_mix", "history")
+        .select("user_key", "user_bucket", *LOOKED_AT, *(BEFORE if plan.before else ()))
         .mapInArrow(write, schema)
     )
 
 
 def limit_costs(tables: Tables, members: DataFrame, plan: Assignment) -> list[dict[str, Any]]:
-    """What each limit took of the expected reward, as rows of policy_measures: a pass more, where limits are set."""
+    """What each limit took of the expected reward, as rows of policy_measures: a pass more, where limits are set.
+
+    Of fresh choices: what members keep from an earlier policy is left out on both sides.
+    """
     defaults, free_defaults = (
         best_of_title(np.asarray(slate.arrays["cell_mean"]), slate) for slate in (plan.slate, plan.free)
     )
@@ -223,12 +255,33 @@ def limit_costs(tables: Tables, members: DataFrame, plan: Assignment) -> list[di
 
     rows = (
         members.where(~F.col("kids"))
-        .select("region", "factors", "genre_mix", "history")
+        .select(*LOOKED_AT)
         .mapInArrow(work, ", ".join(f"{name} double" for name in COSTS))
         .agg(*(F.coalesce(F.sum(name), F.lit(0.0)).alias(name) for name in COSTS))
         .collect()
     )
     return cost_rows(rows[0].asDict(), plan.policy.policy_id, len(plan.limits.withheld), plan.policy.taste_as_of)
+
+
+def _floor(
+    assign: AssignSettings, shelves: Shelves, levels: Levels, exploration: Exploration
+) -> tuple[Floor, tuple[str, ...]]:
+    """The floor, and what of it and of the budget the policy's row says."""
+    if not assign.floor and not assign.cold_exploration and assign.budget >= 1:
+        return NO_FLOOR, ()
+    floor, spent = floor_within(
+        shelves,
+        levels.cells.index(GLOBAL),
+        exploration,
+        least=assign.floor,
+        cold=assign.cold_exploration,
+        half=assign.cold_decisions,
+        budget=assign.budget,
+    )
+    return floor, (
+        f"every artwork at least {assign.floor:.2%}, {len(floor.cold)} cold titles more; exploration shows another "
+        f"than the best in {spent:.2%} of decisions, at most {assign.budget:.2%}",
+    )
 
 
 def _scope(taste: LoadedModel, version: str, slate: Slate, most: int) -> Scope:
@@ -279,7 +332,7 @@ def _policy_row(tables: Tables, plan: Assignment) -> DataFrame:
         "kind": policy.exploration.kind,
         "spec": policy.spec(),
         "salt": policy.salt,
-        "parent_policy_id": None,
+        "parent_policy_id": plan.before.policy_id if plan.before else None,
         "models": plan.models,
         "data_versions": json.dumps(versions, sort_keys=True),
         # A policy that is assigned again keeps its birthday.
@@ -300,7 +353,7 @@ def _level_rows(plan: Assignment, cell: int) -> pa.RecordBatch:
         "context": ["*"] * len(kept),
         "title_id": slate.title_ids[slate.title_index[kept]],
         "artwork_id": slate.artwork_ids[kept],
-        "probability": plan.shelves.probabilities(plan.policy.exploration, cell)[kept],
+        "probability": plan.shelves.probabilities(plan.policy.exploration, cell, plan.policy.floor)[kept],
         "mean": means[kept].astype(np.float64),
         "sd": np.asarray(arrays["cell_sd"])[cell, kept].astype(np.float64),
         "n": np.asarray(arrays["cell_n"])[cell, kept].round().astype(np.int64),
@@ -337,7 +390,13 @@ def _member_rows(plan: Assignment, defaults: np.ndarray, batch: pa.RecordBatch) 
     taste = standardised(slate.arrays, members) @ np.asarray(slate.arrays["weights"])
     level = np.asarray(slate.arrays["cell_mean"])
     found = scored_overrides(taste, cells, level, defaults, slate, plan.policy.minimum_gain)
-    found = within_limits(plan.scope.within(found, members, slate.title_ids), defaults[cells], plan.limits)
+    found = plan.scope.within(found, members, slate.title_ids)
+    if plan.before is not None:
+        policy, users = plan.policy, batch.column("user_key").to_pylist()
+        held = same_period(policy.salt, users, plan.before.as_of, policy.taste_as_of, policy.stay_days)
+        features, most = np.asarray(slate.arrays["features"]), plan.stay_gain
+        found = stayed(found, defaults[cells], plan.before.shown(batch), held, taste, cells, level, features, most)
+    found = within_limits(found, defaults[cells], plan.limits)
     texts, reason = member_reasons(slate.arrays, members, found, plan.feature_names, plan.member_names)
     each = np.bincount(found.member, minlength=batch.num_rows)
     rows, counts = np.flatnonzero(each), each[each > 0]

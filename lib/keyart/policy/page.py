@@ -42,6 +42,7 @@ def resolve_page(
     *,
     epoch: date,
     kids: bool | None = None,
+    surface: str = "",
     alike: Alike,
     columns: int | None = None,
 ) -> PageResolution:
@@ -57,7 +58,7 @@ def resolve_page(
         near = [] if place == 0 or (columns and place % columns == 0) else [served[place - 1].artwork_id]
         if columns and place >= columns:
             near.append(served[place - columns].artwork_id)
-        served.append(_beside(offer, near, alike).drawn(user_key))
+        served.append(_beside(offer, near, alike).drawn(user_key, surface))
     return PageResolution(tuple(served))
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from keyart.policy.assignment import Slate, best_of_title, level_probabilities
 from keyart.policy.exploration import Exploration
+from keyart.policy.floors import NO_FLOOR, Floor
 from keyart.policy.levels import GLOBAL, Levels
 
 __all__ = ["ACTIONS", "EVERYWHERE", "Placed", "Placement", "Rule", "Shelves", "place"]
@@ -171,12 +172,13 @@ class Shelves:
         differs |= (np.array(instead) == np.arange(len(instead)))[:, None]
         return self.possible & differs[:, self.slate.title_index]
 
-    def probabilities(self, exploration: Exploration, cell: int) -> np.ndarray:
+    def probabilities(self, exploration: Exploration, cell: int, floor: Floor = NO_FLOOR) -> np.ndarray:
         """(A,) of what the cell serves on the day; 0 for what it may serve on another."""
+        slate, allowed = self.slate, self.allowed[cell : cell + 1]
         here = slice(cell, cell + 1)
-        scores, sds = (np.asarray(self.slate.arrays[name])[here] for name in ("cell_mean", "cell_sd"))
-        noise = exploration.noise(self.slate.artwork_ids)
-        return np.where(self.allowed[cell], level_probabilities(exploration, scores, sds, self.slate, noise)[0], 0.0)
+        scores, sds = (np.asarray(slate.arrays[name])[here] for name in ("cell_mean", "cell_sd"))
+        drawn = level_probabilities(exploration, scores, sds, slate, exploration.noise(slate.artwork_ids))
+        return floor.of_titles(np.where(allowed, drawn, 0.0), allowed, slate.title_index, slate.title_ids)[0]
 
     def defaults(self, cell: int) -> np.ndarray:
         """(A,) booleans: the best of each title that may be shown."""

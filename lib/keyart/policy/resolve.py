@@ -13,11 +13,13 @@ import numpy as np
 
 from keyart import seeding
 from keyart.errors import LimitError, TableError
+from keyart.policy.floors import mixed
 from keyart.policy.levels import GLOBAL
 from keyart.policy.limits import Window, is_available, is_personalised, masked
 from keyart.policy.placement import EVERYWHERE, Placement
 from keyart.policy.sentences import member_sentence
 from keyart.policy.specification import Policy
+from keyart.policy.staying import drawn_for
 
 __all__ = ["NO_OVERRIDES", "ArtworkResolver", "Offer", "Override", "Resolution", "Shelf", "Standing"]
 
@@ -65,17 +67,18 @@ class Offer:
     probabilities: np.ndarray
     reasons: tuple[str, ...]
 
-    def drawn(self, user_key: str) -> Resolution:
-        """What a member is served, by the keyed hash of member, title and epoch."""
-        propensities, cumulative, last = self._table
-        number = seeding.uniform(self.policy.salt, user_key, self.title_id, self.epoch)
+    def drawn(self, user_key: str, surface: str = "") -> Resolution:
+        """What a member is served, by the keyed hash of member, title and period (none on a steady surface)."""
+        (propensities, cumulative, last), policy = self._table, self.policy
+        time = drawn_for(policy.salt, user_key, self.epoch, policy.stay_days, surface)
+        number = seeding.uniform(policy.salt, user_key, self.title_id, time)
         served = min(bisect_right(cumulative, number), last)
         return Resolution(
             self.artwork_ids[served],
             self.level,
             user_key if self.level == USER else self.cell,
             propensities[served],
-            self.policy.policy_id,
+            policy.policy_id,
             self.artwork_ids,
             propensities,
             self.reasons[served],
@@ -128,6 +131,7 @@ class Standing:
                 scores[i] = math.nextafter(self._top + own.gain, math.inf)
                 reasons = (*reasons[:i], own.reason, *reasons[i + 1 :])
         probabilities = self.policy.exploration.propensities(scores, shelf.sds, self.noise)
+        probabilities = mixed(probabilities, self.allowed, self._even)
         if not all_may:
             probabilities, reasons = probabilities[self.allowed], tuple(compress(reasons, self.allowed))
         return Offer(self.policy, self.title_id, self.epoch, level, cell, self._artwork_ids, probabilities, reasons)
@@ -144,6 +148,11 @@ class Standing:
     @cached_property
     def _all_may(self) -> bool:
         return bool(self.allowed.all())
+
+    @cached_property
+    def _even(self) -> float:
+        """Share of decisions drawn evenly."""
+        return float(self.policy.floor.shares([self.title_id], self.allowed.sum(keepdims=True))[0])
 
     @cached_property
     def _artwork_ids(self) -> tuple[str, ...]:
@@ -187,13 +196,15 @@ class ArtworkResolver:
         *,
         epoch: date,
         kids: bool | None = None,
+        surface: str = "",
     ) -> Resolution:
         """What the member sees for the title on the day ``epoch``; the same whenever and wherever it is asked.
 
+        On the ``surface`` continue_watching the draw does not change from day to day (``staying.STEADY``).
         LimitError where the title may not be shown or nothing is left to show; TableError where the policy has no word
         on the title.
         """
-        return self.offered(user_key, title_id, region, context, epoch=epoch, kids=kids).drawn(user_key)
+        return self.offered(user_key, title_id, region, context, epoch=epoch, kids=kids).drawn(user_key, surface)
 
     def offered(
         self,

@@ -32,7 +32,8 @@ OWN = ("own_artwork", "own_gain")
 def resolved(asked: DataFrame, tables: Tables, policy_id: str = "") -> DataFrame:
     """Rows (user_key, title_id, region, context, epoch, kids) with ANSWER: what ``ArtworkResolver`` says of each.
 
-    Other columns pass through. The policy is the named one, else the newest within its limits; ModelError without one.
+    Other columns pass through; a text column ``surface`` is what ``resolve`` knows by that name. The policy is the
+    named one, else the newest within its limits; ModelError without one.
     """
     catalogue = replace(resolver(tables, policy_id), overrides=NO_OVERRIDES)
     newest = F.max_by(F.struct("title_ids", "artwork_ids", "gains"), "version").alias("own")
@@ -61,11 +62,13 @@ def _answered(catalogue: ArtworkResolver, batch: pa.RecordBatch) -> pa.RecordBat
     wanted = ("title_id", "region", "context", "epoch", "kids", *OWN)
     keys = list(zip(*(batch.column(name).to_pylist() for name in wanted), strict=True))
     answers = []
-    for user, key in zip(batch.column("user_key").to_pylist(), keys, strict=True):
+    named = "surface" in batch.schema.names
+    surfaces = batch.column("surface").to_pylist() if named else [""] * batch.num_rows
+    for user, surface, key in zip(batch.column("user_key").to_pylist(), surfaces, keys, strict=True):
         offer = offers.get(key)
         if offer is None:
             offer = offers[key] = _offered(catalogue, *key)
-        answers.append({"refusal": offer} if isinstance(offer, str) else _row(offer, user))
+        answers.append({"refusal": offer} if isinstance(offer, str) else _row(offer, user, surface or ""))
     kinds = {"string": pa.string(), "double": pa.float64()}
     schema = pa.schema(
         [
@@ -89,8 +92,8 @@ def _offered(catalogue: ArtworkResolver, title, region, context, epoch, kids, ar
         return str(error)
 
 
-def _row(offer: Offer, user_key: str) -> dict[str, object]:
-    found = offer.drawn(user_key)
+def _row(offer: Offer, user_key: str, surface: str) -> dict[str, object]:
+    found = offer.drawn(user_key, surface)
     return {
         "artwork_id": found.artwork_id,
         "level": found.level,

@@ -11,6 +11,7 @@ import numpy as np
 
 from keyart.errors import ConfigError, TableError
 from keyart.policy.exploration import Exploration, from_spec, to_spec
+from keyart.policy.floors import NO_FLOOR, Floor
 
 __all__ = ["Policy", "content_hash", "derived_id"]
 
@@ -31,6 +32,9 @@ class Policy:
     taste_as_of: date
     parents: Mapping[str, str] = field(default_factory=dict)
     limits: tuple[str, ...] = ()
+    floor: Floor = NO_FLOOR
+    stay_days: int = 1
+    """For so many days a member's draw for a title is the same."""
 
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.policy_id):
@@ -41,9 +45,11 @@ class Policy:
         return json.dumps(
             {
                 "exploration": to_spec(self.exploration),
+                "floor": {"least": self.floor.least, "cold": dict(self.floor.cold)},
                 "levels": {"order": ["user", "region", "parent", "global"], "parents": dict(self.parents)},
                 "limits": [*ALWAYS, *self.limits],
                 "minimum_gain": self.minimum_gain,
+                "stay_days": self.stay_days,
                 "taste": {"version": self.taste_version, "as_of": self.taste_as_of.isoformat()},
             },
             sort_keys=True,
@@ -51,7 +57,10 @@ class Policy:
 
     @classmethod
     def parse(cls, policy_id: str, spec: str, salt: str) -> "Policy":
-        """From a row of the policies table; TableError where the spec is not one that this version wrote."""
+        """From a row of the policies table; TableError where the spec is not one that a version of keyart wrote.
+
+        Older specs say nothing of floors and stays: they have none.
+        """
         try:
             said = json.loads(spec)
             return cls(
@@ -63,6 +72,8 @@ class Policy:
                 date.fromisoformat(said["taste"]["as_of"]),
                 said["levels"]["parents"],
                 tuple(limit for limit in said.get("limits", ()) if limit not in ALWAYS),
+                Floor(**said.get("floor", {})),
+                int(said.get("stay_days", 1)),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise TableError(

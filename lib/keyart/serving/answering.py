@@ -18,7 +18,9 @@ def title(bundle: PolicyBundle, exposures: Exposures | None, asked: AskTitle, ep
     user_key = _key(exposures, asked)
     # Whoever opted out gets what a kids' profile gets: the level's own artwork.
     plain = True if asked.opted_out else asked.kids
-    served = bundle.resolver.resolve(user_key, asked.title_id, asked.region, asked.context, epoch=epoch, kids=plain)
+    served = bundle.resolver.resolve(
+        user_key, asked.title_id, asked.region, asked.context, epoch=epoch, kids=plain, surface=asked.surface
+    )
     return _answer(bundle, exposures, asked, user_key, asked.title_id, epoch, served)
 
 
@@ -41,6 +43,7 @@ def page(bundle: PolicyBundle, exposures: Exposures | None, asked: AskPage, epoc
         asked.context,
         epoch=epoch,
         kids=plain,
+        surface=asked.surface,
         alike=bundle.alike,
         columns=asked.columns,
     )

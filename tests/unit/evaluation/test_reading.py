@@ -29,15 +29,23 @@ MEMBERS = 40
 OWN = ["title_ids", "artwork_ids", "gains"]
 
 
-def policy() -> PolicyTables:
+EVEN = {"": [0.0, 0.0], "floor": [0.2, 0.3], "cold": [0.2, 0.5]}
+"""Shares of decisions drawn evenly of each title: none, those of a floor of 0.1, and more of a cold title."""
+
+
+def policy(floor: str = "") -> PolicyTables:
+    even = np.array([EVEN[floor]] * 2)
     best = np.array([[0, 2], [1, 4]])  # of each title in each region
     served = np.zeros((2, 5), np.float32)
     for r in range(2):
         for t, (first, end) in enumerate(((0, 2), (2, 5))):
             served[r, first:end] = 0.3 / (end - first)
             served[r, best[r, t]] += 0.7
+            served[r, first:end] = (1 - even[r, t]) * served[r, first:end] + even[r, t] / (end - first)
     world, scores, noise = np.array([[0, 3]] * 2), np.zeros((2, 5)), np.empty((5, 0))
-    return PolicyTables("p", EpsilonGreedy(0.3), world, best, served, scores, scores, noise)
+    return PolicyTables(
+        "p", EpsilonGreedy(0.3), world, best, served, scores, scores, noise, even, 0.1 if floor else 0.0
+    )
 
 
 def examination(**changes) -> Examination:
@@ -118,8 +126,10 @@ def examine(plan: Examination, table: pa.Table, prepared: Prepared | None = None
     return found
 
 
-def test_estimates_are_those_of_a_loop():
-    found = {name: evidence for (_, name), evidence in examine(examination(), log()).items()}
+@pytest.mark.parametrize("floor", list(EVEN))
+def test_estimates_are_those_of_a_loop(floor):
+    plan = examination(targets=Targets((policy(floor),), TITLE_OF))
+    found = {name: evidence for (_, name), evidence in examine(plan, log()).items()}
     rows = [row for row in log().to_pylist() if row["set"] is not None]
     weights = {"user": [], "served": [], "region": []}
     for row in rows:
@@ -130,7 +140,9 @@ def test_estimates_are_those_of_a_loop():
         served = ids[row["slot"]]
         weights["region"].append((served == level) / row["propensity"])
         weights["user"].append((served == user) / row["propensity"])
-        weights["served"].append((0.3 / len(ids) + 0.7 * (served == user)) / row["propensity"])
+        even = EVEN[floor]["AB".index(ids[0][0])]
+        drawn = 0.3 / len(ids) + 0.7 * (served == user)
+        weights["served"].append(((1 - even) * drawn + even / len(ids)) / row["propensity"])
     takes = np.array([row["take"] for row in rows])
     for target, found_weights in weights.items():
         w = np.array(found_weights)

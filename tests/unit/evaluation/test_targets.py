@@ -8,6 +8,7 @@ import pytest
 from keyart.evaluation.targets import BEHAVIOURS, Overrides, PolicyTables, Targets, policy_tables
 from keyart.policy.choices import RANKED, GreedyChoices, Kept
 from keyart.policy.exploration import Best, EpsilonGreedy, Exploration, Softmax, Thompson, Uniform
+from keyart.policy.floors import NO_FLOOR, Floor
 from keyart.policy.placement import EVERYWHERE, Placement, Rule
 from keyart.policy.resolve import ArtworkResolver, Override
 from keyart.policy.specification import Policy
@@ -47,12 +48,14 @@ KEPT = Placement((Rule("A", "A1", "ban", ("SE",)), Rule("A", "A2", "ban", ("asia
 """What some regions may not be shown; BR, of which nothing is said, has the world's."""
 
 
-def tables_of(rows: list[dict], exploration: Exploration, placement: Placement = EVERYWHERE) -> PolicyTables:
+def tables_of(
+    rows: list[dict], exploration: Exploration, placement: Placement = EVERYWHERE, floor: Floor = NO_FLOOR
+) -> PolicyTables:
     defaults = [(r["level"], r["cell"], r["title_id"], r["artwork_id"]) for r in rows if r["is_default"]]
     kept = Kept.of(placement, date(2026, 1, 2), [tuple(row[name] for name in RANKED) for row in rows])
     choices = GreedyChoices.of(defaults, PARENTS, ARTWORKS, kept)
     levels = [(r["level"], r["cell"], r["artwork_id"], r["mean"], r["sd"], r["is_default"]) for r in rows]
-    return policy_tables("p", exploration, choices, levels, ARTWORKS, TITLES, TITLE_OF, REGIONS)
+    return policy_tables("p", exploration, choices, levels, ARTWORKS, TITLES, TITLE_OF, REGIONS, floor)
 
 
 MEMBERS = 12
@@ -71,11 +74,15 @@ def overrides() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     return np.array(member), np.array(title), np.array(artwork), np.array(gain)
 
 
+FLOOR = Floor(0.02, {"B": 0.4})
+
+
+@pytest.mark.parametrize("floor", [NO_FLOOR, FLOOR], ids=["", "floor"])
 @pytest.mark.parametrize("placement", [EVERYWHERE, KEPT], ids=["everywhere", "kept from regions"])
 @pytest.mark.parametrize("exploration", EXPLORATIONS, ids=lambda e: e.kind)
-def test_what_is_filled_in_is_what_the_resolver_serves(exploration, placement):
+def test_what_is_filled_in_is_what_the_resolver_serves(exploration, placement, floor):
     rows = [assignment(1), assignment(2, without=OLD)]
-    both = tables_of(rows[0], exploration, placement), tables_of(rows[1], EpsilonGreedy(0.05), placement)
+    both = tables_of(rows[0], exploration, placement, floor), tables_of(rows[1], EpsilonGreedy(0.05), placement)
     targets = Targets(both, TITLE_OF)
     member = np.repeat(np.arange(MEMBERS), 3)
     title, region = np.tile(np.arange(3), MEMBERS), member % 3
@@ -88,8 +95,9 @@ def test_what_is_filled_in_is_what_the_resolver_serves(exploration, placement):
     own = Overrides.of(MEMBERS, [overrides(), overrides()])
     targets.fill(pi, targets.stacked(), title, region, kids, member, offsets, candidates, support, own)
     order = targets.order()
-    for g, (each, rule) in enumerate(zip(rows, (exploration, EpsilonGreedy(0.05)), strict=True)):
-        policy = Policy("p", rule, "salt", 0.0, "taste", date(2026, 1, 1), PARENTS)
+    rules = ((exploration, floor), (EpsilonGreedy(0.05), NO_FLOOR))
+    for g, (each, (rule, under)) in enumerate(zip(rows, rules, strict=True)):
+        policy = Policy("p", rule, "salt", 0.0, "taste", date(2026, 1, 1), PARENTS, (), under)
 
         def lookup(user):
             return {t: Override(a, gain) for t, (a, gain) in OWN.get(int(user), {}).items()}
