@@ -20,6 +20,7 @@ from keyart.policy.limits_spark import limits_for
 from keyart.policy.resolve import ArtworkResolver, Override
 from keyart.policy.resolve_spark import resolved
 from keyart.policy.spark import choices, newest_policy, resolver, serving_policy
+from keyart.policy.staying import same_period
 from keyart.schemas import TABLES
 from keyart.serving.exposure_log import ExposureLog
 from keyart.serving.exposures import Exposures
@@ -821,6 +822,82 @@ def test_a_candidate_becomes_champion_or_is_refused_and_a_rollback_brings_the_on
     for table in ("region_assignments", "user_assignments", "policies", "policy_weights"):
         tables.delete(table, "policy_id = 'bold'")
     tables.delete("promotions", "true")
+
+
+def seen_by(tables, policy_id):
+    """What the policy shows each member of each title when it does not explore."""
+    rows = choices(tables, tables.read("taste").where(F.col("as_of") == F.lit(T1)), policy_id).collect()
+    return {(row["user_key"], row["title_id"]): row["user_artwork"] for row in rows}
+
+
+def test_members_keep_what_they_saw_until_their_border(assigned):
+    tables, settings, members, _ = assigned
+    first, _ = newest_policy(tables)
+    fresh = seen_by(tables, first.policy_id)
+    gains = {
+        (row["user_key"], title): gain
+        for row in tables.read("user_assignments").where(F.col("policy_id") == first.policy_id).collect()
+        for title, gain in zip(row["title_ids"], row["gains"], strict=True)
+    }
+
+    def assign(**changes):
+        assert run("assign_artwork", tables, replace(settings, assign=replace(settings.assign, **changes))) == 0
+        return newest_policy(tables, changes.get("policy_id", ""))
+
+    assign(policy_id="stay-0", minimum_gain=9.0)  # defaults only, two days before
+    dated = F.regexp_replace("spec", str(T1), str(T1 - timedelta(days=2)))
+    spec = F.when(F.col("policy_id") == "stay-0", dated).otherwise(F.col("spec"))
+    tables.overwrite("policies", tables.read("policies").withColumn("spec", spec))
+    most = float(np.median(list(gains.values())))
+    stay = {"stay_days": 4, "stay_gain": most, "floor": 0.02, "cold_exploration": 0.3, "budget": 0.2}
+    held, row = assign(**stay)
+    assert (held.stay_days, held.floor.least, row["parent_policy_id"]) == (4, 0.02, "stay-0")
+    assert set(held.floor.cold) == {"A", "B"} and held.floor.cold["B"] > held.floor.cold["A"]  # B has a new artwork
+    assert any("stays 4 days" in limit for limit in held.limits)
+    before, now = seen_by(tables, "stay-0"), seen_by(tables, held.policy_id)
+    waits = dict(zip(members, same_period(held.salt, list(members), T1 - timedelta(days=2), T1, 4), strict=True))
+    kept = 0
+    for (user, title), artwork in now.items():
+        stays = waits[user] and gains.get((user, title), 0.0) <= most
+        kept += stays and before[user, title] != fresh[user, title]
+        assert artwork == (before if stays else fresh)[user, title]
+    assert 20 < kept < len(gains) / 2
+    count = tables.read("policies").count()
+    assert assign(**stay) == (held, row) and tables.read("policies").count() == count  # made again, it is the same
+    # A policy of the same day that would show defaults again has to wait with everyone.
+    _, row = assign(policy_id="stay-2", minimum_gain=9.0, **stay)
+    assert row["parent_policy_id"] == held.policy_id
+    assert seen_by(tables, "stay-2") == now
+
+    # Spark answers as the resolver does, on either surface.
+    rows = [
+        (user, title, members[user]["region"], "*", T1 + timedelta(days=day), members[user]["kids"], surface)
+        for user in list(members)[:40]
+        for title in "AB"
+        for day in range(0, 9, 2)
+        for surface in ("home", "continue_watching", None)
+    ]
+    names = "user_key string, title_id string, region string, context string, epoch date, kids boolean, surface string"
+    alone = resolver(tables, held.policy_id)
+    lookup = {user: alone.overrides(user) for user in {row[0] for row in rows}}
+    alone = replace(alone, overrides=lookup.__getitem__)
+    served = {}
+    for row in resolved(tables.spark.createDataFrame(rows, names), tables, held.policy_id).collect():
+        asked = (row["user_key"], row["title_id"], row["region"] or "unknown", row["context"])
+        surface = row["surface"] or ""
+        one = alone.resolve(*asked, epoch=row["epoch"], kids=row["kids"], surface=surface)
+        assert (row["artwork_id"], row["propensity"]) == (one.artwork_id, one.propensity)
+        assert tuple(row["candidate_propensities"]) == one.probabilities and min(one.probabilities) >= 0.02
+        served.setdefault((surface, *asked), set()).add(one.artwork_id)
+    assert all(len(found) == 1 for (surface, *_), found in served.items() if surface == "continue_watching")
+    assert any(len(found) > 1 for (surface, *_), found in served.items() if surface == "home")
+
+    # Evaluation recomputes what was served from the same floor.
+    judged = replace(settings, time=replace(settings.time, t0=T0, t1=T1, end=END))
+    quick = replace(judged.evaluate, policy_id=held.policy_id, slices=(), pages=False, replicates=0)
+    assert run("evaluate_policy", tables, replace(judged, evaluate=quick)) == 0
+    for name in ("region_assignments", "user_assignments", "policies", "policy_weights", "evaluations"):
+        tables.delete(name, f"policy_id LIKE 'stay-%' OR policy_id = '{held.policy_id}'")
 
 
 def test_missing_pieces_are_named(tables, tmp_path):
