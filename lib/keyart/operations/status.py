@@ -20,7 +20,7 @@ Row = Mapping[str, Any]
 @dataclass(frozen=True)
 class StageLine:
     """What is known of a stage. ``seconds`` of the work: so far, of this run, or of the one that did it last;
-    ``last_seconds`` is how long it took the time before."""
+    ``last_seconds`` is how long an earlier run took, where this one has not finished it."""
 
     stage: str
     state: str
@@ -82,7 +82,7 @@ def screen_of(
         seconds=((now if alive else max(over)) - start).total_seconds() if start else 0.0,
         cost=sum(costs) if costs else None,
         settled=sum(line.state in ("done", "skipped") for line in mine),
-        of=len(lines),
+        of=len(lines) if alive else len(mine),
         stages=lines,
     )
 
@@ -95,7 +95,8 @@ def is_alive(row: Row, now: datetime, beat: float) -> bool:
 def _line(
     job: str, row: Row | None, done: Row | None, run_id: str | None, alive: bool, now: datetime, beat: float
 ) -> StageLine:
-    before = done["seconds"] if done else None
+    same = row is not None and done is not None and row["run_id"] == done["run_id"]
+    before = done["seconds"] if done and not same else None
     if row is None or (row["run_id"] != run_id and row["state"] != "running" and alive):
         # This run has not come to it; whether it will, only the run knows.
         shown = done or {}

@@ -60,6 +60,13 @@ def test_a_killed_run_is_interrupted_by_silence_or_by_a_newer_run():
     assert "run again to go on" in as_text(newer)
 
 
+def test_a_finished_run_counts_its_own_stages_and_compares_with_an_earlier_run():
+    mine, other = row("build-report", "done", 1), row("scan-videos", "done", 600, run="r1")
+    found = screen(mine, other, done=[mine, other])
+    assert (found.state, found.settled, found.of) == ("done", 1, 1)
+    assert [line.last_seconds for line in found.stages if line.stage == "build-report"] == [None]
+
+
 def test_failures_figures_and_width():
     found = screen(
         row("scan-videos", "skipped", 3, seconds=240.0),
