@@ -421,7 +421,7 @@ def test_response_says_how_it_was_found(trained):
     kept = (F.col("epoch") >= "2026-01-04") & (F.col("epoch") < "2026-01-09") & ~F.col("already_started")
     rows = trained[0].read("decisions").where(kept & (F.col("user_bucket") >= 6))
     assert metrics["decisions"] == rows.count()
-    served = mlflow.pyfunc.load_model(f"models:/{loaded.name}@champion")
+    served = mlflow.pyfunc.load_model(f"models:/{loaded.name}@candidate")
     example = np.append(loaded.model.arrays["member_mean"], 0.0)[None]
     np.testing.assert_allclose(served.predict(example)[0], loaded.model.arrays["cell_mean"][0])
 
