@@ -82,7 +82,7 @@ SHORTHANDS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "analyze-experiment": {"id": ("experiment.experiment_id", "name of the experiment")},
     "publish": {
-        "policy": ("publish.policy_id", "policy to write; else the newest within its limits"),
+        "policy": ("publish.policy_id", "policy to write; else the one that serves"),
         "out": ("publish.folder", "folder that bundles are written to"),
     },
     "serve": {"bundle": ("serve.bundle", "bundle, or the folder that publish wrote to")},

@@ -637,7 +637,7 @@ class PublishSettings:
     """publish."""
 
     policy_id: str = ""
-    """Policy to write; empty: the newest within its limits."""
+    """Policy to write; empty: the one that serves (the champion; without one, the newest within its limits)."""
     folder: str = ""
     """Folder of the bundles, seen by all machines under one path (--out). Empty: bundles, beside the tables."""
     shards: Annotated[int, Range(1, 100_000)] = 64

@@ -21,6 +21,7 @@ from keyart.policy.resolve import ArtworkResolver, Override
 from keyart.policy.resolve_spark import resolved
 from keyart.policy.spark import choices, newest_policy, resolver, serving_policy
 from keyart.policy.staying import same_period
+from keyart.policy.staying_spark import policy_before
 from keyart.schemas import TABLES
 from keyart.serving.exposure_log import ExposureLog
 from keyart.serving.exposures import Exposures
@@ -664,6 +665,13 @@ def test_artworks_that_mislead_are_withheld(assigned, spark):
     assert limits_for(elsewhere, settings, artworks).withheld == ("A0",)
 
 
+def maintained(tables, table):
+    """A commit that changes no row, as upkeep makes them."""
+    before = tables.version(table)
+    tables.spark.sql(f"ALTER TABLE {tables.name(table)} SET TBLPROPERTIES ('keyart.maintained' = '1')")
+    assert tables.version(table) == before + 1
+
+
 @pytest.fixture(scope="module")
 def published(assigned, spark, tmp_path_factory):
     """The world's policy in a root of its own, with a member who opted out since, as a bundle."""
@@ -721,6 +729,7 @@ def test_publishing_again_is_the_same_bytes_and_a_change_is_another_bundle(publi
         return {str(one.relative_to(path)): one.read_bytes() for one in sorted(path.rglob("*")) if one.is_file()}
 
     before = content(first)
+    maintained(tables, "user_assignments")
     assert run("publish", tables, settings) == 0 and "was there" in capsys.readouterr().out
     shard = first / "overrides/00003.arrow"
     shard.write_bytes(shard.read_bytes()[:-100])  # as if a disk had lost its end
@@ -801,6 +810,7 @@ def test_a_candidate_becomes_champion_or_is_refused_and_a_rollback_brings_the_on
     refused = capsys.readouterr().out
     assert "bold refused" in refused and "difference: paired difference" in refused
     count = tables.read("promotions").count()
+    maintained(tables, "decisions")
     assert run("promote", tables, strict) == 1
     assert capsys.readouterr().out == refused and tables.read("promotions").count() == count
     assert serving_policy(tables).policy_id == first.policy_id
@@ -868,6 +878,14 @@ def test_members_keep_what_they_saw_until_their_border(assigned):
     _, row = assign(policy_id="stay-2", minimum_gain=9.0, **stay)
     assert row["parent_policy_id"] == held.policy_id
     assert seen_by(tables, "stay-2") == now
+    # Where one was promoted, members saw that one, whatever was made since.
+    promoted = {"promotion_id": "p", "number": 1, "action": "promote", "policy_id": "stay-0", "checks": "[]"}
+    tables.overwrite(
+        "promotions", frame(tables.spark, "promotions", [promoted | {"at": datetime(2026, 1, 20, tzinfo=UTC)}])
+    )
+    assert policy_before(tables, "another", "other inputs", T1).policy_id == "stay-0"
+    assert policy_before(tables, "stay-0", "other inputs", T1).policy_id == "stay-2"
+    tables.delete("promotions", "true")
 
     # Spark answers as the resolver does, on either surface.
     rows = [

@@ -37,8 +37,8 @@ Batches = Iterator[pa.RecordBatch]
 
 
 def source_of(tables: Tables, *about: object) -> str:
-    """A hash of the tables' versions and of what else the blocks depend on."""
-    versions = {table: tables.version(table) for table in READ}
+    """A hash of the tables' data versions, which compaction leaves alone, and of what else the blocks depend on."""
+    versions = {table: tables.data_version(table) for table in READ}
     return hashlib.sha256(json.dumps([FORMAT, versions, about], default=str, sort_keys=True).encode()).hexdigest()[:16]
 
 

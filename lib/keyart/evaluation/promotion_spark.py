@@ -151,7 +151,7 @@ def _id(
 ) -> str:
     """Of everything the decision depends on but the count of candidates, which the decision itself changes."""
     rollbacks = sum(row["action"] == ROLLBACK for row in before)
-    versions = {table: tables.version(table) for table in READ}
+    versions = {table: tables.data_version(table) for table in READ}
     given = {**asdict(settings.promote), "policy_id": "", "rollback": False}
     about = [policy_id, champion, plan.windows, plan.reward_model, versions, given, asdict(settings.evaluate)]
     key = json.dumps([*about, [asdict(check) for check in first], rollbacks], default=str)

@@ -33,7 +33,7 @@ def resolved(asked: DataFrame, tables: Tables, policy_id: str = "") -> DataFrame
     """Rows (user_key, title_id, region, context, epoch, kids) with ANSWER: what ``ArtworkResolver`` says of each.
 
     Other columns pass through; a text column ``surface`` is what ``resolve`` knows by that name. The policy is the
-    named one, else the newest within its limits; ModelError without one.
+    named one, else the one that serves (``serving_policy``); ModelError without one.
     """
     catalogue = replace(resolver(tables, policy_id), overrides=NO_OVERRIDES)
     newest = F.max_by(F.struct("title_ids", "artwork_ids", "gains"), "version").alias("own")

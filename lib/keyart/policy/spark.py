@@ -88,7 +88,7 @@ def serving_policy(tables: Tables, policy_id: str = "") -> Policy:
 
 
 def resolver(tables: Tables, policy_id: str = "") -> ArtworkResolver:
-    """A resolver for a policy (the newest within its limits) as things are now: withdrawn artworks, rights, where and
+    """A resolver for a policy (the one that serves) as things are now: withdrawn artworks, rights, where and
     when artworks may be shown, members' overrides."""
     policy = serving_policy(tables, policy_id)
     rows = tables.read("region_assignments").where(F.col("policy_id") == policy.policy_id).collect()

@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +13,7 @@ from pyspark.sql import functions as F
 from keyart.policy.assignment import Slate
 from keyart.policy.choices import GreedyChoices, level_choices
 from keyart.policy.columns import codes, owners, per_text
-from keyart.policy.spark import greedy_choices, refused_policies
+from keyart.policy.spark import champions, greedy_choices, refused_policies
 from keyart.policy.specification import Policy
 from keyart.tables import Tables
 
@@ -32,10 +33,7 @@ class Before:
 
     def shown(self, batch: pa.RecordBatch) -> np.ndarray:
         """(n, T) what members (region and COLUMNS) saw when it did not explore; -1 where that is not in the slate."""
-        titles, artworks = self.slate.title_ids.tolist(), self.slate.artwork_ids.tolist()
-        known = {title: t for t, title in enumerate(self.choices.title_ids)}
-        column = np.array([known.get(title, -1) for title in titles])
-        here = np.append(codes(pa.array(self.choices.artwork_ids, pa.string()), artworks), -1)
+        titles, artworks, column, here = self._codes
         region, regions = per_text(batch.column("region"))
         default = here[level_choices(self.choices, "region", regions)]
         found = np.where(column >= 0, default[:, column], -1)[region]
@@ -47,14 +45,26 @@ class Before:
         found[own[title >= 0], title[title >= 0]] = artwork[title >= 0]
         return found
 
+    @cached_property
+    def _codes(self) -> tuple[list[str], list[str], np.ndarray, np.ndarray]:
+        """The slate's titles (T,) and artworks, each title's column in the earlier choices, and each earlier artwork's
+        code in the slate, with one more place at the end for none: for all batches."""
+        titles, artworks = self.slate.title_ids.tolist(), self.slate.artwork_ids.tolist()
+        known = {title: t for t, title in enumerate(self.choices.title_ids)}
+        column = np.array([known.get(title, -1) for title in titles])
+        return titles, artworks, column, np.append(codes(pa.array(self.choices.artwork_ids, pa.string()), artworks), -1)
+
 
 def policy_before(tables: Tables, policy_id: str, inputs: str, as_of: date) -> Policy | None:
-    """The newest policy within its limits that is neither this one nor of the same inputs, with taste until ``as_of``.
+    """The policy that members saw: of those within their limits the champion, then those before, then the newest; but
+    neither this one nor one of the same inputs, and with taste until ``as_of``.
 
     An assignment that is made again therefore finds the one it found before.
     """
     refused = refused_policies(tables)
-    for row in tables.read_or_empty("policies").orderBy(F.desc("created_at"), "policy_id").collect():
+    newest = tables.read_or_empty("policies").orderBy(F.desc("created_at"), "policy_id").collect()
+    rows = {row["policy_id"]: row for row in newest}
+    for row in [*(rows[name] for name in reversed(champions(tables))), *newest]:
         if row["policy_id"] in refused | {policy_id} or json.loads(row["models"]).get("inputs") == inputs:
             continue
         policy = Policy.parse(row["policy_id"], row["spec"], row["salt"])

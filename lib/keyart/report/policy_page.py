@@ -15,7 +15,7 @@ from keyart.vision.words import phrase
 __all__ = ["policy_page"]
 
 NORMAL = 1.96
-"""Standard deviations from a weight to the ends of its 95% interval."""
+"""Standard deviations from a weight to the ends of its interval: 95% if the fitted variances were known."""
 TRIES = 8
 """Tries for champion that the page tells of."""
 FEATURES = 16
@@ -95,7 +95,7 @@ def _lines(tree: Mapping[str, Any], path: tuple[str, ...]):
 
 
 def _favours(catalogue: Catalogue) -> Plot | None:
-    """Weights of features by region, with what 95% intervals add and take away where that is known."""
+    """Weights of features by region, with what their intervals add and take away where that is known."""
     rows = [r for r in catalogue.facts.weights if r["level"] == "region"]
     weights = {(r["cell"], r["feature"]): r["weight"] for r in rows}
     margins = {(r["cell"], r["feature"]): NORMAL * r["sd"] for r in rows if r.get("sd") is not None}
@@ -117,7 +117,9 @@ def _favours(catalogue: Catalogue) -> Plot | None:
         cells.append((phrase(name), *texts))
     caption = "Weight of each feature by region: change in log reward a standard deviation of the feature"
     if margins:
-        caption += "; ± reaches to the ends of a 95% interval, brackets mean that it holds 0"
+        caption += (
+            "; ± reaches 1.96 standard deviations, a little less than a 95% interval; brackets mean that 0 is within"
+        )
     return Plot("weights", caption, points, ("feature", *regions), cells)
 
 

@@ -52,7 +52,7 @@ class Manifest:
     name: str
     policy: Policy
     shards: int
-    inputs: Mapping[str, int | None]  # Delta version of each table it was made from
+    inputs: Mapping[str, int | None]  # newest Delta version that changed rows, of each table it was made from
     counts: Mapping[str, int]
     files: Mapping[str, FileSum]
 

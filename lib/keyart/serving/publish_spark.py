@@ -49,7 +49,8 @@ def publish(tables: Tables, folder: Path, settings: PublishSettings) -> Publishe
     ``folder`` has to be seen by all workers under the same path. Errors as ``policy.spark.resolver``; InputError where
     the folder cannot be written.
     """
-    inputs = {table: tables.version(table) for table in INPUTS}  # before anything is read: what changes later is not in
+    # Before anything is read: what changes later is not in. Compaction is no change.
+    inputs = {table: tables.data_version(table) for table in INPUTS}
     catalogue = resolver(tables, settings.policy_id)
     wanted = [catalogue.policy.spec(), catalogue.policy.salt, FORMAT_VERSION, inputs, settings.shards, settings.images]
     mark = hashlib.sha256(json.dumps([*wanted, settings.largest_image], sort_keys=True).encode()).hexdigest()[:8]
