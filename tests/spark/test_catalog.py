@@ -87,9 +87,9 @@ def test_a_manifest_with_titles_that_have_no_film(spark, tables, folder, tmp_pat
     assert [row["title_id"] for row in tables.read("videos").collect()] == ["one"]
 
 
-def test_no_source_or_a_missing_one_is_refused(spark, tables, folder):
+def test_no_source_or_a_missing_one_is_refused(spark, tables, folder, tmp_path):
     with pytest.raises(InputError, match="takes --videos"):
         run(spark, load(None, [f"tables={tables.root}"]))
     with pytest.raises(InputError, match="no such folder"):
-        run(spark, load(None, [f"tables={tables.root}", "catalog.videos=/nowhere"]))
+        run(spark, load(None, [f"tables={tables.root}", f"catalog.videos={tmp_path}/nowhere"]))
     assert not tables.exists("titles")
