@@ -20,7 +20,7 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         "ingest-catalog",
         (),
-        ("catalog",),
+        ("catalog", "sources"),
         lambda s: (s.catalog.videos, s.catalog.manifest, s.catalog.images, s.catalog.overrides),
         writes=("titles", "title_names", "videos", "scan_failures", "images", "candidates", "editor_overrides"),
     ),
@@ -40,7 +40,7 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         "ingest-events",
         ("titles", "artworks", "videos"),
-        ("events", "privacy"),
+        ("events", "privacy", "sources"),
         lambda s: (s.events.events,),
         writes=("events", "quarantine", "impressions", "decisions", "artwork_stats", "data_quality", "opt_outs"),
     ),

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Annotated
 
+from keyart.paths import SCHEMES
+
 __all__ = [
     "AssignSettings",
     "CatalogSettings",
@@ -33,6 +35,7 @@ __all__ = [
     "SessionSettings",
     "Settings",
     "SimulateSettings",
+    "SourcesSettings",
     "StreamSettings",
     "TasteSettings",
     "TimeSettings",
@@ -199,6 +202,16 @@ class TimeSettings:
     """Day after the last test row; null: after the last decision."""
     holdout_share: Annotated[float, Range(0, 0.5)] = 0.0
     """Share of members (by user bucket, lowest first) that no model trains on; they are folded in and assigned."""
+
+
+@dataclass(frozen=True)
+class SourcesSettings:
+    """What manifests, overrides, folders and logs may name besides what lies in their own folder."""
+
+    roots: tuple[str, ...] = ()
+    """Further folders that films, images and logs may lie in, as [/films, /mnt/archive]; [/] allows all."""
+    schemes: tuple[str, ...] = SCHEMES
+    """Schemes of URLs that may be read, those of chains (simplecache::s3://...) too."""
 
 
 @dataclass(frozen=True)
@@ -741,6 +754,8 @@ class Settings:
     """How members are kept pseudonymous."""
     time: TimeSettings = TimeSettings()
     """The order of time."""
+    sources: SourcesSettings = SourcesSettings()
+    """What lists of others may name."""
     catalog: CatalogSettings = CatalogSettings()
     """ingest-catalog."""
     scan: ScanSettings = ScanSettings()

@@ -13,7 +13,8 @@ from urllib.parse import unquote
 
 from keyart.catalog.images import IMAGE_SUFFIXES
 from keyart.errors import InputError, VideoError
-from keyart.video.sources import SCHEME, is_remote, list_files, open_source
+from keyart.paths import NEARBY, URL, Bounds, is_remote
+from keyart.video.sources import list_files, open_source
 
 __all__ = [
     "FILM_SUFFIXES",
@@ -57,14 +58,17 @@ class Title:
     creators: tuple[str, ...] = ()
     names: tuple[tuple[str, str], ...] = ()
     """The name in other languages, (language, name)."""
+    problem: str = ""
+    """Why the film may not be read, where it may not: the title is kept without it."""
 
 
-def read_folder(folder: str) -> list[Title]:
+def read_folder(folder: str, bounds: Bounds = NEARBY) -> list[Title]:
     """Every film file directly in the folder, in order of name; InputError where there is none.
 
     The folder is a path, or a URL that can be listed.
 
-    A title's id is its file's stem in plain letters; where two stems give the same, the suffix is added.
+    A title's id is its file's stem in plain letters; where two stems give the same, the suffix is added. A link that
+    leads out of the folder and of ``bounds`` is a title whose film may not be read.
     """
     files = _remote_files(folder) if is_remote(folder) else _local_files(folder)
     if not files:
@@ -73,7 +77,9 @@ def read_folder(folder: str) -> list[Title]:
     stems = [_slug(path.stem) for path in paths]
     ids = [slug if stems.count(slug) == 1 else _slug(path.name) for slug, path in zip(stems, paths, strict=True)]
     names = [re.sub(r"[_\s]+", " ", path.stem).strip() for path in paths]
-    return _unique([Title(*parts) for parts in zip(ids, names, files, strict=True)], folder)
+    allowed = bounds.beside(folder)
+    rows = zip(ids, names, files, strict=True)
+    return _unique([Title(*row, problem=allowed.refusal(file)) for row in rows for file in row[2:]], folder)
 
 
 def _local_files(folder: str) -> list[str]:
@@ -91,20 +97,22 @@ def _remote_files(folder: str, suffixes: tuple[str, ...] = FILM_SUFFIXES) -> lis
         raise InputError(f"{folder}: {error}") from error
 
 
-def read_manifest(file: str) -> list[Title]:
+def read_manifest(file: str, bounds: Bounds = NEARBY) -> list[Title]:
     """Titles of a manifest: title_id, name, uri; optionally genres, maturity_rating, kids, regions, rights, cast,
     creators, names (in other languages).
 
     Lists are separated by ``|`` in CSV or are JSON lists; a rights window is ``region:from:to`` or a JSON object. A uri
-    may be empty; a relative one is relative to the manifest. InputError names the file, the line and what is wrong.
+    may be empty; a relative one is relative to the manifest. InputError names the file, the line and what is wrong;
+    a title whose uri leads out of the manifest's folder and of ``bounds`` is kept and its ``problem`` says so.
     """
-    return _unique(_titles_of(file), file)
+    return _unique(_titles_of(file, bounds), file)
 
 
-def _titles_of(file: str) -> list[Title]:
+def _titles_of(file: str, bounds: Bounds) -> list[Title]:
     text = read_text(file, "a manifest")
     rows = _json_rows(file, text) if text.lstrip().startswith("{") else _csv_rows(file, text)
-    titles = [_title(row, f"{file}, line {line}", file) for line, row in rows]
+    allowed = bounds.beside(file)
+    titles = [_title(row, f"{file}, line {line}", file, allowed) for line, row in rows]
     if not titles:
         raise InputError(f"{file}: holds no titles")
     return titles
@@ -121,13 +129,16 @@ def read_text(file: str, kind: str) -> str:
 
 def address_beside(file: str, uri: str) -> str:
     """A path or URL as it stands in a file: a relative path is relative to the file."""
-    if SCHEME.match(uri) or Path(uri).is_absolute():
+    if URL.match(uri) or Path(uri).is_absolute():
         return uri
     return f"{file.rpartition('/')[0]}/{uri}" if is_remote(file) else str((Path(file).parent / uri).absolute())
 
 
-def read_items(source: str) -> tuple[list[Title], list[tuple[str, str]]]:
-    """Items without a film, as titles, and their images as (title_id, uri), in order.
+def read_items(
+    source: str, bounds: Bounds = NEARBY
+) -> tuple[list[Title], list[tuple[str, str]], list[tuple[str, str, str]]]:
+    """Items without a film, as titles, their images as (title_id, uri), in order, and those that may not be read as
+    (title_id, uri, reason): they lead out of the folder and of ``bounds``.
 
     From a folder (each folder in it is an item with the images that it holds, each image beside them an item of its
     own), or from a CSV or JSON-lines table with the columns of a manifest and a line an image. InputError says what is
@@ -142,12 +153,16 @@ def read_items(source: str) -> tuple[list[Title], list[tuple[str, str]]]:
         named = [(file.stem if file.parent == path else file.parent.name, file) for file in found if file.is_file()]
         rows = [Title(_slug(name), re.sub(r"[_\s]+", " ", name).strip(), str(file.absolute())) for name, file in named]
     else:
-        rows = _titles_of(source)
-    pictures = [(row.title_id, row.uri) for row in rows if row.uri]
-    if not pictures:
+        rows = _titles_of(source, bounds)
+    if path.is_dir():
+        allowed = bounds.beside(source)
+        rows = [replace(row, problem=allowed.refusal(row.uri)) for row in rows]
+    pictures = [(row.title_id, row.uri) for row in rows if row.uri and not row.problem]
+    refused = [(row.title_id, row.uri, row.problem) for row in rows if row.problem]
+    if not pictures and not refused:
         raise InputError(f"{source}: no images in it ({', '.join(IMAGE_SUFFIXES)})")
-    items = {row.title_id: replace(row, uri="") for row in reversed(rows)}
-    return [items[title_id] for title_id in dict.fromkeys(row.title_id for row in rows)], pictures
+    items = {row.title_id: replace(row, uri="", problem="") for row in reversed(rows)}
+    return [items[title_id] for title_id in dict.fromkeys(row.title_id for row in rows)], pictures, refused
 
 
 def combined(found: list[Title], named: list[Title]) -> list[Title]:
@@ -185,13 +200,14 @@ def _require(row: dict[str, Any], where: str) -> None:
         raise InputError(f"{where}: column{plural} {', '.join(missing)} missing; a manifest has {', '.join(REQUIRED)}")
 
 
-def _title(row: dict[str, Any], where: str, manifest: str) -> Title:
+def _title(row: dict[str, Any], where: str, manifest: str, allowed: Bounds) -> Title:
     title_id = _text(row["title_id"])
     if not title_id:
         raise InputError(f"{where}: title_id is empty")
     uri = _text(row["uri"])
     if uri:
         uri = address_beside(manifest, uri)
+    refusal = allowed.refusal(uri) if uri else ""
     return Title(
         title_id=title_id,
         name=_text(row["name"]) or title_id,
@@ -204,6 +220,7 @@ def _title(row: dict[str, Any], where: str, manifest: str) -> Title:
         cast_names=tuple(_list(row.get("cast"), where)),
         names=tuple(_names(row.get("names"), where)),
         creators=tuple(_list(row.get("creators"), where)),
+        problem=f"{where}: {refusal}" if refusal else "",
     )
 
 

@@ -9,6 +9,7 @@ from datetime import date
 from keyart.catalog.images import IMAGE_SUFFIXES
 from keyart.catalog.manifests import address_beside, read_text
 from keyart.errors import InputError
+from keyart.paths import NEARBY, Bounds
 
 __all__ = ["ACTIONS", "COLUMNS", "EditorOverride", "read_overrides"]
 
@@ -33,12 +34,13 @@ class EditorOverride:
     until: date | None = None
 
 
-def read_overrides(file: str) -> tuple[list[EditorOverride], list[str]]:
+def read_overrides(file: str, bounds: Bounds = NEARBY) -> tuple[list[EditorOverride], list[str]]:
     """The file's overrides, and one line on each that cannot be used; InputError where the file cannot be read.
 
     Columns: title_id, action (pin, ban or upload), artwork (an artwork's id, or a picture's path or URL, relative to
     the file); optionally regions (or parent regions, ``|`` between them; empty: everywhere), rating (holds for titles
-    of this maturity rating only), from (first day) and until (the day after the last).
+    of this maturity rating only), from (first day) and until (the day after the last). A picture that leads out of the
+    file's folder and of ``bounds`` cannot be used.
     """
     rows = csv.DictReader(read_text(file, "overrides").splitlines(), skipinitialspace=True)
     header = [name.strip() for name in rows.fieldnames or ()]
@@ -46,17 +48,19 @@ def read_overrides(file: str) -> tuple[list[EditorOverride], list[str]]:
         raise InputError(f"{file}: column {', '.join(missing)} missing; overrides have {', '.join(COLUMNS)}")
     if unknown := [name for name in header if name not in COLUMNS]:
         raise InputError(f"{file}: column {', '.join(unknown)} is unknown; overrides have {', '.join(COLUMNS)}")
-    good, bad = [], []
+    good, bad, allowed = [], [], bounds.beside(file)
     for row in rows:
         where = f"{file}, line {rows.line_num}"
         try:
-            good.append(_override(rows.line_num, row, file))
+            good.append(_override(rows.line_num, row, file, allowed))
         except InputError as error:
             bad.append(f"{where}: {error}")
     return good, bad
 
 
-def _override(line: int, row: Mapping[str | None, str | list[str] | None], file: str) -> EditorOverride:
+def _override(
+    line: int, row: Mapping[str | None, str | list[str] | None], file: str, allowed: Bounds
+) -> EditorOverride:
     if None in row:
         raise InputError("has more fields than the first line")
     said = {str(name).strip(): str(value or "").strip() for name, value in row.items()}
@@ -68,6 +72,8 @@ def _override(line: int, row: Mapping[str | None, str | list[str] | None], file:
     is_image = action == "upload" or "/" in artwork or artwork.lower().endswith(IMAGE_SUFFIXES)
     if not is_image and not ID.fullmatch(artwork):
         raise InputError(f"artwork is {artwork!r}; write an artwork's id, or a picture's path or URL")
+    if is_image and (refusal := allowed.refusal(artwork := address_beside(file, artwork))):
+        raise InputError(f"{artwork} {refusal}")
     begins, until = (_day(said.get(name, ""), name) for name in ("from", "until"))
     if begins and until and until <= begins:
         raise InputError(f"until {until} is not after from {begins}; it is the day after the last")
@@ -75,7 +81,7 @@ def _override(line: int, row: Mapping[str | None, str | list[str] | None], file:
         line,
         said["title_id"],
         action,
-        address_beside(file, artwork) if is_image else artwork,
+        artwork,
         is_image,
         tuple(sorted(_regions(said.get("regions", "")))),
         said.get("rating") or None,

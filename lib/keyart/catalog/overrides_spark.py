@@ -9,6 +9,7 @@ from pyspark.sql import functions as F
 from keyart.catalog.images import UPLOADS, artwork_id_of
 from keyart.catalog.images_spark import ingest_pictures
 from keyart.catalog.overrides import EditorOverride, read_overrides
+from keyart.paths import NEARBY, Bounds
 from keyart.schemas import TABLES
 from keyart.tables import Tables
 
@@ -36,12 +37,12 @@ class OverridesReport:
         return [*(f"override not kept: {line}" for line in self.problems), *waiting, last]
 
 
-def ingest_overrides(tables: Tables, file: str) -> OverridesReport:
+def ingest_overrides(tables: Tables, file: str, bounds: Bounds = NEARBY) -> OverridesReport:
     """Make the table editor_overrides and the uploaded candidates what the file says; run twice, it writes nothing.
 
     A line of an unknown title or with a picture that cannot be read is named, and the others are kept.
     """
-    lines, problems = read_overrides(file)
+    lines, problems = read_overrides(file, bounds)
     known = {row[0] for row in tables.read_or_empty("titles").select("title_id").collect()}
     for one in lines:
         if one.title_id not in known:

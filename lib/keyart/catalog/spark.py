@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from pyspark.sql import SparkSession
 
@@ -37,7 +37,9 @@ def ingest_titles(tables: Tables, titles: Sequence[Title]) -> CatalogReport:
     A title whose film cannot be read stays a title. Run twice, the tables are the same.
     """
     films = [title for title in titles if title.uri]
-    probes = probe_films([title.uri for title in films])
+    allowed = [title for title in films if not title.problem]
+    found = dict(zip(allowed, probe_films([title.uri for title in allowed]), strict=True))
+    probes = [title.problem or found[title] for title in films]
     _write(tables, "titles", [_title_row(title) for title in titles])
     _write_names(tables, titles)
     videos = [_video_row(title, probe) for title, probe in zip(films, probes, strict=True) if isinstance(probe, Probe)]
@@ -55,12 +57,16 @@ def ingest_titles(tables: Tables, titles: Sequence[Title]) -> CatalogReport:
     return CatalogReport(len(titles), len(videos), losses)
 
 
-def ingest_items(tables: Tables, pictures: Sequence[tuple[str, str]]) -> PicturesReport:
-    """Make candidates of items' images, (title_id, uri); those that cannot be read become scan_failures.
+def ingest_items(
+    tables: Tables, pictures: Sequence[tuple[str, str]], refused: Sequence[tuple[str, str, str]] = ()
+) -> PicturesReport:
+    """Make candidates of items' images, (title_id, uri); those that cannot be read, and those that were ``refused``
+    already (with the reason), become scan_failures.
 
     An item's images are these and no others. Run twice, the tables are the same.
     """
     report = ingest_pictures(tables, IMAGES, pictures)
+    report = replace(report, losses=(*refused, *report.losses))
     lost = [_failure_row(Title(title, "", uri), reason) for title, uri, reason in report.losses]
     before = tables.read_or_empty("scan_failures").where(f"scan_id = '{INGEST}'").select("video_id").collect()
     mine = {video_id_of(Title(title, "", uri)) for title, uri in pictures}

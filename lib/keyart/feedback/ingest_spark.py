@@ -23,6 +23,7 @@ from keyart.feedback.log_spark import READ_ERRORS, Log, open_log, unreadable
 from keyart.feedback.privacy import secret
 from keyart.feedback.quality import beyond, limit_of
 from keyart.feedback.quality_spark import decision_measures, delivery_measures, take_drift, tally
+from keyart.paths import Bounds
 from keyart.privacy.consent_spark import land_opt_outs, without_erased
 from keyart.privacy.rules import check_traits, kept_from
 from keyart.schemas import DATA_QUALITY
@@ -50,7 +51,8 @@ class Ingested:
 
 def ingest(spark: SparkSession, tables: Tables, settings: Settings) -> Ingested:
     """Read the delivery at ``events.events``. InputError where there is none, LimitError past ``events.limits``."""
-    return ingest_delivery(tables, open_log(spark, settings.events), settings)
+    bounds = Bounds(settings.sources.roots, settings.sources.schemes)
+    return ingest_delivery(tables, open_log(spark, settings.events, bounds), settings)
 
 
 def ingest_delivery(tables: Tables, delivery: Log, settings: Settings) -> Ingested:

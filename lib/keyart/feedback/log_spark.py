@@ -1,8 +1,10 @@
 """Open a log as it was delivered: JSON lines, CSV, Parquet or Delta, under our names for its columns."""
 
 import hashlib
+import logging
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
@@ -12,10 +14,13 @@ from pyspark.sql.types import ArrayType, StringType, StructField, StructType
 
 from keyart.errors import InputError
 from keyart.feedback.events import LIST_COLUMNS, LOG_COLUMNS, REQUIRED, theirs
+from keyart.paths import NEARBY, Bounds, bare_path
 from keyart.settings import EventsSettings
 from keyart.tables import open_delta
 
 __all__ = ["LINE", "READ_ERRORS", "SOURCE", "Log", "json_fields", "named", "open_log", "unreadable"]
+
+log = logging.getLogger(__name__)
 
 LINE = "_line"
 """Column that holds a line no reader could parse, else null."""
@@ -40,8 +45,11 @@ class Log:
     """Whether single columns can be read by themselves, fast enough to do so more than once."""
 
 
-def open_log(spark: SparkSession, settings: EventsSettings) -> Log:
-    """The log at ``events.events``; InputError, in one line, where there is none that can be read."""
+def open_log(spark: SparkSession, settings: EventsSettings, bounds: Bounds = NEARBY) -> Log:
+    """The log at ``events.events``; InputError, in one line, where there is none that can be read.
+
+    Links in its folder that lead out of it and of ``bounds`` are named and left out.
+    """
     path = settings.events.rstrip("/")
     if not path:
         raise InputError("no log was named; give --events PATH, a file or folder of JSON lines, CSV, Parquet or Delta")
@@ -52,15 +60,25 @@ def open_log(spark: SparkSession, settings: EventsSettings) -> Log:
         return Log(path, named(found, settings, path), _hash([path, version]), True)
     if settings.format == "delta":
         raise InputError(f"{path} is no Delta table; name its folder, or set events.format")
-    files = _files(spark, path)
+    every = _files(spark, path)
+    stray = stray_links(path, bounds)
+    files = [file for file in every if not bare_path(file[0]).startswith(stray)] if stray else every
     if not files or not any(length for _, length in files):
         raise InputError(f"log {path} is empty; give --events a file or folder with rows")
     kind = settings.format if settings.format != "auto" else _kind([name for name, _ in files], path)
     try:
-        found = READERS[kind](spark, path, names)
+        found = READERS[kind](spark, path if files == every else [name for name, _ in files], names)
     except READ_ERRORS as error:
         raise unreadable(path, error) from error
     return Log(path, named(found, settings, path), _hash([path, *files]), kind == "parquet")
+
+
+def stray_links(path: str, bounds: Bounds) -> tuple[str, ...]:
+    """Links in a folder of logs that may not be followed, those to folders with a slash; each is named in a line."""
+    found = bounds.stray(path)
+    for name, refusal in sorted(found.items()):
+        log.warning("log %s %s; it is left out", name, refusal)
+    return tuple(f"{name}/" if Path(name).is_dir() else name for name in sorted(found))
 
 
 def unreadable(path: str, error: Exception) -> InputError:
@@ -100,13 +118,13 @@ def json_fields(names: dict[str, str]) -> StructType:
     return StructType([*fields, StructField(LINE, TEXT)])
 
 
-def _read_json(spark: SparkSession, path: str, names: dict[str, str]) -> DataFrame:
+def _read_json(spark: SparkSession, path: str | list[str], names: dict[str, str]) -> DataFrame:
     reader = spark.read.schema(json_fields(names))
     options = {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": LINE, "recursiveFileLookup": "true"}
     return reader.options(**options).json(path)
 
 
-def _read_csv(spark: SparkSession, path: str, names: dict[str, str]) -> DataFrame:
+def _read_csv(spark: SparkSession, path: str | list[str], names: dict[str, str]) -> DataFrame:
     options = {"header": "true", "quote": '"', "escape": '"', "recursiveFileLookup": "true"}
     header = spark.read.options(**options).csv(path).columns
     reader = spark.read.schema(StructType([StructField(name, TEXT) for name in [*header, LINE]])).options(**options)
@@ -114,8 +132,8 @@ def _read_csv(spark: SparkSession, path: str, names: dict[str, str]) -> DataFram
     return reader.options(mode="PERMISSIVE", columnNameOfCorruptRecord=LINE, enforceSchema="false").csv(path)
 
 
-def _read_parquet(spark: SparkSession, path: str, names: dict[str, str]) -> DataFrame:
-    return spark.read.option("mergeSchema", "true").parquet(path)
+def _read_parquet(spark: SparkSession, path: str | list[str], names: dict[str, str]) -> DataFrame:
+    return spark.read.option("mergeSchema", "true").parquet(*([path] if isinstance(path, str) else path))
 
 
 READERS = {"json": _read_json, "csv": _read_csv, "parquet": _read_parquet}

@@ -15,7 +15,8 @@ from pyspark.sql.streaming.readwriter import DataStreamWriter
 from keyart.errors import ConfigError, InputError, KeyartError
 from keyart.feedback.events import theirs
 from keyart.feedback.ingest_spark import Ingested, ingest_delivery
-from keyart.feedback.log_spark import LINE, Log, json_fields, named, unreadable
+from keyart.feedback.log_spark import LINE, SOURCE, Log, json_fields, named, stray_links, unreadable
+from keyart.paths import Bounds
 from keyart.settings import Settings
 from keyart.tables import Tables
 
@@ -46,6 +47,7 @@ def stream(spark: SparkSession, settings: Settings) -> list[Ingested]:
 def _batch(rows: DataFrame, number: int, settings: Settings, done: list[Ingested], refused: list[KeyartError]) -> None:
     if rows.isEmpty():
         return
+    rows = _without_stray(rows, settings)
     name = f"batch {number} of {_checkpoint(settings)}"
     delivery = Log(name, rows, hashlib.sha256(name.encode()).hexdigest()[:32], False)
     try:
@@ -65,6 +67,18 @@ def _files(spark: SparkSession, settings: Settings) -> DataFrame:
     reader = spark.readStream.schema(json_fields(theirs(settings.events.columns)))
     found = reader.options(**options | settings.stream.options).json(settings.events.events)
     return named(found, settings.events, settings.events.events)
+
+
+def _without_stray(rows: DataFrame, settings: Settings) -> DataFrame:
+    """Rows without those of files that links lead to which may not be followed, as they lie there now."""
+    if settings.stream.format != "files":
+        return rows
+    stray = stray_links(settings.events.events, Bounds(settings.sources.roots, settings.sources.schemes))
+    # Spark names a file as a URL: %20 is a space, a plus is a plus.
+    path = F.regexp_replace(F.url_decode(F.regexp_replace(SOURCE, r"\+", "%2B")), "^file:/+", "/")
+    for link in stray:
+        rows = rows.where(~path.startswith(link))
+    return rows
 
 
 def _kafka(spark: SparkSession, settings: Settings) -> DataFrame:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from keyart.errors import InputError
-from keyart.video.sources import is_remote, local_path
+from keyart.paths import bare_path, is_remote
 
 __all__ = ["files_under", "open_file"]
 
@@ -21,7 +21,7 @@ def files_under(root: str) -> Iterator[tuple[str, int]]:
     if is_remote(root):
         yield from _remote(root)
         return
-    path = local_path(root)
+    path = Path(bare_path(root))
     if path.is_file():
         yield str(path), path.stat().st_size
         return
@@ -44,7 +44,7 @@ def open_file(address: str) -> IO[bytes]:
 
         opened: Any = fsspec.open(address, "rb").open()
         return opened
-    return local_path(address).open("rb")
+    return Path(bare_path(address)).open("rb")
 
 
 def _remote(root: str) -> Iterator[tuple[str, int]]:

@@ -6,16 +6,14 @@ this one is used; a few blocks are kept, because a container's sound and picture
 
 import io
 import os
-import re
 from pathlib import Path
 from typing import IO, Any
 
 from keyart.errors import VideoError
+from keyart.paths import bare_path, is_remote
 
-__all__ = ["SCHEME", "Source", "is_remote", "list_files", "local_path", "open_source"]
+__all__ = ["Source", "list_files", "local_path", "open_source"]
 
-SCHEME = re.compile(r"[a-z][a-z0-9+.-]*(::[a-z][a-z0-9+.-]*)*://", re.IGNORECASE)
-"""Of a URL, or of several chained ones: simplecache::s3://bucket/film.mp4."""
 BLOCK = 1 << 20
 """Bytes of a block, and of a local read."""
 BLOCKS = 12
@@ -73,6 +71,8 @@ def open_source(uri: str) -> Source:
         return Source(str(path), os.fstat(file.fileno()).st_size, file)
     except OSError as error:
         raise VideoError(f"cannot be read ({error.strerror or error})") from error
+    except ValueError as error:  # a zero byte, half of a surrogate pair
+        raise VideoError(f"cannot be read ({one_line(error)})") from error
 
 
 def list_files(folder: str) -> list[str]:
@@ -89,14 +89,9 @@ def list_files(folder: str) -> list[str]:
     return sorted(system.unstrip_protocol(entry["name"]) for entry in entries if entry["type"] == "file")
 
 
-def is_remote(uri: str) -> bool:
-    """Whether the address is a URL that fsspec opens, rather than a path or a file: URL."""
-    return bool(SCHEME.match(uri)) and not uri.lower().startswith("file://")
-
-
 def local_path(uri: str) -> Path:
     """The path of a local address."""
-    return Path(uri.removeprefix("file://").removeprefix("file:"))
+    return Path(bare_path(uri))
 
 
 def one_line(error: Exception) -> str:

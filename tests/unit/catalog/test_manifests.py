@@ -134,7 +134,7 @@ def test_a_folder_of_folders_gives_items(tmp_path):
     for name in ("Blue Lamp/b.png", "Blue Lamp/a.JPG", "mug.webp", "Blue Lamp/notes.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
-    items, pictures = read_items(str(tmp_path))
+    items, pictures, _ = read_items(str(tmp_path))
     assert [(item.title_id, item.name, item.uri) for item in items] == [
         ("blue-lamp", "Blue Lamp", ""),
         ("mug", "mug", ""),

@@ -67,7 +67,7 @@ def test_a_file_that_is_no_overrides_is_refused(tmp_path):
 def test_items_from_a_table_have_a_line_an_image(tmp_path):
     table = tmp_path / "items.csv"
     table.write_text("title_id,name,uri,regions\nmug,The Mug,a.png,SE\nlamp,Lamp,b.png,\nmug,,c.png,\n")
-    items, pictures = read_items(str(table))
+    items, pictures, _ = read_items(str(table))
     assert [(item.title_id, item.name, item.uri, item.regions) for item in items] == [
         ("mug", "The Mug", "", ("SE",)), ("lamp", "Lamp", "", ()),
     ]  # fmt: skip
