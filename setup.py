@@ -50,6 +50,7 @@ setup(
         "scipy>=1.15",
         "threadpoolctl>=3.2",
         "pandas>=2.2,<3",
+        "pillow>=11",  # headers of pictures, before anything decodes them
         "pyarrow>=20",
         "mlflow>=3.5,<4",
         "PyYAML>=6",

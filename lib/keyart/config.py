@@ -3,6 +3,8 @@
 A file may begin with ``extends: other.yaml`` (relative to itself); later files and ``--set section.key=value`` win.
 """
 
+import os
+import reprlib
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -17,7 +19,17 @@ import yaml
 from keyart.errors import ConfigError
 from keyart.settings import OneOf, Range, Settings
 
-__all__ = ["as_dict", "load", "with_values"]
+__all__ = ["NOT_YAML", "as_dict", "load", "read_yaml", "with_values"]
+
+LARGEST = 1 << 20
+"""Bytes of a configuration; more is none."""
+LONGEST = 1 << 63
+"""No setting is a whole number that large."""
+SHORT = reprlib.Repr()
+"""How a wrong value is quoted, whatever is nested in it."""
+SHORT.maxstring = SHORT.maxother = 200
+NOT_YAML = (yaml.YAMLError, ValueError, RecursionError, OverflowError)
+"""What YAML's reader ends in: dates and numbers that cannot be, and nesting without end, are no errors of its own."""
 
 
 def load(path: str | Path | None, overrides: Sequence[str] = ()) -> Settings:
@@ -30,11 +42,11 @@ def load(path: str | Path | None, overrides: Sequence[str] = ()) -> Settings:
     for override in overrides:
         key, equals, value = override.partition("=")
         if not equals or not key.strip():
-            raise ConfigError(f"--set {override}: write it as section.key=value")
+            raise ConfigError(f"--set {' '.join(override.split())}: write it as section.key=value")
         try:
             parsed = yaml.safe_load(value) if value else ""
-        except yaml.YAMLError as error:
-            raise ConfigError(f"--set {override}: the value is not YAML") from error
+        except NOT_YAML as error:
+            raise ConfigError(f"--set {' '.join(override.split())}: the value is not YAML") from error
         change = _nested(key, parsed)
         try:
             _build(Settings, change, "--set", "")
@@ -73,24 +85,35 @@ def with_values(settings: Settings, values: Mapping[str, Any]) -> Settings:
     return settings
 
 
-def _read(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
-    if path.resolve() in seen:
+def _read(path: Path, seen: tuple[str, ...]) -> dict[str, Any]:
+    if (real := os.path.realpath(path)) in seen:
         raise ConfigError(f"{path}: extends itself")
-    try:
-        tree = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        where = getattr(error, "problem_mark", None)
-        raise ConfigError(f"{path}: not YAML{f' at line {where.line + 1}' if where else ''}") from error
+    tree = read_yaml(path)
     tree = {} if tree is None else tree
     if not isinstance(tree, dict):
         raise ConfigError(f"{path}: must hold keys and values, not a {type(tree).__name__}")
     parent = tree.pop("extends", None)
     if parent is None:
         return tree
-    base = _read(path.parent / str(parent), (*seen, path.resolve()))
+    if not isinstance(parent, str) or "\0" in parent:
+        raise ConfigError(f"{path}: extends must name a file")
+    base = _read(path.parent / parent, (*seen, real))
     return _merge(base, tree)
+
+
+def read_yaml(path: Path) -> Any:
+    """What a small YAML file holds; ConfigError where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(LARGEST + 1)
+        if len(content) > LARGEST:
+            raise ConfigError(f"{path}: is larger than {LARGEST >> 20} MB, which no configuration is")
+        return yaml.safe_load(content.decode())
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
+    except NOT_YAML as error:
+        where = getattr(error, "problem_mark", None)
+        raise ConfigError(f"{path}: not YAML{f' at line {where.line + 1}' if where else ''}") from error
 
 
 def _merge(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
@@ -106,9 +129,9 @@ def _build(kind: type, tree: Any, origin: str, prefix: str) -> Any:
         raise ConfigError(f"{origin}: {prefix.rstrip('.') or 'the file'} must hold keys and values")
     hints = get_type_hints(kind, include_extras=True)
     names = {f.name for f in fields(kind)}
-    for key in tree:
+    for key in (" ".join(_text(key).split())[:100] for key in tree):
         if key not in names:
-            near = get_close_matches(str(key), sorted(names), 1)
+            near = get_close_matches(key, sorted(names), 1)
             hint = f"; did you mean {prefix}{near[0]}?" if near else f"; known are {', '.join(sorted(names))}"
             raise ConfigError(f"{origin}: unknown key {prefix}{key}{hint}")
     return kind(**{key: _value(hints[key], value, origin, prefix + key) for key, value in tree.items()})
@@ -124,7 +147,7 @@ def _value(hint: Any, value: Any, origin: str, key: str) -> Any:
     result = _convert(hint, value, origin, key)
     for limit in limits:
         if isinstance(limit, Range) and not limit.low <= result <= limit.high:
-            raise ConfigError(f"{origin}: {key} is {result}, allowed is {limit.low:g} to {limit.high:g}")
+            raise ConfigError(f"{origin}: {key} is {_text(result)}, allowed is {limit.low:g} to {limit.high:g}")
         if isinstance(limit, OneOf) and result not in limit.choices:
             raise ConfigError(f"{origin}: {key} is {result!r}, allowed are {', '.join(limit.choices)}")
     return result
@@ -135,6 +158,8 @@ def _convert(hint: Any, value: Any, origin: str, key: str) -> Any:
     if kind in (types.UnionType, typing.Union):
         options = [option for option in get_args(hint) if option is not type(None)]
         return None if value is None else _convert(options[0], value, origin, key)
+    if isinstance(value, int) and abs(value) >= LONGEST:
+        raise ConfigError(f"{origin}: {key} is a number of too many digits")
     if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
     if kind is int and isinstance(value, int) and not isinstance(value, bool):
@@ -145,9 +170,17 @@ def _convert(hint: Any, value: Any, origin: str, key: str) -> Any:
         return value
     if kind is date and isinstance(value, date):
         return value
-    if kind is dict and isinstance(value, dict):
-        return {str(k): str(v) for k, v in value.items()}
+    # Aliases make a tree of a few lines that takes forever to write out: what is nested is no value.
+    if kind is dict and isinstance(value, dict) and not any(isinstance(v, dict | list | set) for v in value.values()):
+        return {_text(k): _text(v) for k, v in value.items()}
     if kind is tuple and isinstance(value, list | tuple):
         return tuple(_convert(get_args(hint)[0], item, origin, key) for item in value)
     wanted = getattr(hint, "__name__", str(hint))
-    raise ConfigError(f"{origin}: {key} is {value!r}, which is not a {wanted}")
+    raise ConfigError(f"{origin}: {key} is {SHORT.repr(value)}, which is not a {wanted}")
+
+
+def _text(value: Any) -> str:
+    try:
+        return str(value)
+    except ValueError:  # of a number with thousands of digits
+        return "a number of too many digits"

@@ -10,15 +10,18 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import BinaryType, StringType, StructField, StructType
 
-from keyart.catalog.images import IMAGES, read_image
+from keyart.catalog.images import IMAGES
 from keyart.errors import VideoError
 from keyart.schemas import TABLES
 from keyart.tables import Tables
+from keyart.video.child import own_child
 
 __all__ = ["PicturesReport", "ingest_pictures"]
 
 PICTURES_PER_TASK = 64
 MOST_TASKS = 4096
+SILENT_SECONDS = 60.0
+"""A picture that takes longer to read and decode is given up."""
 MOST_NAMED = 1000
 """Unreadable pictures that are named; more are only counted."""
 CANDIDATES, STORED = TABLES["candidates"].schema, TABLES["images"].schema
@@ -115,7 +118,7 @@ def _row(scan_id: str, title_id: str, uri: str) -> dict:
     moment = {"seconds": 0.0, "shot_share": 1.0, "position": 0.0, "camera_motion": 0.0, "subject_motion": 0.0}
     row = nothing | key | moment | {"title_id": title_id, "uri": uri, "quality": 1.0}
     try:
-        image = asdict(read_image(uri))
+        image = asdict(own_child(warm=False).call("keyart.catalog.images:read_image", uri, timeout=SILENT_SECONDS))
     except VideoError as error:
         unseen = {"pts": 0, "shot_id": 0, "width": 0, "height": 0, "image_hash": "", "mime": ""}
         return row | unseen | {"failure": str(error)}

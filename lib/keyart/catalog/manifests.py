@@ -4,6 +4,7 @@ import csv
 import json
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date
@@ -30,6 +31,8 @@ __all__ = [
 
 FILM_SUFFIXES = (".mp4", ".mkv", ".mov", ".webm", ".gif", ".m4v", ".avi")
 TABLE_SUFFIXES = (".csv", ".json", ".jsonl")
+LARGEST = 256 << 20
+"""Bytes of a list; more is none."""
 REQUIRED = ("title_id", "name", "uri")
 
 
@@ -75,7 +78,8 @@ def read_folder(folder: str, bounds: Bounds = NEARBY) -> list[Title]:
         raise InputError(f"{folder}: no films in it ({', '.join(FILM_SUFFIXES)})")
     paths = [PurePosixPath(unquote(file)) if is_remote(folder) else Path(file) for file in files]
     stems = [_slug(path.stem) for path in paths]
-    ids = [slug if stems.count(slug) == 1 else _slug(path.name) for slug, path in zip(stems, paths, strict=True)]
+    times = Counter(stems)
+    ids = [slug if times[slug] == 1 else _slug(path.name) for slug, path in zip(stems, paths, strict=True)]
     names = [re.sub(r"[_\s]+", " ", path.stem).strip() for path in paths]
     allowed = bounds.beside(folder)
     rows = zip(ids, names, files, strict=True)
@@ -122,6 +126,8 @@ def read_text(file: str, kind: str) -> str:
     """A small UTF-8 file at a path or URL; InputError says what ``kind`` of file it was to be."""
     try:
         with open_source(file) as source:
+            if source.size > LARGEST:
+                raise InputError(f"{file}: is larger than {LARGEST >> 20} MB, which {kind} is not")
             return source.read(source.size).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError, VideoError) as error:
         raise InputError(f"{file}: cannot be read as {kind} ({getattr(error, 'strerror', None) or error})") from error
@@ -178,7 +184,7 @@ def _json_rows(file: str, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
             continue
         try:
             row = json.loads(content)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InputError(f"{file}, line {line}: not JSON ({error})") from error
         if not isinstance(row, dict):
             raise InputError(f"{file}, line {line}: must be an object with {', '.join(REQUIRED)}")
@@ -188,9 +194,12 @@ def _json_rows(file: str, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
 
 def _csv_rows(file: str, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
     reader = csv.DictReader(text.splitlines(), skipinitialspace=True)
-    _require({name.strip(): "" for name in reader.fieldnames or ()}, file)
-    for row in reader:
-        yield reader.line_num, {(key or "").strip(): value for key, value in row.items()}
+    try:
+        _require({name.strip(): "" for name in reader.fieldnames or ()}, file)
+        for row in reader:
+            yield reader.line_num, {(key or "").strip(): value for key, value in row.items()}
+    except csv.Error as error:
+        raise InputError(f"{file}, line {reader.line_num}: not CSV ({error})") from error
 
 
 def _require(row: dict[str, Any], where: str) -> None:
@@ -225,15 +234,17 @@ def _title(row: dict[str, Any], where: str, manifest: str, allowed: Bounds) -> T
 
 
 def _text(value: Any) -> str:
-    return "" if value is None else str(value).strip()
+    text = "" if value is None else str(value).strip()
+    # Half of a surrogate pair, which JSON can write, is no character and can be stored nowhere.
+    return text.encode("utf-8", "replace").decode()
 
 
 def _parts(value: Any, where: str) -> list[Any]:
     if isinstance(value, str) and value.lstrip().startswith("["):
         try:
             value = json.loads(value)
-        except ValueError as error:
-            raise InputError(f"{where}: {value!r} is not a JSON list") from error
+        except (ValueError, RecursionError) as error:
+            raise InputError(f"{where}: {value[:200]!r} is not a JSON list") from error
     if value is None:
         return []
     return value if isinstance(value, list) else [part for part in str(value).split("|") if part.strip()]
@@ -286,8 +297,8 @@ def _slug(stem: str) -> str:
 
 
 def _unique(titles: list[Title], where: str) -> list[Title]:
-    ids = [title.title_id for title in titles]
-    doubled = sorted({title_id for title_id in ids if ids.count(title_id) > 1})
+    times = Counter(title.title_id for title in titles)
+    doubled = sorted(title_id for title_id, count in times.items() if count > 1)
     if doubled:
         raise InputError(f"{where}: title_id {', '.join(doubled[:5])} stands there more than once")
     return titles

@@ -43,13 +43,23 @@ def read_overrides(file: str, bounds: Bounds = NEARBY) -> tuple[list[EditorOverr
     file's folder and of ``bounds`` cannot be used.
     """
     rows = csv.DictReader(read_text(file, "overrides").splitlines(), skipinitialspace=True)
-    header = [name.strip() for name in rows.fieldnames or ()]
+    try:
+        header = [name.strip() for name in rows.fieldnames or ()]
+    except csv.Error as error:
+        raise InputError(f"{file}, line 1: not CSV ({error})") from error
     if missing := [name for name in REQUIRED if name not in header]:
         raise InputError(f"{file}: column {', '.join(missing)} missing; overrides have {', '.join(COLUMNS)}")
     if unknown := [name for name in header if name not in COLUMNS]:
         raise InputError(f"{file}: column {', '.join(unknown)} is unknown; overrides have {', '.join(COLUMNS)}")
     good, bad, allowed = [], [], bounds.beside(file)
-    for row in rows:
+    while True:
+        try:
+            row = next(rows, None)
+        except csv.Error as error:
+            bad.append(f"{file}, line {rows.line_num}: not CSV ({error})")
+            continue
+        if row is None:
+            break
         where = f"{file}, line {rows.line_num}"
         try:
             good.append(_override(rows.line_num, row, file, allowed))

@@ -39,6 +39,12 @@ class Policy:
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.policy_id):
             raise ConfigError(f"policy_id {self.policy_id!r}: use letters, digits, dot, dash and underscore")
+        if not isinstance(self.parents, Mapping) or not all(
+            isinstance(name, str) for pair in self.parents.items() for name in pair
+        ):
+            raise ConfigError(f"policy {self.policy_id}: parents name a parent for each region")
+        if self.stay_days < 1 or not np.isfinite(self.minimum_gain):
+            raise ConfigError(f"policy {self.policy_id}: stay_days and minimum_gain are no numbers to go by")
 
     def spec(self) -> str:
         """JSON for the policies table."""
@@ -75,7 +81,7 @@ class Policy:
                 Floor(**said.get("floor", {})),
                 int(said.get("stay_days", 1)),
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError) as error:
             raise TableError(
                 f"policy {policy_id} has a spec that cannot be read ({error}); run assign-artwork"
             ) from error

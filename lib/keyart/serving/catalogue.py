@@ -1,7 +1,7 @@
 """The small part of a bundle, as JSON: rights, rules of placement, withdrawn artworks, images, what looks alike."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -11,7 +11,7 @@ import numpy as np
 
 from keyart.errors import InputError
 from keyart.policy.limits import Window
-from keyart.policy.placement import Placement, Rule
+from keyart.policy.placement import ACTIONS, Placement, Rule
 
 __all__ = ["Catalogue", "looks_of"]
 
@@ -60,12 +60,12 @@ class Catalogue:
             said = json.loads(path.read_text(encoding="utf-8"))
             return cls(
                 {title: _shown(one) for title, one in said["titles"].items()},
-                frozenset(said["inactive"]),
+                frozenset(_texts(said["inactive"])),
                 Placement(tuple(_rule(rule) for rule in said["placement"])),
-                said["images"],
-                said["looks"],
+                dict(zip(said["images"], _texts(said["images"].values()), strict=True)),
+                _alike_long({artwork: _finite(look) for artwork, look in said["looks"].items()}),
             )
-        except (AttributeError, KeyError, OSError, TypeError, ValueError) as error:
+        except (AttributeError, LookupError, OSError, OverflowError, RecursionError, TypeError, ValueError) as error:
             raise InputError(f"{path} cannot be read ({error}); run keyart publish again") from error
 
 
@@ -97,16 +97,41 @@ def _window(region: str, first: str | None, end: str | None) -> Window:
     return region, _day(first), _day(end)
 
 
+def _texts(said: Iterable[Any]) -> list[str]:
+    found = list(said)
+    if isinstance(said, str) or not all(isinstance(one, str) for one in found):
+        raise ValueError("a name is no text")
+    return found
+
+
+def _finite(look: Iterable[Any]) -> list[float]:
+    found = [float(x) for x in look]
+    if not np.isfinite(found).all():
+        raise ValueError("a look holds what is no number")
+    return found
+
+
+def _alike_long(looks: dict[str, list[float]]) -> dict[str, list[float]]:
+    if len({len(look) for look in looks.values()}) > 1:
+        raise ValueError("looks are of different lengths")
+    return looks
+
+
 def _shown(said: Mapping[str, Any]) -> tuple[Sequence[str], Sequence[Window]]:
-    return said["regions"], [_window(*window) for window in said["rights"]]
+    rights = [_window(*window) for window in said["rights"]]
+    _texts(region for region, _, _ in rights)
+    return _texts(said["regions"]), rights
 
 
 def _rule(said: Mapping[str, Any]) -> Rule:
+    if said["action"] not in ACTIONS:
+        raise ValueError(f"there is no rule {said['action']!r}")
+    title_id, artwork_id, action = _texts([said["title_id"], said["artwork_id"], said["action"]])
     return Rule(
-        said["title_id"],
-        said["artwork_id"],
-        said["action"],
-        tuple(said["regions"]),
+        title_id,
+        artwork_id,
+        action,
+        tuple(_texts(said["regions"])),
         _day(said["begins"]),
         _day(said["until"]),
     )

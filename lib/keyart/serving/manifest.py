@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import os
 import re
+import stat
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,7 +17,8 @@ __all__ = ["CATALOGUE", "FORMAT_VERSION", "IMAGE", "MANIFEST", "SHELVES", "FileS
 FORMAT = "keyart-policy-bundle"
 FORMAT_VERSION = 1
 MANIFEST, SHELVES, CATALOGUE = "manifest.json", "shelves.arrow", "catalogue.json"
-SHARD = re.compile(r"overrides/\d{5}\.arrow")
+MOST_SHARDS = 100_000
+"""As publish.shards allows."""
 IMAGE = re.compile(r"[0-9a-f]{64}")
 """An image is called after the SHA-256 of its bytes, so it needs no line in the manifest."""
 AGAIN = "run keyart publish again"
@@ -78,7 +81,7 @@ class Manifest:
             said = json.loads(path.read_text(encoding="utf-8"))
         except OSError as error:
             raise InputError(f"{folder} is no policy bundle: {MANIFEST} cannot be read ({error.strerror})") from error
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InputError(f"{path} is damaged ({error}); {AGAIN}") from error
         if not isinstance(said, dict) or said.get("format") != FORMAT:
             raise InputError(f"{path} is not of a policy bundle that keyart publish wrote")
@@ -88,23 +91,29 @@ class Manifest:
             raise InputError(f"{path} is damaged: its checksum differs; {AGAIN}")
         try:
             files = {str(name): FileSum(int(one["bytes"]), str(one["sha256"])) for name, one in said["files"].items()}
+            counts = {str(name): int(count) for name, count in said["counts"].items()}
             policy = Policy.parse(**{key: str(said["policy"][key]) for key in ("policy_id", "spec", "salt")})
-            found = cls(str(said["name"]), policy, int(said["shards"]), said["inputs"], said["counts"], files)
-        except (AttributeError, ConfigError, KeyError, TableError, TypeError, ValueError) as error:
+            found = cls(str(said["name"]), policy, int(said["shards"]), dict(said["inputs"]), counts, files)
+        except (AttributeError, ConfigError, LookupError, OverflowError, TableError, TypeError, ValueError) as error:
             raise InputError(f"{path} lacks what a bundle must say ({error}); {AGAIN}") from error
         return found._checked(folder)
 
     def _checked(self, folder: Path) -> "Manifest":
+        if not 0 < self.shards <= MOST_SHARDS:
+            raise InputError(f"{folder / MANIFEST} tells of {self.shards} shards; {AGAIN}")
         wanted = {SHELVES, CATALOGUE, *(shard_name(shard) for shard in range(self.shards))}
         if strange := sorted(set(self.files) ^ wanted):
             raise InputError(f"{folder / MANIFEST} should name the bundle's own files, and differs in {strange[0]!r}")
+        for name in (MANIFEST, "images"):
+            _inside(folder, name)
         for name, said in self.files.items():
+            _inside(folder, name)
             try:
-                size = (folder / name).stat().st_size
+                about = (folder / name).stat()
             except OSError as error:
                 raise InputError(f"{folder / name} is missing ({error.strerror}); {AGAIN}") from error
-            if size != said.bytes:
-                raise InputError(f"{folder / name} has {size} bytes instead of {said.bytes}; {AGAIN}")
+            if about.st_size != said.bytes or not stat.S_ISREG(about.st_mode):
+                raise InputError(f"{folder / name} has {about.st_size} bytes instead of {said.bytes}; {AGAIN}")
         return self
 
     def verify(self, folder: Path) -> None:
@@ -112,12 +121,19 @@ class Manifest:
         for name, said in self.files.items():
             if sum_of(folder / name) != said:
                 raise InputError(f"{folder / name} is damaged: its checksum differs; {AGAIN}")
-        images = sorted(path for path in (folder / "images").glob("*") if IMAGE.fullmatch(path.name))
+        found = (path for path in (folder / "images").glob("*") if IMAGE.fullmatch(path.name))
+        images = sorted(path for path in found if path.is_file() and not path.is_symlink())
         if len(images) != self.counts.get("images", 0):
             raise InputError(f"{folder / 'images'} has {len(images)} of {self.counts.get('images', 0)} images; {AGAIN}")
         for path in images:
             if sum_of(path).sha256 != path.name:
                 raise InputError(f"{path} is damaged: its checksum differs; {AGAIN}")
+
+
+def _inside(folder: Path, name: str) -> None:
+    """InputError where a link takes the name out of the bundle: what is served lies in it."""
+    if not Path(os.path.realpath(folder / name)).is_relative_to(os.path.realpath(folder)):
+        raise InputError(f"{folder / name} leads out of the bundle; {AGAIN}")
 
 
 def _guard(said: Mapping[str, object]) -> str:

@@ -48,7 +48,8 @@ class PolicyBundle:
     def open(
         cls, folder: Path, *, verify: bool = False, remembered: int = 65_536, most_alike: float = 0.9
     ) -> "PolicyBundle":
-        """Map a bundle's files; sizes are checked always, checksums where asked (``verify``: every byte is read).
+        """Map a bundle's files; sizes are checked always, checksums and that no row leads astray where asked
+        (``verify``: every byte is read; without it, only a bundle that nobody else could write is safe to answer from).
 
         ``remembered`` bounds the offers kept; two artworks are alike where their features' cosine exceeds
         ``most_alike``. InputError where the folder is no whole bundle.
@@ -62,7 +63,7 @@ class PolicyBundle:
         resolver = RememberingResolver(
             manifest.policy,
             shelves,
-            OverrideShards([folder / shard_name(shard) for shard in range(manifest.shards)], names),
+            OverrideShards([folder / shard_name(shard) for shard in range(manifest.shards)], names, verify),
             about.inactive,
             about.titles,
             about.placement,
@@ -76,7 +77,10 @@ class PolicyBundle:
         if not IMAGE.fullmatch(name):
             return None
         try:
-            return (self.folder / "images" / name).read_bytes()
+            # No link is followed: it might lead out of the bundle.
+            image = os.open(self.folder / "images" / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            with open(image, "rb") as file:
+                return file.read()
         except OSError:
             return None
 

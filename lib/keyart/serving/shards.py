@@ -145,8 +145,8 @@ class Names:
 class _Shard:
     """A mapped file as arrays over its bytes."""
 
-    def __init__(self, path: Path, names: Names) -> None:
-        batch = batch_of(path, SCHEMA)
+    def __init__(self, path: Path, names: Names, whole: bool) -> None:
+        batch = batch_of(path, SCHEMA, whole)
         self.names = names
         self.keys = np.frombuffer(batch.column("user_key").buffers()[1] or b"", dtype=f"S{KEY_LENGTH}")
         lists = [batch.column(name) for name in ("titles", "artworks", "gains", "reasons")]
@@ -154,10 +154,22 @@ class _Shard:
         self.titles, self.artworks, self.gains, self.reasons = (
             one.values.to_numpy(zero_copy_only=True) for one in lists
         )
-        self.texts = (batch.schema.metadata or {}).get(REASONS, b"").decode().split("\0")[:-1]
+        self.texts = (batch.schema.metadata or {}).get(REASONS, b"").decode(errors="replace").split("\0")[:-1]
         entries = {len(values) for values in (self.titles, self.artworks, self.gains, self.reasons)}
         if len(self.offsets) != len(self.keys) + 1 or len(entries) != 1:
             raise InputError(f"{path} is no shard of overrides: its columns are of different lengths")
+        if whole and not self._fits(lists):
+            raise InputError(f"{path} speaks of what the bundle does not hold; run keyart publish again")
+
+    def _fits(self, lists: Sequence[pa.LargeListArray]) -> bool:
+        """Whether every code stands for something, and what is searched is in order."""
+        known = (len(self.names.title_ids), len(self.names.artwork_ids), len(self.texts))
+        coded = (self.titles, self.artworks, self.reasons)
+        return (
+            all((values < count).all() for values, count in zip(coded, known, strict=True))
+            and all(one.offsets.equals(lists[0].offsets) for one in lists)
+            and bool((self.keys[1:] > self.keys[:-1]).all() and np.isfinite(self.gains).all())
+        )
 
     def override(self, place: int) -> Override:
         return Override(
@@ -168,8 +180,9 @@ class _Shard:
 class OverrideShards:
     """The lookup that ``ArtworkResolver`` asks for a member's overrides."""
 
-    def __init__(self, paths: Sequence[Path], names: Names) -> None:
-        self._shards = [_Shard(path, names) for path in paths]
+    def __init__(self, paths: Sequence[Path], names: Names, whole: bool = False) -> None:
+        """``whole``: every row is looked at before any is answered from, which reads the files."""
+        self._shards = [_Shard(path, names, whole) for path in paths]
         self._none: Mapping[str, Override] = {}
 
     def __call__(self, user_key: str) -> Mapping[str, Override]:

@@ -58,7 +58,7 @@ class MappedShelves(Mapping[ShelfKey, Shelf]):
     """
 
     def __init__(self, path: Path) -> None:
-        batch = batch_of(path, SCHEMA)
+        batch = batch_of(path, SCHEMA, whole=True)
         self._title, self._where = (batch.column(name).indices.to_numpy() for name in ("title", "where"))
         self.title_ids: Sequence[str] = batch.column("title").dictionary.to_pylist()
         self.title_codes = {title: code for code, title in enumerate(self.title_ids)}
@@ -72,7 +72,12 @@ class MappedShelves(Mapping[ShelfKey, Shelf]):
         self._scores, self._sds = (batch.column(name).values.to_numpy() for name in ("scores", "sds"))
         # Rows are in the order of their keys, so that these ascend.
         self._rows = self._title.astype(np.int64) * max(1, len(self._cells)) + self._where
-        if (np.diff(self._rows) <= 0).any():
+        lengths = {len(values) for values in (self._artwork, self._reason, self._scores, self._sds)}
+        lists = [batch.column(name).offsets for name in ("artworks", "scores", "sds", "reasons")]
+        if len(lengths) > 1 or not all(one.equals(lists[0]) for one in lists) or np.isnan(self._scores).any():
+            raise InputError(f"{path} has shelves whose columns do not belong together; run keyart publish again")
+        sorted_ids = all(list(ids) == sorted(set(ids)) for ids in (self.title_ids, self.artwork_ids, self._cells))
+        if (np.diff(self._rows) <= 0).any() or not sorted_ids or not all(c.count(PART) == 2 for c in self._cells):
             raise InputError(f"{path} has its shelves out of order; run keyart publish again")
         self._shelf = lru_cache(KEPT)(self._made)
 

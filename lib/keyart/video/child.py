@@ -8,6 +8,7 @@ import importlib
 import inspect
 import mmap
 import os
+import resource
 import signal
 import struct
 import subprocess
@@ -15,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Generator, Iterator
+from contextlib import suppress
 from multiprocessing.connection import Connection, Pipe
 from typing import Any
 
@@ -29,6 +31,8 @@ SERVE = (
 START_SECONDS = 300
 BEAT_SECONDS = 0.5
 """A working child says at least this often, between frames, that it is alive."""
+MEMORY = 8 << 30
+"""Bytes of address space of a child: a film that makes its decoder ask for more costs that film."""
 POSITION = struct.Struct("=?q")
 """Whether the child is at a packet, and its pts: readable after it died."""
 
@@ -157,13 +161,18 @@ class Child:
 _OWN: dict[int, Child] = {}
 
 
-def own_child() -> Child:
-    """This process's child: Spark keeps Python workers, and with them their children, for many tasks."""
-    return _OWN.setdefault(os.getpid(), Child())
+def own_child(warm: bool = True) -> Child:
+    """This process's child: Spark keeps Python workers, and with them their children, for many tasks. ``warm`` as it
+    would be made; one that is there serves all."""
+    if os.getpid() not in _OWN:
+        _OWN[os.getpid()] = Child(warm)
+    return _OWN[os.getpid()]
 
 
 def serve(descriptor: int, place: int, warm: bool) -> None:
     """Answer calls until the parent is gone; ``place`` is the file that the position is written to."""
+    with suppress(ValueError, OSError):  # where somebody allows less already
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, resource.getrlimit(resource.RLIMIT_AS)[1]))
     import cv2
 
     cv2.setNumThreads(1)  # the scheduler counts one core a task

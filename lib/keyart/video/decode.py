@@ -32,6 +32,13 @@ __all__ = [
 PLANAR = re.compile(r"yuvj?4(20|22|44|40|11)p(?P<bits>10|12)?(le)?")
 """Pixel formats whose planes are read as they lie; anything else is converted to yuv420p first."""
 
+MOST_PIXELS, MOST_ACROSS = 40_000_000, 20_000
+"""Of a frame, and of its longer side: 8K and panoramas fit. A decoder keeps up to some twenty frames."""
+MOST_STREAMS = 200
+MOST_SECONDS = 7 * 86_400
+BOUNDS = {"max_pixels": str(MOST_PIXELS)}
+"""For the decoders themselves: a stream may grow after its header."""
+
 av.logging.set_level(av.logging.ERROR)  # the decoder's own words are the reason of a loss; see _complaint
 
 
@@ -75,7 +82,13 @@ def open_film(uri: str) -> Iterator[tuple[InputContainer, VideoStream]]:
         if source.size == 0:
             raise VideoError("the file is empty")
         try:
-            container = av.open(source, mode="r", metadata_errors="replace", buffer_size=min(BLOCK, 1 << 18))
+            container = av.open(
+                source,
+                mode="r",
+                options=BOUNDS | {"max_streams": str(5 * MOST_STREAMS)},
+                metadata_errors="replace",
+                buffer_size=min(BLOCK, 1 << 18),
+            )
         except (av.FFmpegError, OSError, ValueError) as error:
             raise VideoError(f"cannot be opened as a film: {one_line(error)}") from error
         with container:
@@ -85,9 +98,26 @@ def open_film(uri: str) -> Iterator[tuple[InputContainer, VideoStream]]:
             stream = pictures[0]
             if stream.codec_context is None:
                 raise VideoError("its video codec is unknown here")
+            _check_claims(container, stream)
+            stream.codec_context.options = BOUNDS
             stream.thread_type = "NONE"
             stream.codec_context.thread_count = 1
             yield container, stream
+
+
+def _check_claims(container: InputContainer, stream: VideoStream) -> None:
+    """VideoError where the header claims what no film is, before anything is made room for."""
+    if len(container.streams) > MOST_STREAMS:
+        raise VideoError(f"has {len(container.streams)} streams: films have at most {MOST_STREAMS}")
+    width, height = stream.width, stream.height
+    if width * height > MOST_PIXELS or max(width, height) > MOST_ACROSS:
+        raise VideoError(
+            f"claims frames of {width} x {height}: films have at most {MOST_PIXELS // 1_000_000} million pixels, "
+            f"{MOST_ACROSS} a side"
+        )
+    lengths = [(container.duration or 0) / av.time_base, float((stream.duration or 0) * (stream.time_base or 0))]
+    if max(lengths) > MOST_SECONDS:
+        raise VideoError(f"claims to last {max(lengths) / 3600:.0f} hours: films last at most {MOST_SECONDS // 3600}")
 
 
 def decode_segment(

@@ -26,12 +26,15 @@ from typing import Any
 
 import cv2
 import numpy as np
-import yaml
 
+from keyart.config import read_yaml
 from keyart.errors import ConfigError, ModelError, SetupError
 
 __all__ = ["Plugin", "Sighting", "build_plugin", "read_plugin"]
 
+LISTS = ("labels", "mean", "std")
+MOST_ACROSS = 8_192
+"""Pixels of a model's input."""
 KINDS, ACTIVATIONS = ("classifier", "detector"), ("softmax", "sigmoid", "none")
 
 
@@ -70,7 +73,7 @@ def read_plugin(path: str | Path) -> Plugin:
     """A plug-in from its YAML file; ConfigError names the file and what is wrong."""
     path = Path(path)
     try:
-        said: Any = yaml.safe_load(path.read_text())
+        said: Any = read_yaml(path)
         known = {field.name for field in fields(Plugin)} - {"weights"} | {"model"}
         if not isinstance(said, dict) or not {"name", "model", "kind", "labels"} <= set(said):
             raise ConfigError(f"{path}: a plug-in has name, model, kind and labels")
@@ -79,12 +82,24 @@ def read_plugin(path: str | Path) -> Plugin:
         if said["kind"] not in KINDS or said.get("activation", "softmax") not in ACTIVATIONS:
             raise ConfigError(f"{path}: kind is {' or '.join(KINDS)}, activation one of {', '.join(ACTIVATIONS)}")
         weights = (path.parent / said.pop("model")).read_bytes()
-    except (OSError, yaml.YAMLError) as error:
+    except (OSError, TypeError, ValueError) as error:
         raise ConfigError(f"{path}: the plug-in cannot be read ({error})") from error
-    lists = {name: tuple(said[name]) for name in ("labels", "mean", "std") if name in said}
+    lists = {name: tuple(said[name]) for name in LISTS if isinstance(said.get(name), list)}
+    if wrong := [name for name, value in (said | lists).items() if not _fits(name, value)]:
+        raise ConfigError(f"{path}: {wrong[0]} is of the wrong type or size")
     plugin = Plugin(**{**said, **lists, "weights": weights})
     build_plugin(plugin)
     return plugin
+
+
+def _fits(name: str, value: Any) -> bool:
+    if name == "labels":
+        return isinstance(value, tuple) and len(value) > 0 and all(isinstance(one, str | int) for one in value)
+    if name in LISTS:
+        return isinstance(value, tuple) and len(value) == 3 and all(isinstance(one, int | float) for one in value)
+    if name in ("width", "height"):
+        return isinstance(value, int) and 1 <= value <= MOST_ACROSS
+    return isinstance(value, int | float if name in ("scale", "threshold") else str)
 
 
 @cache
