@@ -32,7 +32,8 @@ MEMORY = 4 << 30
 NUMBERS = (0, 1, 0x7F, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 0xFFFFFFF0, 1_000_000, 65_536)
 ATOMS = (
     "", " ", "\0", "\r", '"', "'", ",", "|", ":", ";", "[", "[[", "{", '{"a":', "]", "\ufeff", "\u2028", "\ud800",
-    "é" * 40, "../../etc/passwd", "/etc/passwd", "file:///etc/passwd", "%2e%2e/%2e%2e", "a" * 5_000, "x" * 140_000, "[" * 3_000,
+    "é" * 40,
+    "../../etc/passwd", "/etc/passwd", "file:///etc/passwd", "%2e%2e/%2e%2e", "a" * 5_000, "x" * 140_000, "[" * 3_000,
     "-1", "1e400", "nan", "Infinity", "9" * 5_000, "0x" + "f" * 3_000, "2026-13-45", "2026-02-30", "0000-00-00", "null",
     "true", "~", "=1+1", "<script>", "' OR 1=1 --", "${jndi:ldap://x}", "SE:2026-01-01:2025-01-01", "ja:", ":ja", "||",
     "http://", "s3://b/../x", "zip://a::/etc/x", "sftp://h/x", "*", "&a [*a]", "!!python/object/apply:os.system [id]",
