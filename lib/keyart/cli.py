@@ -15,6 +15,7 @@ from contextlib import ExitStack
 from keyart import __version__, logs
 from keyart.config import load, with_values
 from keyart.errors import KeyartError
+from keyart.secrecy import hidden
 from keyart.settings import Settings
 
 __all__ = ["JOBS", "guard", "main", "run_job", "task"]
@@ -226,7 +227,7 @@ def guard(call: Callable[[], int]) -> int:
     try:
         return call()
     except KeyartError as error:
-        print(f"keyart: {error}", file=sys.stderr)
+        print(f"keyart: {hidden(str(error))}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print("keyart: stopped; run the same command again to go on", file=sys.stderr)

@@ -17,6 +17,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 import yaml
 
 from keyart.errors import ConfigError
+from keyart.secrecy import is_secret, refuse_literals
 from keyart.settings import OneOf, Range, Settings
 
 __all__ = ["NOT_YAML", "as_dict", "load", "read_yaml", "with_values"]
@@ -46,7 +47,7 @@ def load(path: str | Path | None, overrides: Sequence[str] = ()) -> Settings:
         try:
             parsed = yaml.safe_load(value) if value else ""
         except NOT_YAML as error:
-            raise ConfigError(f"--set {' '.join(override.split())}: the value is not YAML") from error
+            raise ConfigError(f"--set {' '.join(key.split())}: the value is not YAML") from error
         change = _nested(key, parsed)
         try:
             _build(Settings, change, "--set", "")
@@ -59,7 +60,9 @@ def load(path: str | Path | None, overrides: Sequence[str] = ()) -> Settings:
                 change = _nested(key, parsed)
                 _build(Settings, change, "--set", "")
         tree = _merge(tree, change)
-    return _build(Settings, tree, origin, "")
+    settings: Settings = _build(Settings, tree, origin, "")
+    refuse_literals(settings)
+    return settings
 
 
 def as_dict(settings: Settings) -> dict[str, Any]:
@@ -82,6 +85,7 @@ def with_values(settings: Settings, values: Mapping[str, Any]) -> Settings:
         settings = replace(
             settings, **({section: replace(getattr(settings, section), **{name: value})} if section else change)
         )
+    refuse_literals(settings)
     return settings
 
 
@@ -176,7 +180,8 @@ def _convert(hint: Any, value: Any, origin: str, key: str) -> Any:
     if kind is tuple and isinstance(value, list | tuple):
         return tuple(_convert(get_args(hint)[0], item, origin, key) for item in value)
     wanted = getattr(hint, "__name__", str(hint))
-    raise ConfigError(f"{origin}: {key} is {SHORT.repr(value)}, which is not a {wanted}")
+    said = "a value" if is_secret(key) or key.endswith(".options") else SHORT.repr(value)
+    raise ConfigError(f"{origin}: {key} is {said}, which is not a {wanted}")
 
 
 def _text(value: Any) -> str:

@@ -10,7 +10,7 @@ import os
 import sys
 import traceback
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from logging.handlers import WatchedFileHandler
@@ -19,11 +19,11 @@ from typing import Any
 
 from keyart.errors import ConfigError, KeyartError
 from keyart.operations.lines import one_line
+from keyart.secrecy import HIDDEN, hidden, of_run
 from keyart.settings import Settings
 
-__all__ = ["JsonLines", "bound", "context", "new_run_id", "set_up"]
+__all__ = ["HIDDEN", "JsonLines", "bound", "context", "new_run_id", "set_up"]
 
-HIDDEN = "[hidden]"
 _context: dict[str, str] = {}
 """Of this process, which runs one job: threads of a pool log with it too."""
 
@@ -51,11 +51,7 @@ def context() -> dict[str, str]:
 
 
 class JsonLines(logging.Formatter):
-    """A record as one line of JSON; ``secrets`` stand in none."""
-
-    def __init__(self, secrets: Iterable[str] = ()) -> None:
-        super().__init__()
-        self._hidden = _Hidden(secrets)
+    """A record as one line of JSON; secrets stand in none."""
 
     def format(self, record: logging.LogRecord) -> str:
         """ts, level, logger, message, then run_id, job and stage where known, then ``extra={"data": {...}}`` and the
@@ -72,19 +68,19 @@ class JsonLines(logging.Formatter):
         line |= getattr(record, "data", {})
         if record.exc_info and record.exc_info[1] is not None:
             line["exception"] = _told(record.exc_info[1])
-        return self._hidden(json.dumps(line, default=str, ensure_ascii=False))
+        return hidden(json.dumps(line, default=str, ensure_ascii=False))
 
 
 class _Text(logging.Formatter):
     """For people: the level and the message. ``kept`` in a file it has the time, and exceptions without values."""
 
-    def __init__(self, secrets: Iterable[str], kept: bool = False) -> None:
+    def __init__(self, kept: bool = False) -> None:
         super().__init__("%(asctime)s %(levelname)s %(message)s" if kept else "%(levelname)s %(message)s")
-        self._hidden, self._kept = _Hidden(secrets), kept
+        self._kept = kept
 
     def format(self, record: logging.LogRecord) -> str:
         record.exc_text = None  # the base class keeps what another formatter made of it
-        text = self._hidden(super().format(record))
+        text = hidden(super().format(record))
         record.exc_text = None
         return text
 
@@ -93,21 +89,6 @@ class _Text(logging.Formatter):
             return super().formatException(ei)
         told = _told(ei[1])
         return "\n".join([*told["frames"], f"{told['type']}: {told['message']}"])
-
-
-class _Hidden:
-    """Replaces secrets in a text, as they are and as JSON writes them, the longest first."""
-
-    def __init__(self, secrets: Iterable[str]) -> None:
-        found = {
-            form for secret in secrets if secret for form in (secret, json.dumps(secret, ensure_ascii=False)[1:-1])
-        }
-        self._secrets = sorted(found, key=len, reverse=True)
-
-    def __call__(self, text: str) -> str:
-        for secret in self._secrets:
-            text = text.replace(secret, HIDDEN)
-        return text
 
 
 def _told(error: BaseException) -> dict[str, Any]:
@@ -135,16 +116,17 @@ def set_up(settings: Settings, verbose: bool) -> None:
     To stderr go warnings, and with ``verbose`` what is done and stack traces; to a file all that is done.
     JSON without a file goes to stderr.
     """
-    wanted, secrets = settings.logging, secrets_of(settings)
+    wanted = settings.logging
+    of_run(*secrets_of(settings))
     root = logging.getLogger()
     for handler in [handler for handler in root.handlers if getattr(handler, "keyart", False)]:
         root.removeHandler(handler)
         handler.close()
-    json_lines = JsonLines(secrets)
+    json_lines = JsonLines()
     machine = wanted.format == "json" and not wanted.file
     console = logging.StreamHandler(sys.stderr)
     console.setLevel(logging.INFO if verbose or machine else logging.WARNING)
-    console.setFormatter(json_lines if machine else _Text(secrets))
+    console.setFormatter(json_lines if machine else _Text())
     if not verbose and not machine:
         # Failures that get their line anyway; their frames are for the file.
         console.addFilter(lambda record: not getattr(record, "quiet", False))
@@ -156,7 +138,7 @@ def set_up(settings: Settings, verbose: bool) -> None:
         except OSError as error:
             raise ConfigError(f"logging.file: {wanted.file} cannot be written ({error.strerror})") from error
         file.setLevel(logging.INFO)
-        file.setFormatter(json_lines if wanted.format == "json" else _Text(secrets, kept=True))
+        file.setFormatter(json_lines if wanted.format == "json" else _Text(kept=True))
         handlers.append(file)
     for handler in handlers:
         handler.keyart = True  # type: ignore[attr-defined]

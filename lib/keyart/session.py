@@ -16,6 +16,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from keyart.java import check_java
+from keyart.secrecy import REDACTED, resolved
 from keyart.settings import SessionSettings
 
 __all__ = ["cores", "following", "is_running", "of_small_rows", "open_session", "tasks_under_way", "unprinted"]
@@ -63,12 +64,14 @@ def open_session(settings: SessionSettings) -> SparkSession:
         return SparkSession.getActiveSession() or SparkSession.builder.getOrCreate()
     # Workers start the system's python unless told otherwise.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    given = {name: resolved(value) for name, value in settings.options.items()}
+    remote = resolved(settings.remote)
     builder = SparkSession.builder.appName("keyart")
     if settings.remote and not settings.remote.startswith("local"):
         # The server owns the static options; a client of Spark Connect may only set its own.
-        return _configured(builder.remote(settings.remote), dict(settings.options)).getOrCreate()
+        return _configured(builder.remote(remote), given).getOrCreate()
     check_java()
-    options = dict(DELTA)
+    options = DELTA | REDACTED
     master = settings.master or ("" if settings.remote or _is_configured() else "local[*]")
     if master or settings.remote:
         options |= LOCAL | {
@@ -76,9 +79,9 @@ def open_session(settings: SessionSettings) -> SparkSession:
             "spark.driver.extraJavaOptions": LOCAL_JVM,
             "spark.sql.shuffle.partitions": str(settings.shuffle_partitions),
         }
-    options |= settings.options
+    options |= given
     if settings.remote:  # local[2] here starts a Connect server of our own beside the client
-        return _configured(builder.remote(settings.remote), options).getOrCreate()
+        return _configured(builder.remote(remote), options).getOrCreate()
     if master:
         builder = builder.master(master)
     spark = _configured(builder, options).getOrCreate()

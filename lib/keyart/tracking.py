@@ -19,6 +19,7 @@ import numpy as np
 
 from keyart import __version__
 from keyart.errors import ModelError
+from keyart.secrecy import hidden, resolved
 from keyart.settings import TrackingSettings
 
 __all__ = ["LoadedModel", "ModelArrays", "Tracking", "local_home", "set_aliases"]
@@ -86,12 +87,12 @@ class Tracking:
             logging.getLogger(noisy).setLevel(logging.ERROR)
         self._mlflow = mlflow
         home = _beside(tables_root)
-        uri = settings.uri
+        uri = resolved(settings.uri)
         if not uri:
             home.mkdir(parents=True, exist_ok=True)
             uri = f"sqlite:///{home}/mlflow.db"
         mlflow.set_tracking_uri(uri)
-        mlflow.set_registry_uri(settings.registry_uri or uri)
+        mlflow.set_registry_uri(resolved(settings.registry_uri) or uri)
         self._client = mlflow.MlflowClient()
         if self._client.get_experiment_by_name(settings.experiment) is None:
             where = None if settings.uri else f"file://{home}/artifacts"
@@ -105,7 +106,7 @@ class Tracking:
         with self._mlflow.start_run(run_name=name) as active:
             self._mlflow.set_tag("keyart_version", __version__)
             self._mlflow.set_tag("keyart_code", _code_hash())
-            self._mlflow.log_params({key: str(value)[:500] for key, value in parameters.items()})
+            self._mlflow.log_params({key: hidden(str(value))[:500] for key, value in parameters.items()})
             yield active.info.run_id
 
     def metrics(self, values: Mapping[str, float], step: int | None = None) -> None:
@@ -114,7 +115,7 @@ class Tracking:
 
     def text(self, name: str, lines: Sequence[str]) -> None:
         """Keep a small text file with the running run."""
-        self._mlflow.log_text("\n".join([*lines, ""]), name)
+        self._mlflow.log_text(hidden("\n".join([*lines, ""])), name)
 
     def register(
         self, name: str, model: ModelArrays, example: np.ndarray, output: np.ndarray, alias: str | None = CANDIDATE
@@ -186,7 +187,7 @@ def set_aliases(settings: TrackingSettings, tables_root: str, wanted: Mapping[st
         for alias, versions in wanted.items():
             tracking.point(alias, versions)
     except Exception as error:  # whatever a server, a database or the network throws: said, and mended later
-        return f"{type(error).__name__}: {error}".splitlines()[0]
+        return hidden(f"{type(error).__name__}: {error}".splitlines()[0])
     return ""
 
 

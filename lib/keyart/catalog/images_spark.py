@@ -13,6 +13,7 @@ from pyspark.sql.types import BinaryType, StringType, StructField, StructType
 from keyart.catalog.images import IMAGES
 from keyart.errors import VideoError
 from keyart.schemas import TABLES
+from keyart.secrecy import hidden
 from keyart.tables import Tables
 from keyart.video.child import own_child
 
@@ -49,7 +50,7 @@ class PicturesReport:
     def lines(self) -> list[str]:
         """What the job says."""
         last = f"ingested {self.pictures} images; {len(self.losses)} images cannot be read"
-        return [*(f"unreadable: {uri}: {reason}" for _, uri, reason in self.losses), last]
+        return [*(hidden(f"unreadable: {uri}: {reason}") for _, uri, reason in self.losses), last]
 
 
 def ingest_pictures(

@@ -11,6 +11,7 @@ from keyart.catalog.images_spark import PicturesReport, ingest_pictures
 from keyart.catalog.manifests import Title
 from keyart.catalog.probing import Probe, probe_films
 from keyart.schemas import TABLES
+from keyart.secrecy import hidden
 from keyart.tables import Tables
 
 __all__ = ["INGEST", "CatalogReport", "ingest_items", "ingest_titles", "video_id_of"]
@@ -53,7 +54,7 @@ def ingest_titles(tables: Tables, titles: Sequence[Title]) -> CatalogReport:
         ids = ", ".join(f"'{video_id_of(title)}'" for title in films)
         tables.delete("scan_failures", f"scan_id = '{INGEST}' AND video_id IN ({ids})")
     _write(tables, "scan_failures", failures)
-    losses = tuple(f"{row['uri']}: {row['reason']}" for row in failures)
+    losses = tuple(hidden(f"{row['uri']}: {row['reason']}") for row in failures)
     return CatalogReport(len(titles), len(videos), losses)
 
 
@@ -121,6 +122,6 @@ def _failure_row(title: Title, reason: str) -> dict:
         "video_id": video_id_of(title),
         "uri": title.uri,
         "segment": -1,
-        "reason": reason,
+        "reason": hidden(reason),
         "frames_lost": None,
     }

@@ -17,6 +17,7 @@ from keyart.feedback.events import theirs
 from keyart.feedback.ingest_spark import Ingested, ingest_delivery
 from keyart.feedback.log_spark import LINE, SOURCE, Log, json_fields, named, stray_links, unreadable
 from keyart.paths import Bounds
+from keyart.secrecy import resolved
 from keyart.settings import Settings
 from keyart.tables import Tables
 
@@ -65,8 +66,13 @@ def _files(spark: SparkSession, settings: Settings) -> DataFrame:
         raise InputError("no folder was named; give --events FOLDER, in which files of JSON lines appear")
     options = {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": LINE, "recursiveFileLookup": "true"}
     reader = spark.readStream.schema(json_fields(theirs(settings.events.columns)))
-    found = reader.options(**options | settings.stream.options).json(settings.events.events)
+    found = reader.options(**options | _given(settings)).json(settings.events.events)
     return named(found, settings.events, settings.events.events)
+
+
+def _given(settings: Settings) -> dict[str, str]:
+    """The source's options, with secrets in the place of references to them."""
+    return {name: resolved(value) for name, value in settings.stream.options.items()}
 
 
 def _without_stray(rows: DataFrame, settings: Settings) -> DataFrame:
@@ -82,7 +88,7 @@ def _without_stray(rows: DataFrame, settings: Settings) -> DataFrame:
 
 
 def _kafka(spark: SparkSession, settings: Settings) -> DataFrame:
-    found = spark.readStream.format("kafka").options(**settings.stream.options).load()
+    found = spark.readStream.format("kafka").options(**_given(settings)).load()
     return from_messages(found, settings)
 
 

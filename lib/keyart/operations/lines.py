@@ -3,6 +3,7 @@
 import re
 
 from keyart.errors import KeyartError
+from keyart.secrecy import hidden
 
 __all__ = ["failure_lines", "one_line"]
 
@@ -17,7 +18,7 @@ def one_line(error: BaseException) -> str:
     >>> one_line(ValueError("cannot cast 'anna@example.org' to int\\nmore"))
     "ValueError: cannot cast '...' to int"
     """
-    first = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    first = hidden(next((line.strip() for line in str(error).splitlines() if line.strip()), ""))
     if isinstance(error, KeyartError):
         return first[:LONGEST]
     return f"{type(error).__name__}: {without_values(first)}"[:LONGEST].rstrip(": ")

@@ -5,6 +5,7 @@ from typing import Any
 from keyart.report import wording
 from keyart.report.catalogue import Catalogue, page_of
 from keyart.report.plots import Plot
+from keyart.secrecy import hidden
 
 __all__ = ["operations_page"]
 
@@ -20,7 +21,9 @@ def operations_page(catalogue: Catalogue) -> dict[str, Any]:
         "failures": [
             {
                 **row,
-                **_title(catalogue, title_of.get(row["video_id"], ""), row["uri"]),
+                **_title(catalogue, title_of.get(row["video_id"], ""), hidden(row["uri"])),
+                "uri": hidden(row["uri"]),
+                "reason": hidden(row["reason"]),
                 "where": "whole film" if row["segment"] < 0 else f"segment {row['segment']}",
                 "lost": wording.count(row["frames_lost"]),
             }
