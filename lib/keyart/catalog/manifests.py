@@ -31,6 +31,7 @@ __all__ = [
 
 FILM_SUFFIXES = (".mp4", ".mkv", ".mov", ".webm", ".gif", ".m4v", ".avi")
 TABLE_SUFFIXES = (".csv", ".json", ".jsonl")
+CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 LARGEST = 256 << 20
 """Bytes of a list; more is none."""
 REQUIRED = ("title_id", "name", "uri")
@@ -213,7 +214,7 @@ def _title(row: dict[str, Any], where: str, manifest: str, allowed: Bounds) -> T
     title_id = _text(row["title_id"])
     if not title_id:
         raise InputError(f"{where}: title_id is empty")
-    uri = _text(row["uri"])
+    uri = "" if row["uri"] is None else str(row["uri"]).strip()  # as it is: what is odd in it is refused
     if uri:
         uri = address_beside(manifest, uri)
     refusal = allowed.refusal(uri) if uri else ""
@@ -234,9 +235,9 @@ def _title(row: dict[str, Any], where: str, manifest: str, allowed: Bounds) -> T
 
 
 def _text(value: Any) -> str:
-    text = "" if value is None else str(value).strip()
-    # Half of a surrogate pair, which JSON can write, is no character and can be stored nowhere.
-    return text.encode("utf-8", "replace").decode()
+    text = "" if value is None else str(value)
+    # Half of a surrogate pair, which JSON can write, is no character; what moves a terminal's cursor is no name.
+    return CONTROLS.sub(" ", text).strip().encode("utf-8", "replace").decode()
 
 
 def _parts(value: Any, where: str) -> list[Any]:

@@ -72,7 +72,7 @@
   // CSV. A cell that a spreadsheet would take for a formula is quoted; the minus of print becomes that of numbers.
   const cell = (value) => {
     let text = String(value ?? "").trim().replace(/^\u2212(?=[\d.])/, "-").replace(/\s+/g, " ");
-    if (/^[=@+\t]|^-(?![\d.])/.test(text) && !/^\+[\d.,]+%?$/.test(text)) text = `'${text}`;
+    if (/^[=@+\t-]/.test(text) && !/^[-+]?[\d.,]+%?( to [-+]?[\d.,]+%?)?$/.test(text)) text = `'${text}`;
     return /[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
   };
   const save = (name, lines) => {
