@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 export PYTHONDONTWRITEBYTECODE ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test soak check bench lock zip wheel clean
+.PHONY: help setup demo test soak check audit bench lock zip wheel clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -31,7 +31,7 @@ demo: setup ## the whole pipeline on films: VIDEOS=folder for your own, WORLD=ta
 test: setup ## all tests, in two processes with a session each (PYTEST="-k name" to choose)
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --durations=15 $(PYTEST)
 
-soak: setup ## long runs: bias and coverage over thousands of simulations, deliveries under kill -9
+soak: setup ## long runs: thousands of simulations, deliveries under kill -9, a minute of hostile input a reader
 	@$(BIN)/python -m pytest -q -m soak $(PYTEST)
 
 bench: setup ## side-by-side ratios against peers, to build/bench.json (BENCH="scan shots" to choose)
@@ -40,6 +40,9 @@ bench: setup ## side-by-side ratios against peers, to build/bench.json (BENCH="s
 
 check: setup ## lint, format and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+audit: ## known vulnerabilities of what requirements.lock pins (1: some; 3: the service does not answer; AUDIT_SERVICE=osv)
+	@$(PYTHON) .ci/audit
 
 lock: ## resolve requirements.in into requirements.lock (needs uv: pip install uv)
 	uv pip compile requirements.in --universal --python-version 3.11 --no-emit-index-url --generate-hashes \
