@@ -54,7 +54,7 @@ def ingest_titles(tables: Tables, titles: Sequence[Title]) -> CatalogReport:
         ids = ", ".join(f"'{video_id_of(title)}'" for title in films)
         tables.delete("scan_failures", f"scan_id = '{INGEST}' AND video_id IN ({ids})")
     _write(tables, "scan_failures", failures)
-    losses = tuple(hidden(f"{row['uri']}: {row['reason']}") for row in failures)
+    losses = tuple(f"{row['uri']}: {row['reason']}" for row in failures)
     return CatalogReport(len(titles), len(videos), losses)
 
 
@@ -120,7 +120,7 @@ def _failure_row(title: Title, reason: str) -> dict:
     return {
         "scan_id": INGEST,
         "video_id": video_id_of(title),
-        "uri": title.uri,
+        "uri": hidden(title.uri),
         "segment": -1,
         "reason": hidden(reason),
         "frames_lost": None,

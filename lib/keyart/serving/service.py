@@ -34,6 +34,8 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
     404: {"model": Problem, "description": "The policy knows no such title"},
 }
 KINDS = ((b"\xff\xd8\xff", "image/jpeg"), (b"\x89PNG\r\n\x1a\n", "image/png"), (b"RIFF", "image/webp"))
+PLAIN = {"X-Content-Type-Options": "nosniff"}
+"""A browser takes an answer for what it says it is: names in it are text."""
 FOREVER = "public, max-age=31536000, immutable"
 
 
@@ -110,7 +112,7 @@ def _answers(app: FastAPI, service: Service) -> None:
 
     @app.get("/images/{name}", response_class=Response, responses={404: {"model": Problem}}, summary="A picture")
     async def image(name: str, request: Request) -> Response:
-        headers = {"ETag": f'"{name}"', "Cache-Control": FOREVER, "X-Content-Type-Options": "nosniff"}
+        headers = {"ETag": f'"{name}"', "Cache-Control": FOREVER} | PLAIN
         content = await asyncio.to_thread(service.live.bundle.image, name)
         if content is None:
             return _problem(404, "there is no such image in the policy that is served")
@@ -174,11 +176,11 @@ async def _watch(service: Service) -> None:
 
 
 def _json(said: Any) -> Response:
-    return Response(json.dumps(said, ensure_ascii=False).encode(), media_type="application/json")
+    return Response(json.dumps(said, ensure_ascii=False).encode(), headers=PLAIN, media_type="application/json")
 
 
 def _problem(status: int, error: str) -> Response:
-    return Response(json.dumps({"error": error}).encode(), status, media_type="application/json")
+    return Response(json.dumps({"error": error}).encode(), status, headers=PLAIN, media_type="application/json")
 
 
 def _refusing(status: int) -> Callable[[Request, Exception], Any]:

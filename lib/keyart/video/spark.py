@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from keyart.errors import TableError
 from keyart.schemas import TABLES
+from keyart.secrecy import hidden
 from keyart.settings import ScanSettings
 from keyart.tables import Tables
 from keyart.video.digest_spark import boundaries_of, digested
@@ -206,7 +207,7 @@ def _report_losses(failures: Sequence[tuple], report: ScanReport) -> None:
         unit = "pictures" if segment == UNFETCHED else "frames"
         told = f" ({lost} {unit} lost)" if lost else ""
         part = f", segment {segment}" if segment >= 0 else ""
-        report.losses.append(f"{uri}{part}: {reason}{told}")
+        report.losses.append(f"{hidden(uri)}{part}: {reason}{told}")
     if len(report.losses) > LINES:
         report.losses[LINES:] = ["... and more in scan_failures"]
 
@@ -242,18 +243,19 @@ def _failures(films: Sequence[Row], landed: Sequence[Row], unplanned: Sequence[R
         (
             row["scan_id"],
             row["video_id"],
-            row["uri"],
+            hidden(row["uri"]),
             -1,
-            row["reason"],
+            hidden(row["reason"]),
             row["packets"] or _expected(known[row["video_id"]]) or None,
         )
         for row in unplanned
     ]
     ended = [
-        (row["scan_id"], row["video_id"], known[row["video_id"]]["uri"], row["segment"], row["reason"], row["lost"])
+        (row["scan_id"], row["video_id"], hidden(known[row["video_id"]]["uri"]), row["segment"], hidden(row["reason"]),
+         row["lost"])
         for row in landed
         if row["ended"] and row["reason"]
-    ]
+    ]  # fmt: skip
     return [*whole, *ended]
 
 
@@ -278,8 +280,8 @@ def _counts(digests: DataFrame, pictures: DataFrame) -> list[Row]:
 def _unfetched(counts: Sequence[Row]) -> list[tuple]:
     """Rows of ``scan_failures`` for pictures that could not be fetched, one a film."""
     return [
-        (row["scan_id"], row["video_id"], row["uri"], UNFETCHED, f"pictures could not be fetched: {row['reason']}",
-         row["lost"])
+        (row["scan_id"], row["video_id"], hidden(row["uri"]), UNFETCHED,
+         f"pictures could not be fetched: {hidden(row['reason'])}", row["lost"])
         for row in counts
         if row["lost"]
     ]  # fmt: skip

@@ -353,3 +353,13 @@ def test_a_folder_that_is_no_bundle_is_one_line_and_status_2(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and done.stderr.startswith("keyart: ")
     assert Path(tmp_path).name in done.stderr
+
+
+@pytest.mark.parametrize("name", ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "../../etc/passwd"])
+def test_hostile_names_are_text_in_answers(served, name):
+    answers = [ask(served, title_id=name), ask(served, region="SE", context=name), served.get(f"/images/{name}")]
+    answers.append(served.post("/v1/exposures", json={"user_id": name, "exposures": [{"token": name}]}))
+    for answer in answers:
+        assert answer.headers["content-type"] == "application/json"
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.status_code in (200, 400, 404)
