@@ -1,6 +1,7 @@
 """A bundle answers as the tables do, has the same bytes every time, and is refused where a byte of it is another."""
 
 import json
+from dataclasses import asdict, replace
 from datetime import timedelta
 
 import numpy as np
@@ -11,8 +12,9 @@ from keyart.policy.exploration import Best, EpsilonGreedy, Softmax, Thompson, Un
 from keyart.policy.page import resolve_page
 from keyart.privacy.decoding import examine
 from keyart.privacy.needles import Needles
-from keyart.serving.manifest import Manifest, sum_of
+from keyart.serving.manifest import Manifest, shard_name, sum_of
 from keyart.serving.policy_bundle import PolicyBundle, is_good, older, point, pointed, write_bundle
+from keyart.serving.shards import write_shard
 
 KINDS = [Uniform(), Best(), EpsilonGreedy(0.3), Softmax(0.5), Thompson(16, "s")]
 
@@ -238,3 +240,41 @@ def test_opening_touches_no_member(world, tmp_path):
     shard = lookup._shards[0]
     for values in (shard.keys, shard.offsets, shard.titles, shard.artworks, shard.gains, shard.reasons):
         assert isinstance(values, np.ndarray) and not values.flags.owndata and not values.flags.writeable
+
+
+@pytest.mark.parametrize(
+    "name", ["shelves.arrow", "catalogue.json", "overrides/00001.arrow", "manifest.json", "images"]
+)
+def test_a_bundle_whose_links_lead_out_is_refused(world, tmp_path, name):
+    folder = world.write(tmp_path / "bundles")
+    (folder / name).rename(tmp_path / "outside")
+    (folder / name).symlink_to(tmp_path / "outside")
+    with pytest.raises(InputError, match="leads out of the bundle"):
+        PolicyBundle.open(folder)
+
+
+def test_an_image_that_is_a_link_is_not_served(world, tmp_path):
+    folder = world.write(tmp_path / "bundles")
+    (tmp_path / "private").write_text("private")
+    (folder / "images" / ("b" * 64)).symlink_to(tmp_path / "private")
+    bundle = PolicyBundle.open(folder)
+    assert bundle.image("b" * 64) is None
+    assert bundle.image(next(iter(bundle.images.values()))) is not None
+
+
+@pytest.mark.parametrize("shards", [0, -1, 10**12])
+def test_a_manifest_of_endless_shards_is_refused_at_once(world, tmp_path, shards):
+    folder = world.write(tmp_path / "bundles")
+    rewritten(folder, lambda said: said.update(shards=shards))
+    with pytest.raises(InputError, match=f"tells of {shards} shards"):
+        PolicyBundle.open(folder)
+
+
+def test_codes_that_lead_out_of_the_bundle_are_seen(world, tmp_path):
+    folder = world.write(tmp_path / "bundles")
+    made = world.shards(4)[1]
+    write_shard(folder / shard_name(1), replace(made, artworks=made.artworks + 1_000))
+    sums = sum_of(folder / shard_name(1))
+    rewritten(folder, lambda said: said["files"].update({shard_name(1): asdict(sums)}))
+    with pytest.raises(InputError, match="speaks of what the bundle does not hold"):
+        PolicyBundle.open(folder, verify=True)
