@@ -5,6 +5,7 @@ from dataclasses import asdict, replace
 from datetime import timedelta
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from keyart.errors import InputError, KeyartError
@@ -14,7 +15,7 @@ from keyart.privacy.decoding import examine
 from keyart.privacy.needles import Needles
 from keyart.serving.manifest import Manifest, shard_name, sum_of
 from keyart.serving.policy_bundle import PolicyBundle, is_good, older, point, pointed, write_bundle
-from keyart.serving.shards import write_shard
+from keyart.serving.shards import SCHEMA, write_shard
 
 KINDS = [Uniform(), Best(), EpsilonGreedy(0.3), Softmax(0.5), Thompson(16, "s")]
 
@@ -278,3 +279,23 @@ def test_codes_that_lead_out_of_the_bundle_are_seen(world, tmp_path):
     rewritten(folder, lambda said: said["files"].update({shard_name(1): asdict(sums)}))
     with pytest.raises(InputError, match="speaks of what the bundle does not hold"):
         PolicyBundle.open(folder, verify=True)
+
+
+def test_compressed_columns_are_not_unpacked(world, tmp_path):
+    """A few kilobytes would become 80 megabytes, or as many gigabytes."""
+    folder = world.write(tmp_path / "bundles")
+    path = folder / shard_name(1)
+    packed = pa.ipc.IpcWriteOptions(compression="zstd")
+    zeros = pa.array(np.zeros(20_000_000, np.float32))
+    values = {"titles": pa.array([0], pa.uint32()), "artworks": pa.array([0], pa.uint32()), "reasons": pa.array([0])}
+    lists = {name: pa.LargeListArray.from_arrays([0, 1], one.cast(pa.uint32())) for name, one in values.items()}
+    lists["gains"] = pa.LargeListArray.from_arrays([0, len(zeros)], zeros)
+    columns = [pa.array([b"0" * 32], SCHEMA.field("user_key").type), *(lists[name] for name in SCHEMA.names[1:])]
+    with pa.ipc.new_file(path, SCHEMA, options=packed) as writer:
+        writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=SCHEMA))
+    assert path.stat().st_size < 20_000
+    rewritten(folder, lambda said: said["files"].update({shard_name(1): asdict(sum_of(path))}))
+    before = pa.total_allocated_bytes()
+    with pytest.raises(InputError, match="is compressed, which no file of a bundle is"):
+        PolicyBundle.open(folder)
+    assert pa.total_allocated_bytes() - before < 1_000_000
