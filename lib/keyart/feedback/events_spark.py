@@ -164,7 +164,8 @@ def keyed(key: bytes) -> Callable[[Column], Column]:
         members = ids.dictionary_encode()
         return pa.array(user_keys(key, members.dictionary.to_pylist()), pa.string()).take(members.indices)
 
-    return user_key
+    # Spark lets bytes pass that are no text, as those of a line it cannot parse; Python would die of them.
+    return lambda ids: user_key(F.make_valid_utf8(ids))
 
 
 def _sum(name: str) -> Column:
@@ -187,7 +188,7 @@ def _typed(rows: DataFrame, name: str) -> Column:
         whole = (F.substring(column, 5, 1) == "-") & F.substring(column, 11, 1).isin("T", " ")
         column = F.when(whole, column)
     if name in IDS:
-        return _blank_is_null(column.cast("string"))
+        return _blank_is_null(F.make_valid_utf8(column.cast("string")))
     if isinstance(wanted, IntegerType) and isinstance(found, StringType | FractionalType):
         # Writers without missing integers write 5.0.
         number = column.try_cast("double")
