@@ -12,6 +12,7 @@ import numpy as np
 from keyart.errors import InputError
 from keyart.policy.limits import Window
 from keyart.policy.placement import ACTIONS, Placement, Rule
+from keyart.serving.manifest import read_json
 
 __all__ = ["Catalogue", "looks_of"]
 
@@ -57,7 +58,7 @@ class Catalogue:
     def read(cls, path: Path) -> "Catalogue":
         """As ``write`` left it; InputError where it did not."""
         try:
-            said = json.loads(path.read_text(encoding="utf-8"))
+            said = read_json(path)
             return cls(
                 {title: _shown(one) for title, one in said["titles"].items()},
                 frozenset(_texts(said["inactive"])),

@@ -8,11 +8,23 @@ import stat
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from keyart.errors import ConfigError, InputError, TableError
 from keyart.policy.specification import Policy
 
-__all__ = ["CATALOGUE", "FORMAT_VERSION", "IMAGE", "MANIFEST", "SHELVES", "FileSum", "Manifest", "shard_name", "sum_of"]
+__all__ = [
+    "CATALOGUE",
+    "FORMAT_VERSION",
+    "IMAGE",
+    "MANIFEST",
+    "SHELVES",
+    "FileSum",
+    "Manifest",
+    "read_json",
+    "shard_name",
+    "sum_of",
+]
 
 FORMAT = "keyart-policy-bundle"
 FORMAT_VERSION = 1
@@ -31,6 +43,13 @@ class FileSum:
 
     bytes: int
     sha256: str
+
+
+def read_json(path: Path) -> Any:
+    """What a file holds; ValueError where it is no JSON, or holds halves of characters, which nothing could write."""
+    said = json.loads(path.read_text(encoding="utf-8"))
+    json.dumps(said, ensure_ascii=False).encode()
+    return said
 
 
 def sum_of(path: Path) -> FileSum:
@@ -78,7 +97,7 @@ class Manifest:
         """Of a bundle; InputError where it is none, of another format, damaged, or names files beyond its folder."""
         path = folder / MANIFEST
         try:
-            said = json.loads(path.read_text(encoding="utf-8"))
+            said = read_json(path)
         except OSError as error:
             raise InputError(f"{folder} is no policy bundle: {MANIFEST} cannot be read ({error.strerror})") from error
         except (ValueError, RecursionError) as error:
