@@ -31,9 +31,14 @@ class Bounds:
     schemes: tuple[str, ...] = SCHEMES
 
     def beside(self, source: str) -> "Bounds":
-        """Also the folder that ``source`` is, or lies in; of a remote source that is no folder of this machine."""
+        """Also the folder that ``source`` is, or lies in; of a remote source its schemes, and no folder of this machine.
+
+        >>> Bounds().beside("oss://bucket/list.csv").refusal("oss://bucket/a.mp4")
+        ''
+        """
         if is_remote(source):
-            return self
+            own = {link.partition("://")[0].lower() for link in source.split("::")} - {"file", "local"}
+            return Bounds(self.roots, (*self.schemes, *sorted(own)))
         path = Path(bare_path(source)).absolute()
         return Bounds((*self.roots, str(path if path.is_dir() else path.parent)), self.schemes)
 
