@@ -4,6 +4,7 @@ Run by `make cluster-test`: the pipeline of the demo at its smallest, once here 
 """
 
 import re
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SMALL = {
     "demo": {"titles": 2, "members": 500, "days": 9},
     "taste": {"iterations": 3},
-    "assign": {"policy_id": "learned", "day": "2026-01-14"},
+    "assign": {"policy_id": "learned", "day": date(2026, 1, 14)},
     "events": {"now": "2026-02-01T00:00:00Z"},
     "session": {
         "shuffle_partitions": 2,
