@@ -41,8 +41,9 @@ bench: setup ## side-by-side ratios against peers, to build/bench.json (BENCH="s
 	@for name in $(or $(BENCH),$(basename $(notdir $(shell grep -l 'results import.*record' bench/*.py)))); do \
 		echo "bench/$$name.py"; $(BIN)/python bench/$$name.py || exit 1; done
 
-check: setup ## lint, format and types
+check: setup ## lint, format and types; the Dockerfile too
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+	@$(BIN)/hadolint Dockerfile
 
 lock: ## resolve requirements.in into requirements.lock (needs uv: pip install uv)
 	uv pip compile requirements.in --universal --python-version 3.11 --no-emit-index-url --generate-hashes \
