@@ -24,7 +24,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 # As small as the demo goes, with all that would else be taken from the clock or from a run.
 SMALL = {
-    "demo": {"titles": 2, "members": 500, "days": 9},
+    # Members and takes enough for some of them to get artwork of their own.
+    "demo": {"titles": 2, "members": 4000, "days": 9, "take_rate": 0.05, "oracle_lift": 0.3},
     "taste": {"iterations": 3},
     "assign": {"policy_id": "learned", "day": date(2026, 1, 14)},
     "events": {"now": "2026-02-01T00:00:00Z"},

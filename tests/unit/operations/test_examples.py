@@ -85,15 +85,13 @@ def test_airflow(airflow, accepted):
 
 def test_airflows_parts_wait_for_what_the_graph_says(airflow):
     parts = airflow[0]["PARTS"]
-    assert list(parts) == [stage.job for stage in STAGES if stage.job in parts]
-    assert set(parts) <= set(JOBS)
+    assert list(parts) == [stage.job for stage in STAGES]
 
     def before(job):
         return set().union({*parts[job]}, *(before(other) for other in parts[job]))
 
     for job, needs in requirements(STAGES).items():
-        if job in parts:
-            assert needs & set(parts) <= before(job), f"{job} would start too early"
+        assert needs <= before(job), f"{job} would start too early"
 
 
 @pytest.mark.parametrize("status", [0, 1, 2])
