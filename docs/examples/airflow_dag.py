@@ -2,8 +2,8 @@
 
 ``run-pipeline`` knows by itself what is up to date and goes on where it stopped, so retries are cheap and the order of
 stages need not be said again here. Where each stage is to be a task of its own, add ``--set pipeline.stages=[STAGE]``
-and, so that status knows the tasks as one run, ``--set pipeline.run_id={{ run_id }}``: PARTS has them with what they wait
-for.
+and, so that status knows the tasks as one run, ``--set pipeline.run_id={{ run_id }}``: PARTS has them with what they
+wait for.
 """
 
 from datetime import datetime, timedelta
