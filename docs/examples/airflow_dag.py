@@ -1,8 +1,9 @@
 """keyart every day by Airflow 2.4 or newer: one task runs what has something new, one does the upkeep once a week.
 
 ``run-pipeline`` knows by itself what is up to date and goes on where it stopped, so retries are cheap and the order of
-stages need not be said again here. Where each stage is to be a task of its own, call the jobs by name instead of
-run-pipeline: PARTS has them with what they wait for.
+stages need not be said again here. Where each stage is to be a task of its own, add ``--set pipeline.stages=[STAGE]``
+and, so that status knows the tasks as one run, ``--set pipeline.run_id={{ run_id }}``: PARTS has them with what they
+wait for.
 """
 
 from datetime import datetime, timedelta
@@ -26,7 +27,8 @@ PARTS = {
     "assign-artwork": ["train-response"],
     "evaluate-policy": ["assign-artwork"],
     "measure-policy": ["evaluate-policy"],
-    "build-report": ["measure-policy"],
+    "promote": ["measure-policy"],
+    "build-report": ["promote"],
 }
 
 with DAG(

@@ -185,7 +185,7 @@ def _execute(job: str, parsed: argparse.Namespace) -> int:
         short["tables"] = parsed.tables
     settings = with_values(settings, short)
     logs.set_up(settings, parsed.verbose)
-    with logs.bound(run_id=logs.new_run_id(), job=job):
+    with logs.bound(run_id=settings.pipeline.run_id or logs.new_run_id(), job=job):
         return _logged(lambda: _run(job, settings))
 
 

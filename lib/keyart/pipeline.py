@@ -6,6 +6,7 @@ folder of films or logs, and by the settings. One that fails keeps only those fr
 
 from dataclasses import asdict
 
+from keyart.errors import ConfigError
 from keyart.operations.graph import Stage
 from keyart.operations.ledger_spark import TABLE
 from keyart.operations.running_spark import StageResult, run_stages
@@ -122,14 +123,22 @@ NEEDS_EVENTS = {
 
 
 def stages_for(settings: Settings, tables: Tables) -> list[Stage]:
-    """The stages that have something to read: without logs, now or earlier, only the films' side runs."""
+    """The stages that have something to read: without logs, now or earlier, only the films' side runs.
+
+    Of these ``pipeline.stages``, where it names some; ConfigError where it names one that there is not.
+    """
+    wanted = settings.pipeline.stages
+    if unknown := sorted(set(wanted) - {stage.job for stage in STAGES}):
+        known = ", ".join(stage.job for stage in STAGES)
+        raise ConfigError(f"pipeline.stages: no stage is called {', '.join(unknown)}; known are {known}")
     has_catalog = any(asdict(settings.catalog).values())
     has_events = bool(settings.events.events)
     learns = has_events or tables.exists("decisions")
     return [
         stage
         for stage in STAGES
-        if (stage.job != "ingest-catalog" or has_catalog)
+        if (not wanted or stage.job in wanted)
+        and (stage.job != "ingest-catalog" or has_catalog)
         and (stage.job != "ingest-events" or has_events)
         and (stage.job not in NEEDS_EVENTS or learns)
     ]

@@ -132,6 +132,11 @@ class PipelineSettings:
 
     heartbeat_seconds: Annotated[int, Range(1, 3600)] = 60
     """A running stage writes as often that it is alive, and how far; silent five times as long, it was interrupted."""
+    stages: tuple[str, ...] = ()
+    """Only these stages, for schedulers that make a task of each; empty: all. Each still looks whether it has something
+    new to read."""
+    run_id: str = ""
+    """Name of the run, so that the tasks of one scheduler's run are one run for status and logs; empty: a new one."""
     json: bool = False
     """Whether status answers with JSON (--json)."""
 

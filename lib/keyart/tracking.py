@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -128,11 +129,12 @@ class Tracking:
 
         full = self._prefix + name
         with tempfile.TemporaryDirectory() as scratch:
-            folder = Path(scratch) / "arrays"
+            folder, code = Path(scratch) / "arrays", Path(scratch) / "pyfunc.py"
             model.save(folder)
+            code.write_text(_source("pyfunc.py"))
             info = self._mlflow.pyfunc.log_model(
                 name=name,
-                python_model=str(Path(__file__).with_name("pyfunc.py")),
+                python_model=str(code),
                 artifacts={"arrays": str(folder)},
                 signature=infer_signature(example, output),
                 registered_model_name=full,
@@ -189,6 +191,11 @@ def set_aliases(settings: TrackingSettings, tables_root: str, wanted: Mapping[st
     except Exception as error:  # whatever a server, a database or the network throws: said, and mended later
         return hidden(f"{type(error).__name__}: {error}".splitlines()[0])
     return ""
+
+
+def _source(module: str) -> str:
+    """The text of a module of ours, which spark-submit's zip may hold: there it has no path."""
+    return (resources.files("keyart") / module).read_text(encoding="utf-8")
 
 
 def _code_hash() -> str:

@@ -140,7 +140,8 @@ def test_status_reads_and_tells_a_killed_run(tables, capsys):
     capsys.readouterr()
     assert tables.version("stage_runs") == version
 
-    assert known(tables).at_work(began, 60)["stage"] == "scan-videos"
+    assert known(tables).at_work({"scan-videos"}, began, 60)["stage"] == "scan-videos"
+    assert known(tables).at_work({"train-taste"}, began, 60) is None, "another task's business"
     newer = Ledger(tables, "r2", SessionSettings(), 60)
     newer.skipped("build-report", 3.0)
     newer.flush()

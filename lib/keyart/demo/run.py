@@ -40,7 +40,7 @@ from keyart.settings import Settings
 from keyart.tables import Tables
 from keyart.video.spark import current
 
-__all__ = ["main"]
+__all__ = ["catalogue", "dated", "main", "shelves"]
 
 FILMS = ("ingest-catalog", "scan-videos", "select-artwork")
 MEMBERS = tuple(stage.job for stage in STAGES if stage.job not in (*FILMS, "measure-sessions"))
@@ -76,10 +76,10 @@ def _demo(settings: Settings, videos: str | None) -> int:
     os.environ.setdefault(settings.privacy.key_variable, "simulated members only")
     home = Path(settings.tables).absolute().parent
     clock = Clock()
-    settings = _dated(settings)
+    settings = dated(settings)
     forget_other_films(settings, videos, home)
     with clock("films"):
-        settings = _films(settings, videos, home)
+        settings = catalogue(settings, videos, home)
     from keyart.session import is_running, open_session
 
     ours = not is_running()
@@ -134,7 +134,7 @@ class Clock:
         return time.monotonic() - self._start
 
 
-def _dated(settings: Settings) -> Settings:
+def dated(settings: Settings) -> Settings:
     """Train on the first two thirds of the days, test on the rest; the log runs on until all of them are mature."""
     days = settings.demo.days
     t1 = FIRST_DAY + timedelta(days=days * 2 // 3)
@@ -156,7 +156,7 @@ def forget_other_films(settings: Settings, videos: str | None, home: Path) -> No
     stamp.write_text(asked)
 
 
-def _films(settings: Settings, videos: str | None, home: Path) -> Settings:
+def catalogue(settings: Settings, videos: str | None, home: Path) -> Settings:
     """The films to read: a folder of the user's or our own; titles without films come from the back catalogue."""
     demo = settings.demo
     back = home / "back_catalogue.csv"
@@ -197,7 +197,7 @@ def _audience(settings: Settings, tables: Tables, home: Path) -> bool:
     for name in OF_MEMBERS:
         shutil.rmtree(Path(settings.tables) / name, ignore_errors=True)
     shutil.rmtree(home / "logs", ignore_errors=True)
-    titles, artworks = _shelves(tables)
+    titles, artworks = shelves(tables)
     audience = simulate_audience(titles, artworks, settings.demo, settings.regions)
     audience.write_logs(home / "logs")
     audience.write_truth(home / "truth")
@@ -205,7 +205,7 @@ def _audience(settings: Settings, tables: Tables, home: Path) -> bool:
     return True
 
 
-def _shelves(tables: Tables) -> tuple[list[tuple[str, list[str], float]], dict[str, list[tuple[str, bytes]]]]:
+def shelves(tables: Tables) -> tuple[list[tuple[str, list[str], float]], dict[str, list[tuple[str, bytes]]]]:
     """The catalogue as the audience sees it: titles with genres and running time, artworks as pictures, best first."""
     rows = (
         tables.read("artworks")

@@ -4,7 +4,7 @@ Appends never conflict and are cheap, and wherever a run is killed the rows befo
 newest row counts; all but "running" are its last.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -31,9 +31,9 @@ class Known:
     last: dict[str, dict[str, Any]]
     done: dict[str, dict[str, Any]]
 
-    def at_work(self, now: datetime, beat: float) -> dict[str, Any] | None:
-        """The row of a stage that another run seems to be at, if there is one."""
-        return next((row for row in self.last.values() if is_alive(row, now, beat)), None)
+    def at_work(self, stages: Collection[str], now: datetime, beat: float) -> dict[str, Any] | None:
+        """The row of one of ``stages`` that another run seems to be at, if there is one."""
+        return next((row for row in self.last.values() if row["stage"] in stages and is_alive(row, now, beat)), None)
 
 
 def known(tables: Tables) -> Known:

@@ -82,7 +82,7 @@ class _Run:
         self.versions.look(name for stage in stages for name in (*stage.reads, *stage.writes))
         rows, beat = known(self.tables), settings.pipeline.heartbeat_seconds
         self.finished = rows.done
-        if other := rows.at_work(datetime.now(UTC), beat):
+        if other := rows.at_work({stage.job for stage in stages}, datetime.now(UTC), beat):
             ago = (datetime.now(UTC) - other["at"]).total_seconds()
             log.warning(
                 "%s was at %s %.0f s ago; if it still is, both do the same work", other["run_id"], other["stage"], ago

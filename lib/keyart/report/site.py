@@ -6,6 +6,7 @@ What the tables hold is text to the templates (autoescape), never markup. The sa
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,7 @@ NAVIGATION = (
 def environment() -> jinja2.Environment:
     """Templates of this package; everything is escaped and an unknown name is an error."""
     found = jinja2.Environment(
-        loader=jinja2.PackageLoader("keyart.report"),
+        loader=jinja2.DictLoader(_templates()),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -58,6 +59,13 @@ def environment() -> jinja2.Environment:
     for name in ("clock", "count", "day", "moment", "named", "percent", "signed_percent"):
         found.filters[name] = getattr(wording, name)
     return found
+
+
+@cache
+def _templates() -> dict[str, str]:
+    """By name. Jinja's own loader of packages finds none in ./keyart.zip, as spark-submit calls it where tasks run."""
+    folder = resources.files("keyart.report") / "templates"
+    return {file.name: file.read_text(encoding="utf-8") for file in folder.iterdir()}
 
 
 class Pages:

@@ -1,4 +1,4 @@
-"""The examples for schedulers name jobs, options and an order that there are."""
+"""The example for Airflow names jobs, options and an order that there are; failures of the entry point are raised."""
 
 import ast
 import runpy
@@ -7,7 +7,6 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-import yaml
 
 from keyart import cli
 from keyart.cli import JOBS
@@ -86,32 +85,13 @@ def test_airflow(airflow, accepted):
 
 def test_airflows_parts_wait_for_what_the_graph_says(airflow):
     parts = airflow[0]["PARTS"]
-    assert list(parts) == [stage.job for stage in STAGES if stage.job in parts]
-    assert set(parts) <= set(JOBS)
+    assert list(parts) == [stage.job for stage in STAGES]
 
     def before(job):
         return set().union({*parts[job]}, *(before(other) for other in parts[job]))
 
     for job, needs in requirements(STAGES).items():
-        if job in parts:
-            assert needs & set(parts) <= before(job), f"{job} would start too early"
-
-
-def test_databricks(accepted):
-    bundle = yaml.safe_load((EXAMPLES / "databricks_job.yml").read_text())
-    jobs = bundle["resources"]["jobs"]
-    seen = []
-    for job in jobs.values():
-        clusters = {cluster["job_cluster_key"] for cluster in job["job_clusters"]}
-        for task in job["tasks"]:
-            wheel = task["python_wheel_task"]
-            assert wheel["package_name"] == "keyart"
-            assert f"{wheel['entry_point']}=keyart.cli:task" in (EXAMPLES.parents[1] / "setup.py").read_text()
-            assert wheel["parameters"][0] in JOBS
-            assert accepted(wheel["parameters"])
-            assert task["job_cluster_key"] in clusters
-            seen.append(wheel["parameters"][0])
-    assert seen == ["run-pipeline", "status", "maintain"]
+        assert needs <= before(job), f"{job} would start too early"
 
 
 @pytest.mark.parametrize("status", [0, 1, 2])

@@ -7,10 +7,10 @@ import pytest
 from keyart.cli import JOBS
 from keyart.commits import Commit
 from keyart.config import load
-from keyart.errors import InputError
+from keyart.errors import ConfigError, InputError
 from keyart.operations.graph import Stage, behind, requirements
 from keyart.operations.lines import failure_lines, one_line
-from keyart.pipeline import STAGES
+from keyart.pipeline import STAGES, stages_for
 from keyart.schemas import TABLES
 
 
@@ -33,6 +33,25 @@ def test_the_pipelines_own_graph():
     # Moments come from a later stage: select-artwork takes those of the run before and waits for nobody.
     assert "moments" in next(stage for stage in STAGES if stage.job == "select-artwork").reads
     assert "measure-sessions" not in needs["select-artwork"]
+
+
+class NoTables:
+    """A root that nobody wrote to."""
+
+    def exists(self, table):
+        return False
+
+
+def test_only_the_stages_that_are_asked_for():
+    everything = ["catalog.videos=films", "events.events=logs"]
+    jobs = [stage.job for stage in stages_for(load(None, everything), NoTables())]
+    assert jobs == [stage.job for stage in STAGES]
+    two = load(None, [*everything, "pipeline.stages=[train-taste, scan-videos]"])
+    assert [stage.job for stage in stages_for(two, NoTables())] == ["scan-videos", "train-taste"]
+    nothing_to_learn_from = load(None, ["pipeline.stages=[train-taste]"])
+    assert stages_for(nothing_to_learn_from, NoTables()) == []
+    with pytest.raises(ConfigError, match=r"pipeline\.stages: no stage is called scan-video; known are ingest-catalog"):
+        stages_for(load(None, ["pipeline.stages=[scan-video]"]), NoTables())
 
 
 def test_a_failure_blocks_what_depends_on_it_and_nothing_else():
