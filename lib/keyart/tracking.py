@@ -79,6 +79,7 @@ class Tracking:
         os.environ.setdefault("DO_NOT_TRACK", "true")
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
         os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")  # 14 s; by itself it tries for four minutes
         warnings.filterwarnings("ignore", module="mlflow")
         import mlflow  # slow to import: only the jobs that train or read models pay for it
 
@@ -92,17 +93,33 @@ class Tracking:
             uri = f"sqlite:///{home}/mlflow.db"
         mlflow.set_tracking_uri(uri)
         mlflow.set_registry_uri(settings.registry_uri or uri)
-        self._client = mlflow.MlflowClient()
-        if self._client.get_experiment_by_name(settings.experiment) is None:
-            where = None if settings.uri else f"file://{home}/artifacts"
-            self._client.create_experiment(settings.experiment, artifact_location=where)
-        mlflow.set_experiment(settings.experiment)
+        self._uri = uri
+        with self._answering():
+            self._client = mlflow.MlflowClient()
+            if self._client.get_experiment_by_name(settings.experiment) is None:
+                where = None if settings.uri else f"file://{home}/artifacts"
+                self._client.create_experiment(settings.experiment, artifact_location=where)
+            mlflow.set_experiment(settings.experiment)
         self._prefix = settings.model_prefix
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        """While the body runs, an MLflow that does not answer is a ModelError in a line: what it throws says pages."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            yield
+        except MlflowException as error:
+            why = str(error).splitlines()[0][:200]
+            raise ModelError(
+                f"MLflow at {_without_secrets(self._uri)} does not do what it is asked ({why}). Start it, or name "
+                "another by tracking.uri, and run the same command again: no table is half written"
+            ) from error
 
     @contextmanager
     def run(self, name: str, parameters: Mapping[str, object]) -> Iterator[str]:
         """A training run; yields its id. A failure inside marks the run failed and is raised on."""
-        with self._mlflow.start_run(run_name=name) as active:
+        with self._answering(), self._mlflow.start_run(run_name=name) as active:
             self._mlflow.set_tag("keyart_version", __version__)
             self._mlflow.set_tag("keyart_code", _code_hash())
             self._mlflow.log_params({key: str(value)[:500] for key, value in parameters.items()})
@@ -188,6 +205,12 @@ def set_aliases(settings: TrackingSettings, tables_root: str, wanted: Mapping[st
     except Exception as error:  # whatever a server, a database or the network throws: said, and mended later
         return f"{type(error).__name__}: {error}".splitlines()[0]
     return ""
+
+
+def _without_secrets(uri: str) -> str:
+    """The address without user and password."""
+    scheme, mark, rest = uri.partition("://")
+    return f"{scheme}{mark}{rest.rpartition('@')[2]}"
 
 
 def _code_hash() -> str:

@@ -96,17 +96,17 @@ def test_columns_that_came_went_and_were_renamed_by_writers_that_die(spark, tabl
     assert found() == wanted
 
     # A driver dies after each statement in turn: rows are the same all along, and the next one goes on.
-    sql, lives, kills = SparkSession.sql, 1, 0
+    sql, said, kills = SparkSession.sql, [], 0
+
+    def dying(self, statement, *given, **named):
+        if statement.startswith(("ALTER", "UPDATE")):
+            if said:
+                raise KeyboardInterrupt
+            said.append(statement)
+        return sql(self, statement, *given, **named)
+
     while True:
-        said = []
-
-        def dying(self, statement, *given, **named):
-            if statement.startswith(("ALTER", "UPDATE")):
-                if len(said) == lives:
-                    raise KeyboardInterrupt
-                said.append(statement)
-            return sql(self, statement, *given, **named)
-
+        said.clear()
         monkeypatch.setattr(SparkSession, "sql", dying)
         try:
             Tables(spark, tables.root).migrate("title_names")
