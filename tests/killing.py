@@ -1,0 +1,203 @@
+"""A small world that the whole pipeline runs over, drivers that are killed in it, and tables that are compared."""
+
+import json
+import math
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlparse
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from keyart.config import load, with_values
+from keyart.demo import run as demo
+from keyart.demo.logbook import FIRST_DAY
+from keyart.demo.studio import make_films
+from keyart.pipeline import run_stages, stages_for
+from keyart.schemas import TABLES
+from keyart.settings import Settings
+from keyart.tables import Tables
+
+ROOT = Path(__file__).resolve().parents[1]
+KEYART = Path(sys.executable).with_name("keyart")
+BY_RUN: Mapping[str, tuple[str, ...]] = {
+    "policies": ("created_at", "data_versions", "models"),  # MLflow's run and version; versions count killed writes
+    "promotions": ("promotion_id", "at"),  # a hash of data versions
+    "evaluations": ("evaluation_id",),
+    "evaluation_blocks": ("source",),
+}
+"""Columns that say which run wrote a row, when, or what versions it read: the clean run has others."""
+OPERATIONS = ("stage_runs",)
+"""Tables that tell of runs, not of members and films."""
+DIGITS = 6
+"""Significant digits of numbers that are compared: Spark adds parts in the order in which they come."""
+
+
+@dataclass(frozen=True)
+class World:
+    """Films and logs of a small audience, and the settings that every run over them has."""
+
+    home: Path
+    values: Mapping[str, Any]
+    clean: Path
+    """Tables that a run left which nobody disturbed."""
+    seconds: float
+    """How long it took, in a session that was open."""
+
+    def settings(self, root: Path) -> Settings:
+        """Of a run with its tables in ``root``; MLflow lies beside them."""
+        return with_values(load(ROOT / "conf" / "demo.yaml"), {**self.values, "tables": str(root)})
+
+    def command(self, job: str, root: Path, *more: str) -> list[str]:
+        """The same as a command."""
+        options = [f"--set={key}={json.dumps(str(value))}" for key, value in self.values.items()]
+        base = [str(KEYART), job, "--config", str(ROOT / "conf" / "demo.yaml"), "--tables", str(root)]
+        return [*base, *options, *more]
+
+
+def make_world(spark: Any, home: Path) -> World:
+    """Films, their artworks, an audience before them, and a clean run over all of it."""
+    days = 9
+    small = {"demo.titles": 2, "demo.members": 1500, "demo.days": days, "taste.iterations": 3}
+    times = {"t0": FIRST_DAY, "t1": FIRST_DAY + timedelta(days=days * 2 // 3), "end": FIRST_DAY + timedelta(days=days)}
+    values: dict[str, Any] = {
+        **small,
+        **{f"time.{name}": str(day) for name, day in times.items()},
+        "assign.policy_id": "small",
+        "assign.day": str(times["end"]),
+        "report.folder": str(home / "report"),
+        "taste.checkpoints": str(home / "checkpoints"),
+    }
+    settings = with_values(load(ROOT / "conf" / "demo.yaml"), {**values, "tables": str(home / "clean" / "tables")})
+    values["catalog.manifest"] = str(make_films(home / "films", settings.demo.titles, settings.demo.seed))
+    values["catalog.videos"] = ""
+    settings = with_values(settings, {name: values[name] for name in ("catalog.manifest", "catalog.videos")})
+    tables = Tables(spark, settings.tables)
+    began = time.monotonic()
+    films = run_stages(spark, settings, stages_for(settings, tables)[:3], progress=False)
+    assert {result.state for result in films} == {"done"}, films
+    spent = time.monotonic() - began
+    demo._audience(settings, tables, home)
+    for path in (home / "logs").glob("*.parquet"):
+        # Without what moments are told from: those would choose other artworks, before which nobody here ever stood.
+        log = pq.read_table(path)
+        place = log.column_names.index("position_seconds")
+        none = pa.nulls(log.num_rows, log.schema.field(place).type)
+        pq.write_table(log.set_column(place, log.schema.field(place), none), path)
+    values["events.events"] = str(home / "logs")
+    settings = with_values(settings, {"events.events": str(home / "logs")})
+    began = time.monotonic()
+    rest = run_stages(spark, settings, stages_for(settings, tables), progress=False)
+    assert {result.state for result in rest} <= {"done", "skipped"}, rest
+    return World(home, values, home / "clean" / "tables", spent + time.monotonic() - began)
+
+
+def rows_of(spark: Any, root: Path) -> dict[str, Counter[str]]:
+    """All rows of all tables, each as text, without what depends on the run."""
+    tables, found = Tables(spark, str(root)), {}
+    for name in TABLES:
+        if name not in OPERATIONS and tables.exists(name):
+            left = [column for column in TABLES[name].schema.names if column not in BY_RUN.get(name, ())]
+            found[name] = Counter(repr(_plain(row.asDict(True))) for row in tables.read(name).select(*left).collect())
+    return found
+
+
+def differences(found: Mapping[str, Counter[str]], wanted: Mapping[str, Counter[str]]) -> list[str]:
+    """One line a table that differs: rows lost, rows too many, and one of them."""
+    lines = []
+    for name in sorted({*found, *wanted}):
+        here, there = found.get(name, Counter()), wanted.get(name, Counter())
+        lost, more = there - here, here - there
+        if lost or more:
+            lines.append(f"{name}: {lost.total()} rows lost {[*lost][:1]}, {more.total()} too many {[*more][:1]}")
+    return lines
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float):
+        return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else str(value)
+    if isinstance(value, Mapping):
+        return {key: _plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    if isinstance(value, bytes | bytearray):
+        return hash(bytes(value))
+    return value
+
+
+def commits(root: Path) -> set[Path]:
+    """The commits of the tables that are there, but for those of runs."""
+    return {path for path in root.glob("*/_delta_log/*.json") if path.parts[-3] not in OPERATIONS}
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a driver ended, what it said, and seconds from its start."""
+
+    status: int
+    said: str
+    seconds: float
+
+    @property
+    def killed(self) -> bool:
+        return self.status == -signal.SIGKILL
+
+
+def drive(command: Sequence[str], log: Path, dies: Callable[[float], bool] = lambda seconds: False) -> Ended:
+    """Run the command; SIGKILL to it, its JVM and its workers as soon as ``dies`` of the seconds since its start."""
+    began = time.monotonic()
+    environment = {**os.environ, "PYSPARK_PYTHON": sys.executable}
+    with log.open("wb") as said:
+        driver = subprocess.Popen(
+            command, stdout=said, stderr=subprocess.STDOUT, start_new_session=True, cwd=log.parent, env=environment
+        )
+        try:
+            while driver.poll() is None:
+                if dies(time.monotonic() - began):
+                    break
+                time.sleep(0.02)
+        finally:
+            if driver.poll() is None:
+                os.killpg(driver.pid, signal.SIGKILL)
+            driver.wait()
+    return Ended(driver.returncode, log.read_text(errors="replace"), time.monotonic() - began)
+
+
+def after_first_commit(root: Path, random: random.Random, most: float = 1.5) -> Callable[[float], bool]:
+    """Dies up to ``most`` seconds after it has committed to a table."""
+    before, wait, due = commits(root), random.uniform(0, most), [math.inf]
+
+    def dies(seconds: float) -> bool:
+        if due[0] == math.inf and commits(root) - before:
+            due[0] = seconds + wait
+        return seconds >= due[0]
+
+    return dies
+
+
+def orphans(spark: Any, root: Path) -> list[str]:
+    """Files of data under the tables that no version in reach of the log names: of the newest, and of none before."""
+    tables, left = Tables(spark, str(root)), []
+    for name in TABLES:
+        if tables.exists(name):
+            there = {path for path in (root / name).rglob("*") if path.is_file() and "_delta_log" not in path.parts}
+            named = {Path(unquote(urlparse(one).path)) for one in spark.read.table(tables.name(name)).inputFiles()}
+            sums = {path for path in there if path.suffix == ".crc" and path.with_name(path.name[1:-4]) in named}
+            left += sorted(str(path.relative_to(root)) for path in there - named - sums)
+    return left
+
+
+def forget(root: Path) -> None:
+    """Remove tables and the MLflow beside them."""
+    shutil.rmtree(root.parent, ignore_errors=True)
