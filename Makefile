@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 export PYTHONDONTWRITEBYTECODE ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test soak check bench lock zip wheel clean
+.PHONY: help setup demo test soak check bench store lock zip wheel clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -40,6 +40,9 @@ bench: setup ## side-by-side ratios against peers, to build/bench.json (BENCH="s
 
 check: setup ## lint, format and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+store: setup ## two rows of every table as this version writes them, for tests of migrations (at a release)
+	@$(BIN)/python tests/data/store_tables.py
 
 lock: ## resolve requirements.in into requirements.lock (needs uv: pip install uv)
 	uv pip compile requirements.in --universal --python-version 3.11 --no-emit-index-url --generate-hashes \

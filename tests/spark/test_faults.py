@@ -44,7 +44,7 @@ def world(spark, tmp_path_factory):
 
 def arguments(job: str, home: Path, root: Path) -> list[str]:
     log = ["--events", str(home / "log")] if job == "ingest-events" else []
-    return [*BASE, "--tables", str(root), "--set", f"events.events={home / 'log'}"] + log
+    return [*BASE, "--tables", str(root), "--set", f"events.events={home / 'log'}", *log]
 
 
 def lines_of(said: str) -> list[str]:
