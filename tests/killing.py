@@ -36,6 +36,8 @@ BY_RUN: Mapping[str, tuple[str, ...]] = {
     "promotions": ("promotion_id", "at"),  # a hash of data versions
     "evaluations": ("evaluation_id",),
     "evaluation_blocks": ("source",),
+    "erasures": ("requested_at", "proven_at", "files", "roots"),
+    "suppressions": ("since",),
 }
 """Columns that say which run wrote a row, when, or what versions it read: the clean run has others."""
 OPERATIONS = ("stage_runs",)
@@ -174,12 +176,17 @@ def drive(command: Sequence[str], log: Path, dies: Callable[[float], bool] = lam
     return Ended(driver.returncode, log.read_text(errors="replace"), time.monotonic() - began)
 
 
-def after_first_commit(root: Path, random: random.Random, most: float = 1.5) -> Callable[[float], bool]:
-    """Dies up to ``most`` seconds after it has committed to a table."""
-    before, wait, due = commits(root), random.uniform(0, most), [math.inf]
+def after_first_write(root: Path, chance: random.Random, *folders: Path, most: float = 1.5) -> Callable[[float], bool]:
+    """Dies up to ``most`` seconds after it has committed to a table, or written a file under ``folders``."""
+
+    def written() -> set[object]:
+        files = (path for folder in folders for path in folder.rglob("*") if path.is_file())
+        return {*commits(root), *((path, path.stat().st_mtime_ns) for path in files if path.exists())}
+
+    before, wait, due = written(), chance.uniform(0, most), [math.inf]
 
     def dies(seconds: float) -> bool:
-        if due[0] == math.inf and commits(root) - before:
+        if due[0] == math.inf and written() - before:
             due[0] = seconds + wait
         return seconds >= due[0]
 

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from killing import KEYART, ROOT, after_first_commit, commits, differences, drive, orphans, rows_of
+from killing import KEYART, ROOT, after_first_write, commits, differences, drive, orphans, rows_of
 
 from keyart.cli import run_job
 from keyart.config import load, with_values
@@ -172,7 +172,7 @@ def test_a_job_that_was_killed_is_made_good_and_leaves_no_file(spark, world, tmp
             shutil.rmtree(root / name)
     more = ["--set", "maintain.retain_hours=0", "--set", "maintain.shorter=true"]
     command = [str(KEYART), job, *arguments(job, world, root), *(more if job == "maintain" else [])]
-    dies = after_first_commit(root, random.Random(job), most=0.5)
+    dies = after_first_write(root, random.Random(job), most=0.5)
     ended = drive(command, tmp_path / "said.txt", dies)
     assert ended.killed, ended.said[-2000:]
     for again in ("ingest-events", "measure-sessions"):
