@@ -4,12 +4,13 @@ import random
 import shutil
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from killing import World, after_first_write, differences, drive, make_world, orphans, rows_of
 
 from keyart.cli import run_job
 from keyart.pipeline import STAGES
-from keyart.tables import Tables
+from keyart.serving.policy_bundle import PolicyBundle, pointed
 
 pytestmark = [pytest.mark.soak, pytest.mark.spark]
 
@@ -46,7 +47,7 @@ def test_every_stage_of_the_pipeline(spark, world, tmp_path):
 
 def test_jobs_beside_the_pipeline(spark, world, tmp_path):
     """A copy of the tables on which each was killed against one on which none was."""
-    member = Tables(spark, str(world.clean)).read("events").select("user_key").first()["user_key"]
+    member = pq.read_table(next((world.home / "logs").glob("*.parquet")))["user_id"][0].as_py()
     copies = []
     for name in ("calm", "killed"):
         home = tmp_path / name
@@ -62,5 +63,6 @@ def test_jobs_beside_the_pipeline(spark, world, tmp_path):
                 assert run_job(job, world.command(job, root, *more)[2:]) == 0
             else:
                 killed_then_again(world, root, job, *more, written=written)
+        PolicyBundle.open(pointed(bundles), verify=True)
         copies.append(root)
     assert not differences(*(rows_of(spark, root) for root in copies))
