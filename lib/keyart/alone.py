@@ -21,8 +21,8 @@ FOLDER = ".locks"
 
 
 @contextmanager
-def alone(job: str, root: str) -> Iterator[None]:
-    """Hold the job's lock while the body runs; TableError where another process holds it."""
+def alone(job: str, root: str, wait: bool = False) -> Iterator[None]:
+    """Hold the job's lock while the body runs; where another holds it, ``wait`` or raise TableError."""
     path = root.removeprefix("file://").removeprefix("file:")
     if ":" in path:
         yield
@@ -31,7 +31,7 @@ def alone(job: str, root: str) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / job).open("a+", encoding="utf-8") as lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError as error:
             lock.seek(0)
             raise TableError(

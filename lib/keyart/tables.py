@@ -10,12 +10,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from pyspark.errors import PySparkException
 from pyspark.sql import Column, DataFrame, SparkSession, functions
 
 from keyart import __version__
+from keyart.alone import alone
 from keyart.commits import Commit
 from keyart.errors import SchemaError, TableError
 from keyart.migrations import PROPERTY, as_read, defaults, last_name
@@ -146,25 +148,27 @@ class Tables:
         Killed in between, it goes on where it was; readers see the same rows before and after. TableError for a table
         that a newer keyart wrote.
         """
-        spec, name = self._spec(table), self.name(table)
-        first = self._version_of(table)
-
-        def write() -> None:
-            for number in range(self._version_of(table), spec.version):
-                step, later = spec.steps[number - 1], spec.steps[number:]
-                columns = set(self.spark.read.table(name).columns)
-                kinds = {field.name: field.dataType.simpleString() for field in spec.schema}
-                then = {column: last_name(later, column) for column in step.read({})}
-                known = {column: kinds[last] for column, last in then.items() if last is not None}
-                done = f"ALTER TABLE {{table}} SET TBLPROPERTIES ('{PROPERTY}' = '{number + 1}')"
-                for statement in [*step.statements(columns, known), done]:
-                    self.spark.sql(statement.replace("{table}", name))
-
-        if first < spec.version:
-            self._retry(table, write)
-            log.info("table %s brought on from version %d to %d", table, first, spec.version)
+        last = self._spec(table).version
+        if (first := self._version_of(table)) == last:
+            return False
+        with alone(f"migration of {table}", self.root, wait=True):
+            while (number := self._version_of(table)) < last:
+                columns = set(self.spark.read.table(self.name(table)).columns)
+                for statement in self._statements(table, number, columns):
+                    self._retry(table, partial(self.spark.sql, statement))
+        log.info("table %s brought on from version %d to %d", table, first, last)
         self._there.pop(table, None)
-        return first < spec.version
+        return True
+
+    def _statements(self, table: str, number: int, columns: set[str]) -> list[str]:
+        """What brings a table of version ``number`` with these columns on to the next one."""
+        spec = self._spec(table)
+        step, later = spec.steps[number - 1], spec.steps[number:]
+        kinds = {field.name: field.dataType.simpleString() for field in spec.schema}
+        then = {column: last_name(later, column) for column in step.read({})}
+        known = {column: kinds[name] for column, name in then.items() if name is not None}
+        done = f"ALTER TABLE {{table}} SET TBLPROPERTIES ('{PROPERTY}' = '{number + 1}')"
+        return [said.replace("{table}", self.name(table)) for said in (*step.statements(columns, known), done)]
 
     def read_or_empty(self, table: str) -> DataFrame:
         """As ``read``, but a table nobody wrote yet has no rows."""
