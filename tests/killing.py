@@ -36,7 +36,7 @@ BY_RUN: Mapping[str, tuple[str, ...]] = {
     "promotions": ("promotion_id", "at"),  # a hash of data versions
     "evaluations": ("evaluation_id",),
     "evaluation_blocks": ("source",),
-    "erasures": ("requested_at", "proven_at", "files", "roots"),
+    "erasures": ("requested_at", "proven_at", "files", "roots", "tables", "rows"),  # rows that a killed one had removed
     "suppressions": ("since",),
 }
 """Columns that say which run wrote a row, when, or what versions it read: the clean run has others."""
