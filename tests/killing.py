@@ -20,17 +20,17 @@ from urllib.parse import unquote, urlparse
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from keyart.config import load, with_values
+from keyart.config import load
 from keyart.demo import run as demo
 from keyart.demo.logbook import FIRST_DAY
 from keyart.demo.studio import make_films
-from keyart.pipeline import run_stages, stages_for
+from keyart.pipeline import STAGES, run_stages
 from keyart.schemas import TABLES
-from keyart.settings import Settings
 from keyart.tables import Tables
 
 ROOT = Path(__file__).resolve().parents[1]
 KEYART = Path(sys.executable).with_name("keyart")
+CONFIG = ROOT / "conf" / "demo.yaml"
 BY_RUN: Mapping[str, tuple[str, ...]] = {
     "policies": ("created_at", "data_versions", "models"),  # MLflow's run and version; versions count killed writes
     "promotions": ("promotion_id", "at"),  # a hash of data versions
@@ -51,58 +51,79 @@ class World:
     """Films and logs of a small audience, and the settings that every run over them has."""
 
     home: Path
-    values: Mapping[str, Any]
-    clean: Path
-    """Tables that a run left which nobody disturbed."""
+    values: Mapping[str, str]
     seconds: float
-    """How long it took, in a session that was open."""
+    """How long a run takes that nobody disturbs, in a session that is open."""
 
-    def settings(self, root: Path) -> Settings:
-        """Of a run with its tables in ``root``; MLflow lies beside them."""
-        return with_values(load(ROOT / "conf" / "demo.yaml"), {**self.values, "tables": str(root)})
+    @property
+    def clean(self) -> Path:
+        """Tables that such a run left."""
+        return self.home / "tables"
+
+    def before(self, job: str) -> Path:
+        """A folder with tables and MLflow as the run had them when the job began."""
+        return self.home / "before" / job
+
+    def after(self, job: str) -> Path:
+        """The same when the job had ended."""
+        jobs = [stage.job for stage in STAGES]
+        return self.before(jobs[jobs.index(job) + 1]) if job != jobs[-1] else self.home
 
     def command(self, job: str, root: Path, *more: str) -> list[str]:
-        """The same as a command."""
-        options = [f"--set={key}={json.dumps(str(value))}" for key, value in self.values.items()]
-        base = [str(KEYART), job, "--config", str(ROOT / "conf" / "demo.yaml"), "--tables", str(root)]
-        return [*base, *options, *more]
+        """A run of the job with its tables in ``root``; MLflow lies beside them."""
+        options = [f"--set={key}={value}" for key, value in self.values.items()]
+        return [str(KEYART), job, "--config", str(CONFIG), "--tables", str(root), *options, *more]
 
 
-def make_world(spark: Any, home: Path) -> World:
-    """Films, their artworks, an audience before them, and a clean run over all of it."""
+def world_of(spark: Any, home: Path) -> World:
+    """The world in the folder that KEYART_SOAK_WORLD names, so that a soak can be had in pieces, or in ``home``."""
+    home = Path(os.environ.get("KEYART_SOAK_WORLD") or home)
+    kept = home / "world.json"
+    if not kept.exists():
+        shutil.rmtree(home, ignore_errors=True)
+        values, seconds = _make(spark, home)
+        kept.write_text(json.dumps([values, seconds]))
+    return World(home, *json.loads(kept.read_text()))
+
+
+def _make(spark: Any, home: Path) -> tuple[dict[str, str], float]:
+    """Films, their artworks, an audience before them, and a run over all of it."""
     days = 9
-    small = {"demo.titles": 2, "demo.members": 1500, "demo.days": days, "taste.iterations": 3}
     times = {"t0": FIRST_DAY, "t1": FIRST_DAY + timedelta(days=days * 2 // 3), "end": FIRST_DAY + timedelta(days=days)}
-    values: dict[str, Any] = {
-        **small,
-        **{f"time.{name}": str(day) for name, day in times.items()},
+    values: dict[str, str] = {
         "assign.policy_id": "small",
         "assign.day": str(times["end"]),
         "report.folder": str(home / "report"),
         "taste.checkpoints": str(home / "checkpoints"),
+        "taste.iterations": "3",
+        "catalog.manifest": str(make_films(home / "films", 2, 7)),
+        "events.events": str(home / "logs"),
+        **{f"time.{name}": str(day) for name, day in times.items()},
     }
-    settings = with_values(load(ROOT / "conf" / "demo.yaml"), {**values, "tables": str(home / "clean" / "tables")})
-    values["catalog.manifest"] = str(make_films(home / "films", settings.demo.titles, settings.demo.seed))
-    values["catalog.videos"] = ""
-    settings = with_values(settings, {name: values[name] for name in ("catalog.manifest", "catalog.videos")})
-    tables = Tables(spark, settings.tables)
-    began = time.monotonic()
-    films = run_stages(spark, settings, stages_for(settings, tables)[:3], progress=False)
-    assert {result.state for result in films} == {"done"}, films
-    spent = time.monotonic() - began
-    demo._audience(settings, tables, home)
-    for path in (home / "logs").glob("*.parquet"):
-        # Without what moments are told from: those would choose other artworks, before which nobody here ever stood.
-        log = pq.read_table(path)
-        place = log.column_names.index("position_seconds")
-        none = pa.nulls(log.num_rows, log.schema.field(place).type)
-        pq.write_table(log.set_column(place, log.schema.field(place), none), path)
-    values["events.events"] = str(home / "logs")
-    settings = with_values(settings, {"events.events": str(home / "logs")})
-    began = time.monotonic()
-    rest = run_stages(spark, settings, stages_for(settings, tables), progress=False)
-    assert {result.state for result in rest} <= {"done", "skipped"}, rest
-    return World(home, values, home / "clean" / "tables", spent + time.monotonic() - began)
+    small = {"demo.titles": 2, "demo.members": 1500, "demo.days": days, "tables": home / "tables"}
+    settings = load(CONFIG, [f"{name}={value}" for name, value in (values | small).items()])
+    tables, seconds = Tables(spark, settings.tables), 0.0
+    for stage in STAGES:
+        if stage.job == "ingest-events":
+            demo._audience(settings, tables, home)
+            for path in (home / "logs").glob("*.parquet"):
+                _without_positions(path)
+        for name in ("tables", "mlflow"):
+            if (home / name).exists():
+                shutil.copytree(home / name, home / "before" / stage.job / name)
+        began = time.monotonic()
+        (result,) = run_stages(spark, settings, [stage], progress=False)
+        assert result.state == "done", result
+        seconds += time.monotonic() - began
+    return values, seconds
+
+
+def _without_positions(path: Path) -> None:
+    """Take out of a log what moments are told from: those would choose other artworks, which nobody here ever saw."""
+    log = pq.read_table(path)
+    place = log.column_names.index("position_seconds")
+    none = pa.nulls(log.num_rows, log.schema.field(place).type)
+    pq.write_table(log.set_column(place, log.schema.field(place), none), path)
 
 
 def rows_of(spark: Any, root: Path) -> dict[str, Counter[str]]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from killing import World, after_first_write, differences, drive, make_world, orphans, rows_of
+from killing import World, after_first_write, differences, drive, orphans, rows_of, world_of
 
 from keyart.cli import run_job
 from keyart.pipeline import STAGES
@@ -20,8 +20,8 @@ ANSWERS = {"promote": (0, 1)}
 
 
 @pytest.fixture(scope="module")
-def world(spark, tmp_path_factory):
-    return make_world(spark, tmp_path_factory.mktemp("world"))
+def world(spark, tmp_path_factory) -> World:
+    return world_of(spark, tmp_path_factory.mktemp("world"))
 
 
 def killed_then_again(world: World, root: Path, job: str, *more: str, written: tuple[Path, ...] = ()) -> None:
@@ -33,36 +33,46 @@ def killed_then_again(world: World, root: Path, job: str, *more: str, written: t
     assert run_job(job, command[2:]) in ANSWERS.get(job, (0,))
 
 
-def test_every_stage_of_the_pipeline(spark, world, tmp_path):
-    root = tmp_path / "killed" / "tables"
-    root.parent.mkdir()
-    for stage in STAGES:
-        killed_then_again(world, root, stage.job, written=(root.parent / "mlflow", world.home / "report"))
-    wanted = rows_of(spark, world.clean)
+@pytest.mark.parametrize("job", [stage.job for stage in STAGES])
+def test_a_stage_of_the_pipeline(spark, world, tmp_path, job):
+    root = tmp_path / "tables"
+    if world.before(job).exists():
+        shutil.copytree(world.before(job), tmp_path, dirs_exist_ok=True)
+    killed_then_again(world, root, job, written=(tmp_path / "mlflow", world.home / "report"))
+    wanted = rows_of(spark, world.after(job) / "tables")
     assert not differences(rows_of(spark, root), wanted)
-    killed_then_again(world, root, "maintain", *AT_ONCE)
+    assert run_job("maintain", ["--tables", str(root), *AT_ONCE]) == 0
     assert not orphans(spark, root)
     assert not differences(rows_of(spark, root), wanted)
 
 
-def test_jobs_beside_the_pipeline(spark, world, tmp_path):
-    """A copy of the tables on which each was killed against one on which none was."""
-    member = pq.read_table(next((world.home / "logs").glob("*.parquet")))["user_id"][0].as_py()
-    copies = []
+BESIDE = {
+    "maintain": lambda world, bundles: AT_ONCE,
+    "publish": lambda world, bundles: ["--out", str(bundles)],
+    "erase-members": lambda world, bundles: ["--user", member_of(world), "--request", "r"],
+}
+
+
+def member_of(world: World) -> str:
+    return pq.read_table(next((world.home / "logs").glob("*.parquet")))["user_id"][0].as_py()
+
+
+@pytest.mark.parametrize("job", BESIDE)
+def test_a_job_beside_the_pipeline(spark, world, tmp_path, monkeypatch, job):
+    """On a copy of the tables where it was killed, against one where it was not."""
+    monkeypatch.setenv("KEYART_SUPPRESSION_KEY", "only for this test")
+    found = []
     for name in ("calm", "killed"):
         home = tmp_path / name
-        shutil.copytree(world.clean, home / "tables")
-        shutil.copytree(world.clean.parent / "mlflow", home / "mlflow")
-        bundles, root = home / "bundles", home / "tables"
-        jobs = [
-            ("publish", ["--out", str(bundles)], (bundles,)),
-            ("erase-members", ["--user", member, "--request", "r"], ()),
-        ]
-        for job, more, written in jobs:
-            if name == "calm":
-                assert run_job(job, world.command(job, root, *more)[2:]) == 0
-            else:
-                killed_then_again(world, root, job, *more, written=written)
-        PolicyBundle.open(pointed(bundles), verify=True)
-        copies.append(root)
-    assert not differences(*(rows_of(spark, root) for root in copies))
+        for folder in ("tables", "mlflow"):
+            shutil.copytree(world.home / folder, home / folder)
+        root, bundles = home / "tables", home / "bundles"
+        more = BESIDE[job](world, bundles)
+        if name == "calm":
+            assert run_job(job, world.command(job, root, *more)[2:]) == 0
+        else:
+            killed_then_again(world, root, job, *more, written=(bundles,))
+        if job == "publish":
+            PolicyBundle.open(pointed(bundles), verify=True)
+        found.append(rows_of(spark, root))
+    assert not differences(found[1], found[0])

@@ -9,7 +9,7 @@ import random
 import time
 
 import pytest
-from killing import differences, drive, forget, make_world, orphans, rows_of
+from killing import differences, drive, forget, orphans, rows_of, world_of
 
 from keyart.cli import run_job
 
@@ -22,7 +22,7 @@ CHAIN = 6
 
 
 def test_kills_at_random_points(spark, tmp_path):
-    world = make_world(spark, tmp_path / "world")
+    world = world_of(spark, tmp_path / "world")
     wanted = rows_of(spark, world.clean)
     chance = random.Random(SEED)
     kills, rounds, began = 0, 0, time.monotonic()
