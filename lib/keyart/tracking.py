@@ -8,6 +8,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -110,9 +111,9 @@ class Tracking:
         try:
             yield
         except MlflowException as error:
-            why = str(error).splitlines()[0][:200]
+            uri, why = (_without_secrets(text) for text in (self._uri, str(error).splitlines()[0][:200]))
             raise ModelError(
-                f"MLflow at {_without_secrets(self._uri)} does not do what it is asked ({why}). Start it, or name "
+                f"MLflow at {uri} does not do what it is asked ({why}). Start it, or name "
                 "another by tracking.uri, and run the same command again: no table is half written"
             ) from error
 
@@ -207,10 +208,13 @@ def set_aliases(settings: TrackingSettings, tables_root: str, wanted: Mapping[st
     return ""
 
 
-def _without_secrets(uri: str) -> str:
-    """The address without user and password."""
-    scheme, mark, rest = uri.partition("://")
-    return f"{scheme}{mark}{rest.rpartition('@')[2]}"
+def _without_secrets(text: str) -> str:
+    """The text with addresses that name no user and password.
+
+    >>> _without_secrets("API request to http://anna:secret@host:5000/api failed")
+    'API request to http://host:5000/api failed'
+    """
+    return re.sub(r"://[^/\s@]+@", "://", text)
 
 
 def _code_hash() -> str:
