@@ -10,7 +10,9 @@ from keyart.errors import KeyartError, TableError
 __all__ = ["plainly", "told"]
 
 FULL = ("No space left on device", "Disk quota exceeded", "File too large", "disk is full")
-UNREAD = re.compile(r"FAILED_READ_FILE\.(?P<kind>\w+).*?reading file (?:file:(?://)?)?(?P<path>\S+\.parquet)", re.DOTALL)
+UNREAD = re.compile(
+    r"FAILED_READ_FILE\.(?P<kind>\w+).*?reading file (?:file:(?://)?)?(?P<path>\S+\.parquet)", re.DOTALL
+)
 DEPTH = 10
 """Causes of causes that are looked at."""
 
