@@ -23,7 +23,6 @@ import pyarrow.parquet as pq
 from keyart.config import load
 from keyart.demo import run as demo
 from keyart.demo.logbook import FIRST_DAY
-from keyart.demo.studio import make_films
 from keyart.pipeline import STAGES, run_stages
 from keyart.schemas import TABLES
 from keyart.tables import Tables
@@ -96,12 +95,13 @@ def _make(spark: Any, home: Path) -> tuple[dict[str, str], float]:
         "report.folder": str(home / "report"),
         "taste.checkpoints": str(home / "checkpoints"),
         "taste.iterations": "3",
-        "catalog.manifest": str(make_films(home / "films", 2, 7)),
         "events.events": str(home / "logs"),
         **{f"time.{name}": str(day) for name, day in times.items()},
     }
     small = {"demo.titles": 2, "demo.members": 1500, "demo.days": days, "tables": home / "tables"}
     settings = load(CONFIG, [f"{name}={value}" for name, value in (values | small).items()])
+    settings = demo._films(settings, None, home)
+    values["catalog.manifest"] = settings.catalog.manifest
     tables, seconds = Tables(spark, settings.tables), 0.0
     for stage in STAGES:
         if stage.job == "ingest-events":
