@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 export PYTHONDONTWRITEBYTECODE ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test cluster-test soak check audit bench lock zip wheel clean
+.PHONY: help setup demo test cluster-test soak check audit bench store lock zip wheel clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -47,6 +47,9 @@ check: setup ## lint, format and types; the Dockerfile too
 
 audit: ## known vulnerabilities of what requirements.lock pins (1: some; 3: the service does not answer; AUDIT_SERVICE=osv)
 	@$(PYTHON) .ci/audit
+
+store: setup ## two rows of every table as this version writes them, for tests of migrations (at a release)
+	@$(BIN)/python tests/data/store_tables.py
 
 lock: ## resolve requirements.in into requirements.lock (needs uv: pip install uv)
 	uv pip compile requirements.in --universal --python-version 3.11 --no-emit-index-url --generate-hashes \

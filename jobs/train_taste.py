@@ -12,11 +12,13 @@ from keyart.learning.engagement_spark import ORDER, block_builder, catalogue_of,
 from keyart.learning.taste_spark import learn, register_taste, registered_taste, taste_rows
 from keyart.settings import Settings
 from keyart.tables import Tables
+from keyart.tracking import Tracking
 
 
 def run(spark: SparkSession, settings: Settings) -> None:
     """Learn taste, or take what was learned, write the members' rows, register the model and say what came of it."""
     tables = Tables(spark, settings.tables)
+    Tracking(settings.tracking, settings.tables)  # an MLflow that is down is said before hours of learning
     windows = windows_of(tables.read("decisions"), settings.time)
     catalogue = catalogue_of(tables.read("titles"))
     known = registered_taste(catalogue, settings) if settings.taste.fold_in_only else None

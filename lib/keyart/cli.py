@@ -11,12 +11,15 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from types import ModuleType
 
 from keyart import __version__, logs
+from keyart.alone import alone
 from keyart.config import load, with_values
 from keyart.errors import KeyartError
 from keyart.secrecy import hidden
 from keyart.settings import Settings
+from keyart.troubles import plainly
 
 __all__ = ["JOBS", "guard", "main", "run_job", "task"]
 
@@ -53,6 +56,9 @@ JOBS: dict[str, str] = {
 
 ACTIONS: dict[str, tuple[str, tuple[str, ...]]] = {"experiment": ("experiment.action", ("plan", "register"))}
 """Jobs with a first word of their own, and the setting it stands for."""
+
+BESIDE = {"explain-artwork", "models", "explain", "serve", "export-member", "status", "simulate", "run-pipeline"}
+"""Jobs that write no table, and the one whose stages each take the lock of their job; all others run one at a time."""
 
 POSITIONAL = {"explain-artwork": ("explain.artwork_id", "ID", "an artwork's id or its beginning, or an image's hash")}
 """Jobs that take one thing by name, the setting it stands for, and what it is called in the help."""
@@ -211,6 +217,14 @@ def _run(job: str, settings: Settings) -> int:
     module = importlib.import_module(f"keyart.jobs.{job.replace('-', '_')}")
     if not getattr(module, "needs_session", lambda _: True)(settings):
         return int(module.run(None, settings) or 0)
+    with ExitStack() as stack:
+        if job not in BESIDE:
+            stack.enter_context(alone(job, settings.tables))
+        stack.enter_context(plainly(settings.tables))
+        return _in_session(module, settings)
+
+
+def _in_session(module: ModuleType, settings: Settings) -> int:
     # Only now that the arguments are known to be good: importing pyspark takes seconds.
     from keyart.session import is_running, open_session
 

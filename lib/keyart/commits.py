@@ -11,6 +11,7 @@ UPKEEP = frozenset(
         "CREATE TABLE", "OPTIMIZE", "REORG", "VACUUM START", "VACUUM END", "SET TBLPROPERTIES", "UNSET TBLPROPERTIES",
         "CHANGE COLUMN", "CHANGE COLUMNS", "ADD CONSTRAINT", "DROP CONSTRAINT", "UPGRADE PROTOCOL", "ADD FEATURE",
         "DROP FEATURE", "CLUSTER BY", "COMPUTE STATS", "DOMAIN METADATA CLEANUP", "SET CLUSTERING KEY",
+        "ADD COLUMNS", "RENAME COLUMN", "DROP COLUMNS",
     )
 )  # fmt: skip
 """Operations after which a table holds the same rows. One that is not known counts as a change: computing again is

@@ -23,6 +23,7 @@ from pyspark.sql.types import (
 )
 
 from keyart.errors import SchemaError
+from keyart.migrations import Added, Step
 
 __all__ = ["TABLES", "TableSpec", "check_schema"]
 
@@ -40,12 +41,19 @@ def _fields(*columns: tuple[str, DataType, str]) -> StructType:
 
 @dataclass(frozen=True)
 class TableSpec:
-    """What a table holds: its schema, the columns that identify a row, and those it is clustered by (4 at most)."""
+    """What a table holds: its schema, the columns that identify a row, those it is clustered by (4 at most), and what
+    became of its columns since its first version."""
 
     about: str
     schema: StructType
     key: tuple[str, ...]
     cluster: tuple[str, ...] = ()
+    steps: tuple[Step, ...] = ()
+
+    @property
+    def version(self) -> int:
+        """Of its columns; it stands in the table's properties."""
+        return 1 + len(self.steps)
 
 
 RIGHTS = StructType(
@@ -736,7 +744,10 @@ TABLES: dict[str, TableSpec] = {
         ("policy_id", "title_id"),
     ),
     "policy_weights": TableSpec(
-        "what a cell favours, feature by feature", POLICY_WEIGHTS, ("policy_id", "level", "cell", "feature")
+        "what a cell favours, feature by feature",
+        POLICY_WEIGHTS,
+        ("policy_id", "level", "cell", "feature"),
+        steps=(Added("sd"),),
     ),
     "user_assignments": TableSpec(
         "a member's overrides", USER_ASSIGNMENTS, ("policy_id", "user_key", "version"), ("policy_id", "user_bucket")

@@ -10,13 +10,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from pyspark.errors import PySparkException
-from pyspark.sql import DataFrame, SparkSession, functions
+from pyspark.sql import Column, DataFrame, SparkSession, functions
 
+from keyart import __version__
+from keyart.alone import alone
 from keyart.commits import Commit
 from keyart.errors import SchemaError, TableError
+from keyart.migrations import PROPERTY, as_read, defaults, last_name
 from keyart.schemas import TABLES, TableSpec, check_schema
 from keyart.session import unprinted
 
@@ -25,7 +29,10 @@ __all__ = ["Tables", "open_delta"]
 log = logging.getLogger(__name__)
 
 ATTEMPTS = 6
-CONFLICTS = ("ConcurrentModification", "DELTA_CONCURRENT", "ConcurrentAppend", "ConcurrentDelete", "ProtocolChanged")
+CONFLICTS = (
+    "ConcurrentModification", "DELTA_CONCURRENT", "ConcurrentAppend", "ConcurrentDelete", "ProtocolChanged",
+    "MetadataChanged", "DELTA_METADATA_CHANGED", "DELTA_PROTOCOL_CHANGED",
+)  # fmt: skip
 PRIVATE = (
     "user_key", "suppression_key", "event_id", "impression_id", "decision_id", "row_key", "block", "content", "query",
 )  # fmt: skip
@@ -45,7 +52,8 @@ class Tables:
         self.spark = spark
         # SQL knows delta.`path` by absolute paths and URLs only.
         self.root = (root if ":" in root else str(Path(root).absolute())).rstrip("/")
-        self._there: set[str] = set()
+        self._there: dict[str, set[str]] = {}
+        """Columns, by table, of those that were seen."""
 
     def name(self, table: str) -> str:
         """How SQL calls the table: delta.`ROOT/table`, or catalog.schema.table."""
@@ -58,12 +66,12 @@ class Tables:
         """Whether the table was ever written; what was seen once is not asked for again."""
         if table not in self._there:
             try:
-                self.spark.read.table(self.name(table)).schema  # noqa: B018  (analysis alone: no job, no history)
+                # Analysis alone: no job, no history.
+                self._there[table] = set(self.spark.read.table(self.name(table)).columns)
             except PySparkException as error:
                 if _is_missing(error):
                     return False
                 raise
-            self._there.add(table)
         return True
 
     def version(self, table: str) -> int | None:
@@ -110,9 +118,15 @@ class Tables:
         return changed
 
     def read(self, table: str) -> DataFrame:
-        """The table's rows in the schema's columns; TableError where there is none, SchemaError on a mismatch."""
+        """The table's rows in the schema's columns; TableError where there is none or a newer keyart wrote it,
+        SchemaError on any other mismatch.
+
+        A table of an older version is read as if it had been brought on: what it lacks has its default.
+        """
         try:
             frame = self.spark.read.table(self.name(table))
+            if set(frame.columns) != set(TABLES[table].schema.names):
+                frame = self._as_of_now(table, frame)
             check_schema(table, frame.schema)
         except PySparkException as error:
             if _is_missing(error):
@@ -121,7 +135,40 @@ class Tables:
         except SchemaError as error:
             mend = f"remove it or name another root than {self.root} with --tables, and run the jobs again"
             raise SchemaError(f"{error}: another version of keyart wrote it; {mend}") from error
-        return frame.select(*TABLES[table].schema.names)
+        # Null where the driver that brings the table on has not come to fill it in.
+        filled = {
+            name: functions.coalesce(name, functions.expr(sql).cast(TABLES[table].schema[name].dataType))
+            for name, sql in defaults(TABLES[table].steps).items()
+        }
+        return frame.select(*TABLES[table].schema.names).withColumns(filled)
+
+    def migrate(self, table: str) -> bool:
+        """Bring a table of an older version on to this one's columns; returns whether there was something to do.
+
+        Killed in between, it goes on where it was; readers see the same rows before and after. TableError for a table
+        that a newer keyart wrote.
+        """
+        last = self._spec(table).version
+        if (first := self._version_of(table)) == last:
+            return False
+        with alone(f"migration of {table}", self.root, wait=True):
+            while (number := self._version_of(table)) < last:
+                columns = set(self.spark.read.table(self.name(table)).columns)
+                for statement in self._statements(table, number, columns):
+                    self._retry(table, partial(self.spark.sql, statement))
+        log.info("table %s brought on from version %d to %d", table, first, last)
+        self._there.pop(table, None)
+        return True
+
+    def _statements(self, table: str, number: int, columns: set[str]) -> list[str]:
+        """What brings a table of version ``number`` with these columns on to the next one."""
+        spec = self._spec(table)
+        step, later = spec.steps[number - 1], spec.steps[number:]
+        kinds = {field.name: field.dataType.simpleString() for field in spec.schema}
+        then = {column: last_name(later, column) for column in step.read({})}
+        known = {column: kinds[name] for column, name in then.items() if name is not None}
+        done = f"ALTER TABLE {{table}} SET TBLPROPERTIES ('{PROPERTY}' = '{number + 1}')"
+        return [said.replace("{table}", self.name(table)) for said in (*step.statements(columns, known), done)]
 
     def read_or_empty(self, table: str) -> DataFrame:
         """As ``read``, but a table nobody wrote yet has no rows."""
@@ -194,6 +241,7 @@ class Tables:
     def delete(self, table: str, where: str) -> None:
         """Remove the rows for which the SQL condition holds; a table nobody wrote has none."""
         if self.exists(table):
+            self._bring_on(table)
             self._retry(table, lambda: self.spark.sql(f"DELETE FROM {self.name(table)} WHERE {where}"))
 
     def remove(self, table: str, rows: DataFrame, on: str, within: str = "") -> int:
@@ -203,6 +251,7 @@ class Tables:
         """
         if not self.exists(table):
             return 0
+        self._bring_on(table)
         same = f"t.{on} = s.{on}" + (f" AND ({within})" if within else "")
         statement = f"MERGE INTO {self.name(table)} AS t USING {{source}} AS s ON {same} WHEN MATCHED THEN DELETE"
         removed = 0
@@ -295,8 +344,38 @@ class Tables:
         else:
             self._retry(table, lambda: writer(rows).save(f"{self.root}/{table}"))
 
+    def _bring_on(self, table: str) -> None:
+        """Before a write: a table that has other columns than ours is of an older version, or refused."""
+        if self._there[table] != set(TABLES[table].schema.names):
+            self.read(table)
+            self.migrate(table)
+
+    def _as_of_now(self, table: str, frame: DataFrame) -> DataFrame:
+        """The frame of a table whose columns are not ours, with those that the steps since its version make of them."""
+        spec = TABLES[table]
+        kinds = {field.name: field.dataType for field in spec.schema}
+
+        def column(name: str, sql: str) -> Column:
+            stored = sql.startswith("`") or name not in kinds
+            return functions.expr(sql) if stored else functions.expr(sql).cast(kinds[name])
+
+        found = as_read(spec.steps[self._version_of(table) - 1 :], frame.columns)
+        return frame.select(*(column(name, sql).alias(name) for name, sql in found.items()))
+
+    def _version_of(self, table: str) -> int:
+        """The version that stands in the table's properties, 1 where none does; TableError for one we don't know."""
+        row = self.spark.sql(f"DESCRIBE DETAIL {self.name(table)}").select("properties").first()
+        found = int((row["properties"] if row else {}).get(PROPERTY, 1))
+        if found > TABLES[table].version:
+            raise TableError(
+                f"table {table} is of version {found}, keyart {__version__} knows {TABLES[table].version}: a newer one "
+                f"wrote it; update keyart, or name another root than {self.root} with --tables"
+            )
+        return found
+
     def _create(self, table: str) -> None:
         if self.exists(table):
+            self._bring_on(table)
             return
         spec = self._spec(table)
         columns = ", ".join(
@@ -313,7 +392,8 @@ class Tables:
             lambda: self.spark.sql(
                 f"CREATE TABLE IF NOT EXISTS {self.name(table)} ({columns}) USING delta {cluster}"
                 f" COMMENT {_quoted(spec.about)}"
-                f" TBLPROPERTIES ('delta.dataSkippingStatsColumns' = '{','.join(flat)}')"
+                f" TBLPROPERTIES ('{PROPERTY}' = '{spec.version}',"
+                f" 'delta.dataSkippingStatsColumns' = '{','.join(flat)}')"
             ),
         )
 

@@ -81,6 +81,7 @@ class Tracking:
         os.environ.setdefault("DO_NOT_TRACK", "true")
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
         os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")  # 14 s; by itself it tries for four minutes
         warnings.filterwarnings("ignore", module="mlflow")
         import mlflow  # slow to import: only the jobs that train or read models pay for it
 
@@ -94,17 +95,33 @@ class Tracking:
             uri = f"sqlite:///{home}/mlflow.db"
         mlflow.set_tracking_uri(uri)
         mlflow.set_registry_uri(resolved(settings.registry_uri) or uri)
-        self._client = mlflow.MlflowClient()
-        if self._client.get_experiment_by_name(settings.experiment) is None:
-            where = None if settings.uri else f"file://{home}/artifacts"
-            self._client.create_experiment(settings.experiment, artifact_location=where)
-        mlflow.set_experiment(settings.experiment)
+        self._uri = uri
+        with self._answering():
+            self._client = mlflow.MlflowClient()
+            if self._client.get_experiment_by_name(settings.experiment) is None:
+                where = None if settings.uri else f"file://{home}/artifacts"
+                self._client.create_experiment(settings.experiment, artifact_location=where)
+            mlflow.set_experiment(settings.experiment)
         self._prefix = settings.model_prefix
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        """While the body runs, an MLflow that does not answer is a ModelError in a line: what it throws says pages."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            yield
+        except MlflowException as error:
+            uri, why = (hidden(text) for text in (self._uri, str(error).splitlines()[0][:200]))
+            raise ModelError(
+                f"MLflow at {uri} does not do what it is asked ({why}). Start it, or name "
+                "another by tracking.uri, and run the same command again: no table is half written"
+            ) from error
 
     @contextmanager
     def run(self, name: str, parameters: Mapping[str, object]) -> Iterator[str]:
         """A training run; yields its id. A failure inside marks the run failed and is raised on."""
-        with self._mlflow.start_run(run_name=name) as active:
+        with self._answering(), self._mlflow.start_run(run_name=name) as active:
             self._mlflow.set_tag("keyart_version", __version__)
             self._mlflow.set_tag("keyart_code", _code_hash())
             self._mlflow.log_params({key: hidden(str(value))[:500] for key, value in parameters.items()})

@@ -68,7 +68,7 @@ def ingest_delivery(tables: Tables, delivery: Log, settings: Settings) -> Ingest
     # Days are UTC days, also where the cluster's clock is not.
     spark.conf.set("spark.sql.session.timeZone", "UTC")
     key = secret(settings.privacy)
-    latest = (present or datetime.now(UTC)) + timedelta(days=1)
+    latest = (present or _today(tables)) + timedelta(days=1)
     titles, artworks = tables.read("titles"), tables.read_or_empty("artworks")
     delivery = replace(delivery, rows=delivery.rows.transform(without_erased, tables, settings.privacy))
 
@@ -191,6 +191,12 @@ def _recompute(
     settled = tables.read("decisions").where(F.col("epoch") >= F.lit(since))
     tables.put("artwork_stats", artwork_stats(settled), f"event_date >= DATE'{since}'")
     return since
+
+
+def _today(tables: Tables) -> datetime:
+    """Now; where the clock went back, when events were written last: what came since is not of the future for that."""
+    written = tables.state("events")
+    return max(datetime.now(UTC), written[1]) if written else datetime.now(UTC)
 
 
 def _on_time(span: tuple[date, date], options: EventsSettings) -> tuple[date, date]:

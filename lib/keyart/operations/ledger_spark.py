@@ -11,6 +11,7 @@ from typing import Any
 
 from pyspark.sql import functions as F
 
+from keyart.clock import after, instant
 from keyart.operations.heartbeat import beating
 from keyart.operations.status import is_alive
 from keyart.schemas import STAGE_RUNS
@@ -30,6 +31,11 @@ class Known:
 
     last: dict[str, dict[str, Any]]
     done: dict[str, dict[str, Any]]
+
+    @property
+    def newest(self) -> datetime | None:
+        """When the newest row was written."""
+        return max((row["at"] for row in self.last.values()), default=None)
 
     def at_work(self, stages: Collection[str], now: datetime, beat: float) -> dict[str, Any] | None:
         """The row of one of ``stages`` that another run seems to be at, if there is one."""
@@ -51,12 +57,8 @@ def known(tables: Tables) -> Known:
         for kind, name in zip(found, ("last", "done"), strict=True):
             if row[name] is not None:
                 one = row[name].asDict(recursive=True)
-                kind[row["stage"]] = one | {instant: _instant(one[instant]) for instant in INSTANTS}
+                kind[row["stage"]] = one | {name: instant(one[name]) for name in INSTANTS}
     return Known(*found)
-
-
-def _instant(micros: int | None) -> datetime | None:
-    return None if micros is None else datetime.fromtimestamp(micros / 1e6, UTC)
 
 
 @dataclass
@@ -67,6 +69,8 @@ class Ledger:
     run_id: str
     session: SessionSettings
     heartbeat_seconds: float
+    newest: datetime | None = None
+    """Of earlier rows. Rows of this run come after it, also where the clock went back: the newest row counts."""
     _waiting: list[dict[str, Any]] = field(default_factory=list)
 
     def running(self, stage: str, started: datetime) -> Any:
@@ -116,7 +120,7 @@ class Ledger:
 
     def _beat(self, stage: str, started: datetime) -> None:
         done, tasks = tasks_under_way(self.tables.spark) or (None, None)
-        seconds = (datetime.now(UTC) - started).total_seconds()
+        seconds = max(0.0, (datetime.now(UTC) - started).total_seconds())
         self._append([self._row(stage, "running", started, seconds=seconds, tasks_done=done, tasks=tasks)])
 
     def _write(self, stage: str, state: str, started: datetime, **rest: Any) -> None:
@@ -127,7 +131,7 @@ class Ledger:
         self._waiting.append(self._row(stage, state, started, **rest))
 
     def _row(self, stage: str, state: str, started: datetime, **rest: Any) -> dict[str, Any]:
-        now = datetime.now(UTC)
+        now = self.newest = after(self.newest)
         known = {
             "run_id": self.run_id,
             "stage": stage,

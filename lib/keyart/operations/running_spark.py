@@ -10,6 +10,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from keyart.alone import alone
 from keyart.errors import ConfigError, KeyartError
 from keyart.logs import bound, context, new_run_id
 from keyart.operations.graph import Stage, behind, requirements
@@ -19,6 +20,7 @@ from keyart.operations.metrics import write_metrics
 from keyart.operations.versions_spark import Versions, input_key
 from keyart.settings import Settings
 from keyart.tables import Tables
+from keyart.troubles import plainly
 
 __all__ = ["StageError", "StageResult", "run_stages"]
 
@@ -88,7 +90,7 @@ class _Run:
                 "%s was at %s %.0f s ago; if it still is, both do the same work", other["run_id"], other["stage"], ago
             )
         run_id = context().get("run_id") or new_run_id()
-        self.ledger = Ledger(self.tables, run_id, settings.session, beat)
+        self.ledger = Ledger(self.tables, run_id, settings.session, beat, rows.newest)
         self.needs = requirements(stages)
         self.results: list[StageResult] = []
         self._quarantined: dict[str, int] | None = None
@@ -139,7 +141,8 @@ class _Run:
     def _work(self, stage: Stage) -> dict[str, int]:
         """Run the job; returns the rows it wrote, by table."""
         job = importlib.import_module(f"keyart.jobs.{stage.job.replace('-', '_')}")
-        status = job.run(self.spark, self.settings)
+        with alone(stage.job, self.settings.tables), plainly(self.settings.tables):
+            status = job.run(self.spark, self.settings)
         written = self.versions.written(stage.writes)
         if status and not (stage.answers and status == 1):
             raise StageError(f"{stage.job} ended with status {status}; what it printed says why")

@@ -1,4 +1,5 @@
-"""maintain: small files are brought together, rows that are too old removed, files that nothing needs deleted.
+"""maintain: tables of older versions are brought on, small files together, rows that are too old removed, and files
+that nothing needs deleted.
 
 Safe beside running jobs: compaction and their writes are tried again where they meet, and a file is deleted only when
 nothing can have needed it for ``maintain.retain_hours``.
@@ -48,7 +49,7 @@ def maintain(tables: Tables, settings: Settings) -> list[Upkeep]:
         if settings.privacy.retention:
             expire(tables, settings, purge=False)
         tables.delete(TABLE, OLD_BEATS)
-        errors = list(lanes.map(lambda name: _failing(partial(tables.compact, name)), names))
+        errors = list(lanes.map(lambda name: _failing(partial(_brought_up, tables, name)), names))
         # One after the other, for the session's options hold while one is vacuumed.
         errors = [
             error or _failing(partial(tables.vacuum, name, wanted.retain_hours, wanted.shorter))
@@ -56,6 +57,11 @@ def maintain(tables: Tables, settings: Settings) -> list[Upkeep]:
         ]
         after = list(lanes.map(lambda name: _size(tables, name), names))
     return [Upkeep(*one) for one in zip(names, before, after, errors, strict=True)]
+
+
+def _brought_up(tables: Tables, name: str) -> None:
+    tables.migrate(name)
+    tables.compact(name)
 
 
 def _failing(work: Callable[[], object]) -> str:

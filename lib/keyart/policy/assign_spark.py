@@ -6,7 +6,7 @@ The slate (catalogue side) reaches the workers in the closure; members come as t
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from threadpoolctl import threadpool_limits
 
+from keyart.clock import after, instant
 from keyart.errors import ModelError
 from keyart.feedback.spark import opted_in
 from keyart.learning.members import member_vectors, standardised
@@ -327,6 +328,7 @@ def _policy_row(tables: Tables, plan: Assignment) -> DataFrame:
     content = json.loads(plan.models)["content"]
     same = before is not None and before["spec"] == policy.spec() and json.loads(before["models"])["content"] == content
     versions = {table: tables.version(table) for table in ("artworks", "titles", "taste")}
+    newest = tables.read_or_empty("policies").agg(F.unix_micros(F.max("created_at"))).collect()[0][0]
     row = {
         "policy_id": policy.policy_id,
         "kind": policy.exploration.kind,
@@ -336,7 +338,7 @@ def _policy_row(tables: Tables, plan: Assignment) -> DataFrame:
         "models": plan.models,
         "data_versions": json.dumps(versions, sort_keys=True),
         # A policy that is assigned again keeps its birthday.
-        "created_at": before["created_at"] if before is not None and same else datetime.now(UTC),
+        "created_at": before["created_at"] if before is not None and same else after(instant(newest)),
     }
     return tables.spark.createDataFrame([tuple(row[name] for name in schema.names)], schema)
 
