@@ -5,6 +5,8 @@ Spark may hand a batch over twice (a run killed between the tables and the check
 
 import hashlib
 import logging
+from concurrent.futures import Future
+from dataclasses import astuple
 from functools import partial
 
 from pyspark.errors import PySparkException
@@ -14,8 +16,11 @@ from pyspark.sql.streaming.readwriter import DataStreamWriter
 
 from keyart.errors import ConfigError, InputError, KeyartError
 from keyart.feedback.events import theirs
+from keyart.feedback.events_spark import members_of
 from keyart.feedback.ingest_spark import Ingested, ingest_delivery
 from keyart.feedback.log_spark import LINE, Log, json_fields, named, unreadable
+from keyart.feedback.privacy import secret
+from keyart.policy.online_spark import Batch, Online
 from keyart.settings import Settings
 from keyart.tables import Tables
 
@@ -32,27 +37,45 @@ def stream(spark: SparkSession, settings: Settings) -> list[Ingested]:
     """
     done: list[Ingested] = []
     refused: list[KeyartError] = []
-    batch = partial(_batch, settings=settings, done=done, refused=refused)
+    started: Future[str] = Future()
+    online = Online(Tables(spark, settings.tables), settings) if settings.stream.online else None
+    batch = partial(_batch, settings=settings, done=done, refused=refused, started=started, online=online)
     path = settings.events.events or settings.stream.options.get("subscribe", "the stream")
     try:
         writer = SOURCES[settings.stream.format](spark, settings).writeStream.foreachBatch(batch)
         query = _triggered(writer, settings).option("checkpointLocation", _checkpoint(settings)).start()
+        started.set_result(str(query.id))
         query.awaitTermination()
     except PySparkException as error:
         raise (refused[0] if refused else unreadable(path, error)) from error
     return done
 
 
-def _batch(rows: DataFrame, number: int, settings: Settings, done: list[Ingested], refused: list[KeyartError]) -> None:
+def _batch(
+    rows: DataFrame,
+    number: int,
+    settings: Settings,
+    done: list[Ingested],
+    refused: list[KeyartError],
+    started: Future[str],
+    online: Online | None,
+) -> None:
     if rows.isEmpty():
         return
     name = f"batch {number} of {_checkpoint(settings)}"
+    members = members_of(rows, secret(settings.privacy)).persist()
     delivery = Log(name, rows, hashlib.sha256(name.encode()).hexdigest()[:32], False)
     try:
         came = ingest_delivery(Tables(rows.sparkSession, settings.tables), delivery, settings)
+        # The id is the checkpoint's: another one counts its batches from 0 again.
+        updated = online.update(Batch(members, started.result(), number)) if online else None
     except KeyartError as error:
         refused.append(error)  # Spark would tell it as a failed query
         raise
+    finally:
+        members.unpersist()
+    if updated:
+        log.info("%s: policy %s, %d members folded in as of %s, levels of %d titles moved", name, *astuple(updated))
     log.info("%s: %d rows, %d events, %d set aside", name, came.rows, came.events, came.quarantined)
     if not settings.stream.forever:  # else nobody would ever ask for it
         done.append(came)
@@ -62,13 +85,15 @@ def _files(spark: SparkSession, settings: Settings) -> DataFrame:
     if not settings.events.events:
         raise InputError("no folder was named; give --events FOLDER, in which files of JSON lines appear")
     options = {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": LINE, "recursiveFileLookup": "true"}
+    options["maxFilesPerTrigger"] = str(settings.stream.files_per_batch)
     reader = spark.readStream.schema(json_fields(theirs(settings.events.columns)))
     found = reader.options(**options | settings.stream.options).json(settings.events.events)
     return named(found, settings.events, settings.events.events)
 
 
 def _kafka(spark: SparkSession, settings: Settings) -> DataFrame:
-    found = spark.readStream.format("kafka").options(**settings.stream.options).load()
+    options = {"maxOffsetsPerTrigger": str(settings.stream.messages_per_batch)} | settings.stream.options
+    found = spark.readStream.format("kafka").options(**options).load()
     return from_messages(found, settings)
 
 
