@@ -66,7 +66,7 @@ def _batch(
     members = members_of(rows, secret(settings.privacy)).persist()
     delivery = Log(name, rows, hashlib.sha256(name.encode()).hexdigest()[:32], False)
     try:
-        came = ingest_delivery(Tables(rows.sparkSession, settings.tables), delivery, settings)
+        came = ingest_delivery(Tables(rows.sparkSession, settings.tables), delivery, settings, members)
         # The id is the checkpoint's: another one counts its batches from 0 again.
         updated = online.update(Batch(members, started.result(), number)) if online else None
     except KeyartError as error:

@@ -47,7 +47,7 @@ from keyart.settings import Settings
 from keyart.tables import Tables, quoted
 from keyart.tracking import LoadedModel, ModelArrays, Tracking
 
-__all__ = ["Batch", "Online", "Updated", "folded_in"]
+__all__ = ["Batch", "Online", "Updated", "folded_in", "in_buckets"]
 
 log = logging.getLogger(__name__)
 
@@ -118,7 +118,7 @@ class Online:
         with folded_in(self.tables, standing.learned, standing.running, batch.members, as_of, self.settings) as rows:
             members = rows.count()
             if members:
-                self.tables.merge("taste", rows, within=f"t.as_of = DATE'{as_of}' AND {_within(batch.members)}")
+                self.tables.merge("taste", rows, within=f"t.as_of = DATE'{as_of}' AND {in_buckets(batch.members)}")
                 self._append(rows, plan, as_of, batch)
         return Updated(plan.policy.policy_id, members, as_of, titles)
 
@@ -243,7 +243,7 @@ def folded_in(
     tables: Tables, learned: Learned, seconds: DataFrame, members: DataFrame, as_of: date, settings: Settings
 ) -> Iterator[DataFrame]:
     """Rows of taste of these members (user_key, user_bucket) from all they did before a day, persisted meanwhile."""
-    events = opted_in(tables.read("events"), tables).where(_within(members)).select(*LOOKED_AT)
+    events = opted_in(tables.read("events"), tables).where(in_buckets(members)).select(*LOOKED_AT)
     mine = events.join(F.broadcast(members.select("user_key")), on="user_key", how="left_semi").persist()
     windows = Windows(as_of, as_of, as_of + timedelta(days=1))
     unknown, genres = settings.events.default_duration_seconds, learned.catalogue.genres
@@ -257,7 +257,7 @@ def folded_in(
         mine.unpersist()
 
 
-def _within(members: DataFrame) -> str:
+def in_buckets(members: DataFrame) -> str:
     """SQL condition for the buckets of some members, so that files of others are not read."""
     found = sorted(row[0] for row in members.select("user_bucket").distinct().collect())
     return "true" if len(found) == BUCKETS else f"user_bucket IN ({', '.join(map(str, found))})"
