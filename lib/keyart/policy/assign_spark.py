@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 from threadpoolctl import threadpool_limits
 
 from keyart.errors import ModelError
-from keyart.feedback.spark import opted_in
+from keyart.feedback.spark import opted_in, windows_of
 from keyart.learning.members import member_vectors, standardised
 from keyart.learning.newest_spark import newest_vectors
 from keyart.learning.predict import user_scores
@@ -100,7 +100,7 @@ def plan_assignment(tables: Tables, tracking: Tracking, settings: Settings) -> A
     levels, shelves, slate, free, limits = ground.levels, ground.shelves, ground.slate, ground.free, ground.limits
     placement, day = catalogue.placement, catalogue.day
     artworks = [row for row in catalogue.artworks if row[0] not in limits.withheld]
-    version, as_of = str(about["taste_version"]), _newest_taste(tables, str(about["taste_version"]))
+    version, as_of = str(about["taste_version"]), _newest_taste(tables, str(about["taste_version"]), settings)
     content = content_hash(response.model.arrays, {key: about[key] for key in CONTRACT})
     assign = settings.assign
     exploration = chosen(
@@ -361,14 +361,18 @@ def scope_of(taste: LoadedModel, version: str, slate: Slate, most: int) -> Scope
     return Scope.of(most, slate.title_ids, about["title_ids"], taste.model.arrays["titles"]) if most else Scope()
 
 
-def _newest_taste(tables: Tables, version: str) -> date:
+def _newest_taste(tables: Tables, version: str, settings: Settings) -> date:
+    """The newest day that taste is known of, but none of the test days, where a stream goes on folding members in."""
     rows = tables.read("taste").where(F.col("taste_version") == version)
-    row = rows.agg(F.max("as_of").alias("newest")).first()
-    if row is None or row["newest"] is None:
+    days = sorted(row[0] for row in rows.select("as_of").distinct().collect())
+    if not days:
         raise ModelError(
             f"no member has vectors of taste {version}, which the response model was trained on; run train-response"
         )
-    return row["newest"]
+    if len(days) > 2:  # train-taste alone leaves two
+        t1 = windows_of(tables.read("decisions"), settings.time).t1
+        days = [day for day in days if day <= t1] or days
+    return days[-1]
 
 
 def _said(loaded: LoadedModel) -> dict[str, str]:

@@ -109,8 +109,12 @@ class Online:
         standing = self._stand()
         if standing is None:
             return None
-        plan, news = self._plan(standing)
-        titles = self._move_levels(plan, news)
+        plan, titles = None, 0
+        if standing.policy.stay_days > 1:
+            self._tell(f"artworks of policy {standing.policy.policy_id} stay for days: only taste is updated meanwhile")
+        else:
+            plan, news = self._plan(standing)
+            titles = self._move_levels(plan, news)
         newest = self.tables.read("events").agg(F.max("event_date")).first()
         if newest is None or newest[0] is None:
             return None
@@ -119,8 +123,9 @@ class Online:
             members = rows.count()
             if members:
                 self.tables.merge("taste", rows, within=f"t.as_of = DATE'{as_of}' AND {in_buckets(batch.members)}")
-                self._append(rows, plan, as_of, batch)
-        return Updated(plan.policy.policy_id, members, as_of, titles)
+                if plan is not None:
+                    self._append(rows, plan, as_of, batch)
+        return Updated(standing.policy.policy_id, members, as_of, titles)
 
     def _stand(self) -> _Standing | None:
         """The policy that serves, read again where a catalogue-sized table or the day has changed."""
