@@ -15,7 +15,7 @@ from keyart.demo.simulate_spark import simulate
 from keyart.feedback.privacy import secret, user_keys
 from keyart.feedback.stream_spark import stream
 from keyart.policy.levels import ONLINE
-from keyart.policy.online_spark import Batch, Online, in_buckets
+from keyart.policy.online_spark import Online, in_buckets
 from keyart.policy.spark import resolver, serving_policy
 from keyart.policy.versions import ASSIGNED
 from keyart.seeding import BUCKETS
@@ -114,7 +114,7 @@ def batched(assigned, spark):
     tables = Tables(spark, settings.tables)
     as_of = tables.read("events").agg(F.max("event_date")).first()[0] + timedelta(days=1)
     members = tables.read("events").select("user_key", "user_bucket").distinct()
-    assert Online(tables, settings).update(Batch(members, "whole", 0)).as_of == as_of
+    assert Online(tables, settings, "whole").update(members, 0).as_of == as_of
     after = {"taste.fold_in_only": True, "time.t1": as_of, "time.end": as_of + timedelta(days=1)}
     job("train_taste", spark, settings, **after)
     return tables, as_of
@@ -170,7 +170,7 @@ def test_a_run_that_died_between_two_tables_is_made_good_and_a_batch_counts_once
     before = {table: rows(tables, table) for table in ("taste", "user_assignments", "region_assignments")}
     members = tables.read("taste").where(F.col("user_key").isin(few)).select("user_key", "user_bucket").distinct()
     for number in (7, 7):  # a batch of another stream, that comes twice
-        Online(tables, settings).update(Batch(members, "other", number))
+        Online(tables, settings, "other").update(members, number)
         after = {table: rows(tables, table) for table in before}
         assert after["taste"] == before["taste"] and after["region_assignments"] == before["region_assignments"]
         assert len(after["user_assignments"]) == len(before["user_assignments"]) + FEW
@@ -206,10 +206,10 @@ def test_work_is_of_the_members_met(streamed):
 
 def test_without_a_policy_one_line_says_so(spark, tmp_path, caplog):
     settings = load(None, [f"tables={tmp_path}/tables"])
-    online = Online(Tables(spark, settings.tables), settings)
+    online = Online(Tables(spark, settings.tables), settings, "s")
     nobody = spark.createDataFrame([], "user_key string, user_bucket int")
     with caplog.at_level(logging.INFO, logger="keyart"):
-        assert online.update(Batch(nobody, "s", 0)) is None and online.update(Batch(nobody, "s", 1)) is None
+        assert online.update(nobody, 0) is None and online.update(nobody, 1) is None
     assert [r.getMessage() for r in caplog.records if "not updated yet" in r.getMessage()] == [
         f"members' artwork is not updated yet: no policy at all under {tmp_path}/tables; run assign-artwork first"
     ]

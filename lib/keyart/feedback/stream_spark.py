@@ -4,10 +4,9 @@ Spark may hand a batch over twice (a run killed between the tables and the check
 """
 
 import hashlib
+import json
 import logging
-from concurrent.futures import Future
-from dataclasses import astuple
-from functools import partial
+from dataclasses import astuple, dataclass, field
 
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
@@ -20,7 +19,7 @@ from keyart.feedback.events_spark import members_of
 from keyart.feedback.ingest_spark import Ingested, ingest_delivery
 from keyart.feedback.log_spark import LINE, Log, json_fields, named, unreadable
 from keyart.feedback.privacy import secret
-from keyart.policy.online_spark import Batch, Online
+from keyart.policy.online_spark import Online
 from keyart.settings import Settings
 from keyart.tables import Tables
 
@@ -35,50 +34,49 @@ def stream(spark: SparkSession, settings: Settings) -> list[Ingested]:
     InputError where the source cannot be read; what a batch is refused for is raised as the ingest raises it, and the
     batch is tried again by the next run.
     """
-    done: list[Ingested] = []
-    refused: list[KeyartError] = []
-    started: Future[str] = Future()
-    online = Online(Tables(spark, settings.tables), settings) if settings.stream.online else None
-    batch = partial(_batch, settings=settings, done=done, refused=refused, started=started, online=online)
+    batches = _Batches(settings)
     path = settings.events.events or settings.stream.options.get("subscribe", "the stream")
     try:
-        writer = SOURCES[settings.stream.format](spark, settings).writeStream.foreachBatch(batch)
+        writer = SOURCES[settings.stream.format](spark, settings).writeStream.foreachBatch(batches.take)
         query = _triggered(writer, settings).option("checkpointLocation", _checkpoint(settings)).start()
-        started.set_result(str(query.id))
         query.awaitTermination()
     except PySparkException as error:
-        raise (refused[0] if refused else unreadable(path, error)) from error
-    return done
+        raise (batches.refused[0] if batches.refused else unreadable(path, error)) from error
+    return batches.done
 
 
-def _batch(
-    rows: DataFrame,
-    number: int,
-    settings: Settings,
-    done: list[Ingested],
-    refused: list[KeyartError],
-    started: Future[str],
-    online: Online | None,
-) -> None:
-    if rows.isEmpty():
-        return
-    name = f"batch {number} of {_checkpoint(settings)}"
-    members = members_of(rows, secret(settings.privacy)).persist()
-    delivery = Log(name, rows, hashlib.sha256(name.encode()).hexdigest()[:32], False)
-    try:
-        came = ingest_delivery(Tables(rows.sparkSession, settings.tables), delivery, settings, members)
-        # The id is the checkpoint's: another one counts its batches from 0 again.
-        updated = online.update(Batch(members, started.result(), number)) if online else None
-    except KeyartError as error:
-        refused.append(error)  # Spark would tell it as a failed query
-        raise
-    finally:
-        members.unpersist()
-    if updated:
-        log.info("%s: policy %s, %d members folded in as of %s, levels of %d titles moved", name, *astuple(updated))
-    log.info("%s: %d rows, %d events, %d set aside", name, came.rows, came.events, came.quarantined)
-    if not settings.stream.forever:  # else nobody would ever ask for it
-        done.append(came)
+@dataclass
+class _Batches:
+    """What becomes of each batch."""
+
+    settings: Settings
+    done: list[Ingested] = field(default_factory=list)
+    refused: list[KeyartError] = field(default_factory=list)
+    online: Online | None = None
+
+    def take(self, rows: DataFrame, number: int) -> None:
+        """Ingest a batch, then let the policy that serves learn of it."""
+        if rows.isEmpty():
+            return
+        settings, tables = self.settings, Tables(rows.sparkSession, self.settings.tables)
+        if self.online is None and settings.stream.online:
+            self.online = Online(tables, settings, _stream_id(tables.spark, _checkpoint(settings)))
+        name = f"batch {number} of {_checkpoint(settings)}"
+        delivery = Log(name, rows, hashlib.sha256(name.encode()).hexdigest()[:32], False)
+        members = members_of(rows, secret(settings.privacy)).persist()
+        try:
+            came = ingest_delivery(tables, delivery, settings, members)
+            log.info("%s: %d rows, %d events, %d set aside", name, came.rows, came.events, came.quarantined)
+            updated = self.online.update(members, number) if self.online else None
+        except KeyartError as error:
+            self.refused.append(error)  # Spark would tell it as a failed query
+            raise
+        finally:
+            members.unpersist()
+        if updated:
+            log.info("%s: policy %s, %d members folded in as of %s, levels of %d titles moved", name, *astuple(updated))
+        if not settings.stream.forever:  # else nobody would ever ask for it
+            self.done.append(came)
 
 
 def _files(spark: SparkSession, settings: Settings) -> DataFrame:
@@ -112,6 +110,14 @@ def _triggered(writer: DataStreamWriter, settings: Settings) -> DataStreamWriter
     if settings.stream.forever:
         return writer.trigger(processingTime=settings.stream.every)
     return writer.trigger(availableNow=True)
+
+
+def _stream_id(spark: SparkSession, checkpoint: str) -> str:
+    """The checkpoint's id: a stream with another checkpoint counts its batches from 0 again."""
+    row = spark.read.text(f"{checkpoint}/metadata").first()
+    if row is None:
+        raise InputError(f"checkpoint {checkpoint} has no metadata; name another with --checkpoint")
+    return str(json.loads(row[0])["id"])
 
 
 def _checkpoint(settings: Settings) -> str:

@@ -42,12 +42,11 @@ from keyart.policy.scope import Scope
 from keyart.policy.spark import newest_policy, serving_policy
 from keyart.policy.specification import Policy
 from keyart.policy.versions import online_version
-from keyart.seeding import BUCKETS
 from keyart.settings import Settings
 from keyart.tables import Tables, quoted
 from keyart.tracking import LoadedModel, ModelArrays, Tracking
 
-__all__ = ["Batch", "Online", "Updated", "folded_in", "in_buckets"]
+__all__ = ["Online", "Updated", "folded_in", "in_buckets"]
 
 log = logging.getLogger(__name__)
 
@@ -59,15 +58,6 @@ LOOKED_AT = (
 """Of events, what engagement is made of."""
 MANY = 500
 """Titles from which on all rows of the levels are written rather than named."""
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Members (user_key, user_bucket) of a batch, the stream's id and the batch's number in it."""
-
-    members: DataFrame
-    stream: str
-    number: int
 
 
 @dataclass(frozen=True)
@@ -94,18 +84,21 @@ class _Standing:
 
 
 class Online:
-    """Updates batch after batch; what does not change between them is read once."""
+    """Updates batch after batch of the stream of this id; what does not change between them is read once."""
 
-    def __init__(self, tables: Tables, settings: Settings) -> None:
-        self.tables, self.settings = tables, settings
+    def __init__(self, tables: Tables, settings: Settings, stream: str) -> None:
+        self.tables, self.settings, self.stream = tables, settings, stream
         self._key: tuple = ()
         self._standing: _Standing | None = None
         self._models: dict[tuple, LoadedModel] = {}
         self._levels: dict[str, bytes] | None = None  # by title, a mark of the rows as they stand
         self._told: set[str] = set()
 
-    def update(self, batch: Batch) -> Updated | None:
-        """Fold the batch's members in, move the levels, write the members' artwork; None where nothing serves yet."""
+    def update(self, members: DataFrame, number: int) -> Updated | None:
+        """Fold a batch's members (user_key, user_bucket) in, move the levels, write these members' artwork.
+
+        None where nothing serves yet. The batch of a ``number``, or a smaller one, writes artwork once.
+        """
         standing = self._stand()
         if standing is None:
             return None
@@ -119,13 +112,13 @@ class Online:
         if newest is None or newest[0] is None:
             return None
         as_of = newest[0] + timedelta(days=1)
-        with folded_in(self.tables, standing.learned, standing.running, batch.members, as_of, self.settings) as rows:
-            members = rows.count()
-            if members:
-                self.tables.merge("taste", rows, within=f"t.as_of = DATE'{as_of}' AND {in_buckets(batch.members)}")
+        with folded_in(self.tables, standing.learned, standing.running, members, as_of, self.settings) as rows:
+            count = rows.count()
+            if count:
+                self.tables.merge("taste", rows, within=f"t.as_of = DATE'{as_of}' AND t.{in_buckets(members)}")
                 if plan is not None:
-                    self._append(rows, plan, as_of, batch)
-        return Updated(standing.policy.policy_id, members, as_of, titles)
+                    self._append(rows, plan, as_of, number)
+        return Updated(standing.policy.policy_id, count, as_of, titles)
 
     def _stand(self) -> _Standing | None:
         """The policy that serves, read again where a catalogue-sized table or the day has changed."""
@@ -231,10 +224,10 @@ class Online:
         self._levels = fresh
         return len(changed)
 
-    def _append(self, rows: DataFrame, plan: Assignment, as_of: date, batch: Batch) -> None:
+    def _append(self, rows: DataFrame, plan: Assignment, as_of: date, number: int) -> None:
         """The members' overrides, newer than what stands, once a batch and policy."""
         version = online_version(as_of, (self.tables.version("user_assignments") or 0) + 1)
-        once = (f"{batch.stream} {plan.policy.policy_id}", batch.number)
+        once = (f"{self.stream} {plan.policy.policy_id}", number)
         self.tables.append("user_assignments", user_assignments(rows, plan, version), once)
 
     def _tell(self, line: str) -> None:
@@ -265,7 +258,7 @@ def folded_in(
 def in_buckets(members: DataFrame) -> str:
     """SQL condition for the buckets of some members, so that files of others are not read."""
     found = sorted(row[0] for row in members.select("user_bucket").distinct().collect())
-    return "true" if len(found) == BUCKETS else f"user_bucket IN ({', '.join(map(str, found))})"
+    return f"user_bucket IN ({', '.join(map(str, found)) or 'NULL'})"
 
 
 def _marks(plan: Assignment, titles: np.ndarray) -> dict[str, bytes]:
