@@ -102,22 +102,25 @@ class Online:
         standing = self._stand()
         if standing is None:
             return None
-        plan, titles = None, 0
-        if standing.policy.stay_days > 1:
-            self._tell(f"artworks of policy {standing.policy.policy_id} stay for days: only taste is updated meanwhile")
-        else:
-            plan, news = self._plan(standing)
-            titles = self._move_levels(plan, news)
         newest = self.tables.read("events").agg(F.max("event_date")).first()
         if newest is None or newest[0] is None:
             return None
-        as_of = newest[0] + timedelta(days=1)
-        with folded_in(self.tables, standing.learned, standing.running, members, as_of, self.settings) as rows:
+        as_of, steady = newest[0] + timedelta(days=1), standing.policy.stay_days > 1
+        if steady:
+            self._tell(f"artworks of policy {standing.policy.policy_id} stay for days: only taste is updated meanwhile")
+        plan, news = self._plan(standing)
+        folded = folded_in(self.tables, standing.learned, standing.running, members, as_of, self.settings)
+        # Side by side, for a commit is mostly waiting: none needs another's rows, and each is made good by itself.
+        with folded as rows, ThreadPoolExecutor(2) as pool:
+            levels = None if steady else pool.submit(self._move_levels, plan, news)
             count = rows.count()
             if count:
-                self.tables.merge("taste", rows, within=f"t.as_of = DATE'{as_of}' AND t.{in_buckets(members)}")
-                if plan is not None:
+                place = f"t.as_of = DATE'{as_of}' AND t.{in_buckets(members)}"
+                taste = pool.submit(self.tables.merge, "taste", rows, within=place)
+                if not steady:
                     self._append(rows, plan, as_of, number)
+                taste.result()
+            titles = levels.result() if levels else 0
         return Updated(standing.policy.policy_id, count, as_of, titles)
 
     def _stand(self) -> _Standing | None:
