@@ -7,11 +7,12 @@
 the stream with a trigger of ten seconds. Delay is from a file's last event to the commit of the batch it was read in,
 after its members' overrides were committed; both times are those of files (the producer's and the checkpoint's). With
 ``--burst`` the producer writes ten times the rate for that many seconds in the middle; drained is when a batch's delay
-is under two triggers again. Where batches spend their time is told by ``logging``: what each step took.
+is under two triggers again. Seconds of each table's writes are printed batch by batch; some overlap.
 """
 
 import argparse
 import json
+import logging
 import os
 import shutil
 import statistics
@@ -110,6 +111,7 @@ def run(folder: Path, given: argparse.Namespace) -> dict:
     (folder / "live" / "mlflow").symlink_to(folder / "mlflow")
     checkpoint = folder / "live" / "checkpoints" / "stream-feedback"
     spark = open_session(settings.session)
+    timed()
     arguments = [f"--{name}={getattr(given, name)}" for name in ("rate", "seconds", "burst", "members", "titles")]
     producer = subprocess.Popen([sys.executable, __file__, *arguments, "--steps=produce", f"--folder={folder}"])
 
@@ -125,6 +127,24 @@ def run(folder: Path, given: argparse.Namespace) -> dict:
     stream(spark, settings)
     spark.stop()
     return figures(checkpoint, given)
+
+
+def timed() -> None:
+    """Let the tables say what each write took."""
+    from keyart.tables import Tables
+
+    def told(write, name):
+        def wrapped(self, table, *rest, **more):
+            start = time.perf_counter()
+            try:
+                return write(self, table, *rest, **more)
+            finally:
+                print(f"  {name} {table}: {time.perf_counter() - start:.1f} s", flush=True)
+
+        return wrapped
+
+    for name in ("merge", "append", "replace"):
+        setattr(Tables, name, told(getattr(Tables, name), name))
 
 
 def batches(checkpoint: Path) -> list[tuple[list[float], float]]:
@@ -179,6 +199,8 @@ def main() -> None:
     given = parser.parse_args()
     folder = Path(given.folder or BUILD / "stream")
     os.environ.setdefault("KEYART_USER_KEY", "simulated members only")
+    logging.basicConfig(format="%(asctime)s %(message)s")
+    logging.getLogger("keyart.feedback.stream_spark").setLevel(logging.INFO)
     if given.steps == "produce":
         produce(folder, given)
         return

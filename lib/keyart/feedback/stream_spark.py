@@ -6,6 +6,7 @@ Spark may hand a batch over twice (a run killed between the tables and the check
 import hashlib
 import json
 import logging
+import time
 from dataclasses import astuple, dataclass, field
 
 from pyspark.errors import PySparkException
@@ -63,10 +64,11 @@ class _Batches:
             self.online = Online(tables, settings, _stream_id(tables.spark, _checkpoint(settings)))
         name = f"batch {number} of {_checkpoint(settings)}"
         delivery = Log(name, rows, hashlib.sha256(name.encode()).hexdigest()[:32], False)
-        members = members_of(rows, secret(settings.privacy)).persist()
+        members, start = members_of(rows, secret(settings.privacy)).persist(), time.monotonic()
         try:
             came = ingest_delivery(tables, delivery, settings, members)
-            log.info("%s: %d rows, %d events, %d set aside", name, came.rows, came.events, came.quarantined)
+            counted, took = (came.rows, came.events, came.quarantined), time.monotonic() - start
+            log.info("%s: %d rows, %d events, %d set aside in %.1f s", name, *counted, took)
             updated = self.online.update(members, number) if self.online else None
         except KeyartError as error:
             self.refused.append(error)  # Spark would tell it as a failed query
@@ -74,7 +76,8 @@ class _Batches:
         finally:
             members.unpersist()
         if updated:
-            log.info("%s: policy %s, %d members folded in as of %s, levels of %d titles moved", name, *astuple(updated))
+            said, took = astuple(updated), time.monotonic() - start - took
+            log.info("%s: policy %s, %d members as of %s, levels of %d titles moved in %.1f s", name, *said, took)
         if not settings.stream.forever:  # else nobody would ever ask for it
             self.done.append(came)
 
