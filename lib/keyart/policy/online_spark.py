@@ -109,13 +109,16 @@ class Online:
         if steady:
             self._tell(f"artworks of policy {standing.policy.policy_id} stay for days: only taste is updated meanwhile")
         plan, news = self._plan(standing)
-        folded = folded_in(self.tables, standing.learned, standing.running, members, as_of, self.settings)
+        buckets = in_buckets(members)
+        met = opted_in(self.tables.read("events"), self.tables).where(buckets).select(*LOOKED_AT)
+        met = met.join(F.broadcast(members.select("user_key")), on="user_key", how="left_semi")
+        folded = folded_in(met, standing.learned, standing.running, as_of, self.settings)
         # Side by side, for a commit is mostly waiting: none needs another's rows, and each is made good by itself.
         with folded as rows, ThreadPoolExecutor(2) as pool:
             levels = None if steady else pool.submit(self._move_levels, plan, news)
             count = rows.count()
             if count:
-                place = f"t.as_of = DATE'{as_of}' AND t.{in_buckets(members)}"
+                place = f"t.as_of = DATE'{as_of}' AND t.{buckets}"
                 taste = pool.submit(self.tables.merge, "taste", rows, within=place)
                 if not steady:
                     self._append(rows, plan, as_of, number)
@@ -241,11 +244,13 @@ class Online:
 
 @contextmanager
 def folded_in(
-    tables: Tables, learned: Learned, seconds: DataFrame, members: DataFrame, as_of: date, settings: Settings
+    events: DataFrame, learned: Learned, seconds: DataFrame, as_of: date, settings: Settings
 ) -> Iterator[DataFrame]:
-    """Rows of taste of these members (user_key, user_bucket) from all they did before a day, persisted meanwhile."""
-    events = opted_in(tables.read("events"), tables).where(in_buckets(members)).select(*LOOKED_AT)
-    mine = events.join(F.broadcast(members.select("user_key")), on="user_key", how="left_semi").persist()
+    """Rows of taste of some members from all that they ever did, as of a day, persisted meanwhile.
+
+    ``seconds`` are title_id, running_seconds.
+    """
+    mine = events.persist()  # engagement looks at it three times
     windows = Windows(as_of, as_of, as_of + timedelta(days=1))
     unknown, genres = settings.events.default_duration_seconds, learned.catalogue.genres
     did = engagement(mine, F.broadcast(seconds), windows, genres, unknown, settings.taste)
