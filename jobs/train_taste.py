@@ -30,7 +30,7 @@ def run(spark: SparkSession, settings: Settings) -> None:
         held_out, folder = holdout_buckets(settings.time), settings.session.shared_folder_or_none()
         learned = known or learn(blocks, catalogue, windows, held_out, settings.taste, folder)
         days = f"as_of IN (DATE'{windows.t0}', DATE'{windows.t1}')"
-        tables.replace("taste", taste_rows(blocks, learned, windows), days)
+        tables.replace("taste", taste_rows(blocks, learned, {"early": windows.t0, "late": windows.t1}), days)
     if not known:
         register_taste(tables, learned, windows, settings)
     print(f"train-taste: {learned}; vectors as of {windows.t0} and {windows.t1}")

@@ -116,6 +116,7 @@ SHORTHANDS["run-pipeline"] = {
 
 # Switches, in the same way.
 SWITCHES: dict[str, dict[str, tuple[str, str]]] = {
+    "stream-feedback": {"once": ("stream.forever=false", "end once all that has arrived is read")},
     "status": {"json": ("pipeline.json", "answer with JSON")},
     "scan-videos": {"plan": ("scan.plan", "print what would be scanned and the expected time, and stop")},
     "promote": {"rollback": ("promote.rollback", "let the champion before serve again, without a comparison")},
@@ -179,7 +180,8 @@ def _execute(job: str, parsed: argparse.Namespace) -> int:
     logs.set_up(Settings(), parsed.verbose)  # for what the configuration itself has to say
     overrides = list(parsed.set)
     given = vars(parsed)
-    overrides += [f"{target}=true" for name, (target, _) in SWITCHES.get(job, {}).items() if given[name]]
+    chosen = [target for name, (target, _) in SWITCHES.get(job, {}).items() if given[name]]
+    overrides += [target if "=" in target else f"{target}=true" for target in chosen]
     settings = load(parsed.config, overrides)
     # Paths are data, not YAML: a folder called 2001 stays text.
     short = {target: given[name] for name, (target, _) in SHORTHANDS.get(job, {}).items() if given.get(name)}

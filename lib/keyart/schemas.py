@@ -488,7 +488,7 @@ REGION_ASSIGNMENTS = _fields(
     ("policy_id", TEXT, ""),
     ("level", TEXT, "region, parent or global"),
     ("cell", TEXT, "name of the region or parent; * for global"),
-    ("context", TEXT, "device and day part, or *"),
+    ("context", TEXT, "device and day part, or *; online: as a stream moved what stands at *"),
     ("title_id", TEXT, ""),
     ("artwork_id", TEXT, ""),
     ("probability", DOUBLE, "of being served at this level; sums to 1 over a title's artworks"),

@@ -340,13 +340,19 @@ class StreamSettings:
     """files: JSON lines that appear in the folder events.events; kafka: JSON values of a topic. The connector
     (spark-sql-kafka) comes by session.options, such as spark.jars.packages, or is the cluster's."""
     options: dict[str, str] = field(default_factory=dict)
-    """Of the source, as Spark calls them: kafka.bootstrap.servers, subscribe, startingOffsets, maxOffsetsPerTrigger; of
-    files maxFilesPerTrigger."""
+    """Of the source, as Spark calls them: kafka.bootstrap.servers, subscribe, startingOffsets."""
+    files_per_batch: Annotated[int, Range(1, 1_000_000)] = 200
+    """Most files of a batch (maxFilesPerTrigger): what has piled up is worked off in bounded steps."""
+    messages_per_batch: Annotated[int, Range(1, 1_000_000_000)] = 500_000
+    """Most messages of a batch of a topic (maxOffsetsPerTrigger)."""
+    online: bool = True
+    """Whether each batch also updates the policy that serves: taste of the members it met, levels, these members'
+    artwork."""
     checkpoint: str = ""
     """Folder or URL that remembers what was read (--checkpoint); empty: checkpoints/stream-feedback beside the tables.
     It holds names of files or offsets, never rows."""
     forever: bool = False
-    """Whether to wait for more instead of ending once all that has arrived is read."""
+    """Whether to wait for more instead of ending once all that has arrived is read (--once)."""
     every: str = "1 minute"
     """Time between batches of a stream that waits."""
 

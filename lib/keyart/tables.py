@@ -24,7 +24,7 @@ from keyart.migrations import PROPERTY, as_read, defaults, last_name
 from keyart.schemas import TABLES, TableSpec, check_schema
 from keyart.session import unprinted
 
-__all__ = ["Tables", "open_delta"]
+__all__ = ["Tables", "open_delta", "quoted"]
 
 log = logging.getLogger(__name__)
 
@@ -176,9 +176,14 @@ class Tables:
             return self.read(table)
         return self.spark.createDataFrame([], TABLES[table].schema)
 
-    def append(self, table: str, frame: DataFrame) -> None:
-        """Add rows. Not idempotent by itself: for tables whose key holds the run (a scan in waves)."""
-        self._write(table, frame, lambda rows: rows.write.format("delta").mode("append"))
+    def append(self, table: str, frame: DataFrame, once: tuple[str, int] | None = None) -> None:
+        """Add rows. Not idempotent by itself: for tables whose key holds the run (a scan in waves).
+
+        ``once`` is who writes and a number that grows with what they write: what has a number that is in the table
+        already, or a smaller one, is not added again.
+        """
+        options = {} if once is None else {"txnAppId": once[0], "txnVersion": str(once[1])}
+        self._write(table, frame, lambda rows: rows.write.format("delta").mode("append").options(**options))
 
     def overwrite(self, table: str, frame: DataFrame) -> None:
         """Replace all rows."""
@@ -380,7 +385,7 @@ class Tables:
         spec = self._spec(table)
         columns = ", ".join(
             f"`{field.name}` {field.dataType.simpleString()}{'' if field.nullable else ' NOT NULL'}"
-            f" COMMENT {_quoted(field.metadata['comment'])}"
+            f" COMMENT {quoted(field.metadata['comment'])}"
             for field in spec.schema
         )
         # Minimum and maximum of a column take time at every write: kept where a reader skips files by them.
@@ -391,7 +396,7 @@ class Tables:
             table,
             lambda: self.spark.sql(
                 f"CREATE TABLE IF NOT EXISTS {self.name(table)} ({columns}) USING delta {cluster}"
-                f" COMMENT {_quoted(spec.about)}"
+                f" COMMENT {quoted(spec.about)}"
                 f" TBLPROPERTIES ('{PROPERTY}' = '{spec.version}',"
                 f" 'delta.dataSkippingStatsColumns' = '{','.join(flat)}')"
             ),
@@ -438,7 +443,8 @@ def _digest(rows: DataFrame) -> tuple[int, int]:
     return int(row[0]), int(row[1] or 0)
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
+    """A text as SQL writes it."""
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 

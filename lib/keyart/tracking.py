@@ -195,6 +195,20 @@ class Tracking:
             ModelArrays.load(Path(folder) / "artifacts" / "arrays"), full, str(found.version), str(found.run_id)
         )
 
+    def load_version(self, said: Mapping[str, str]) -> LoadedModel:
+        """The very model that a policy names by ``name`` (full), ``version`` and ``run_id``; ModelError where it is
+        gone."""
+        from mlflow.exceptions import MlflowException
+
+        full, version = said["name"], said["version"]
+        try:
+            folder = self._mlflow.artifacts.download_artifacts(f"models:/{full}/{version}")
+        except MlflowException as error:
+            raise ModelError(
+                f"model {full} {version}, which a policy stands on, is gone; run assign-artwork"
+            ) from error
+        return LoadedModel(ModelArrays.load(Path(folder) / "artifacts" / "arrays"), full, version, said["run_id"])
+
 
 def set_aliases(settings: TrackingSettings, tables_root: str, wanted: Mapping[str, Mapping[str, str]]) -> str:
     """Point aliases at versions by full model name; "" or, where MLflow does not answer, one line that says why.

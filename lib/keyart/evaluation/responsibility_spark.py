@@ -19,10 +19,12 @@ from keyart.evaluation.experiments.pass_spark import EPOCH, Key, add_up
 from keyart.evaluation.measures import Findings, Pictures, limits_of, measure_rows
 from keyart.evaluation.responsibility import Catalogue, Shown, member_figures, previous_of
 from keyart.feedback.spark import windows_of
+from keyart.learning.newest_spark import newest_vectors
 from keyart.policy.choices import GreedyChoices, level_choices, user_choices
 from keyart.policy.columns import codes, owners, per_text
 from keyart.policy.limits import look_of
 from keyart.policy.spark import greedy_choices, newest_policy
+from keyart.policy.versions import ASSIGNED
 from keyart.schemas import TABLES
 from keyart.settings import Settings
 from keyart.tables import Tables
@@ -123,7 +125,7 @@ def _findings(tables: Tables, decisions: DataFrame, judge: _Judge, policy_id: st
     ).where(F.array_contains("candidate_set", F.col("artwork_id")))
     at = F.array_position("candidate_set", F.col("artwork_id"))
     row = (F.unix_date("epoch").alias("day"), at.alias("place"))
-    own = tables.read("user_assignments").where(F.col("policy_id") == policy_id)
+    own = tables.read("user_assignments").where(F.col("policy_id") == policy_id).where(ASSIGNED)
     members = (
         kept.groupBy("user_key")
         .agg(F.collect_list(F.struct(*row, *COLUMNS)).alias("decisions"))
@@ -133,9 +135,7 @@ def _findings(tables: Tables, decisions: DataFrame, judge: _Judge, policy_id: st
     )
     sums = add_up(members, lambda batch: _judge(judge, batch))
     taste = tables.read_or_empty("taste")
-    newest = taste.agg(F.max("as_of")).first()
-    regions = taste.where(F.col("as_of") == F.lit(newest[0])) if newest and newest[0] else taste
-    audience = regions.groupBy("region").agg(F.countDistinct("user_key").alias("n")).collect()
+    audience = newest_vectors(taste).groupBy("region").agg(F.count("*").alias("n")).collect()
     place = dict(enumerate(BEHAVIOURS))
     moments = {(place[b], name): unflat(v) for (kind, b, name), v in sums.items() if kind == "members"}
     return Findings(

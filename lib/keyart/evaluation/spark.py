@@ -24,6 +24,7 @@ from keyart.evaluation.moments import Layout
 from keyart.evaluation.replay import ALL, Evidence, Found, add_all
 from keyart.evaluation.targets import METRICS
 from keyart.learning.blocks import pack, unpack
+from keyart.policy.versions import ASSIGNED
 from keyart.schemas import TABLES
 from keyart.session import of_small_rows
 from keyart.settings import Settings
@@ -65,7 +66,7 @@ def blocks_of_plan(tables: Tables, plan: Evaluation, settings: Settings) -> Data
     if not plan.has_blocks:
         window = judged(tables.read("decisions"), plan.windows.t1, plan.windows.end)
         names = [policy.policy_id for policy in plan.policies]
-        own = tables.read("user_assignments").where(F.col("policy_id").isin(names))
+        own = tables.read("user_assignments").where(F.col("policy_id").isin(names)).where(ASSIGNED)
         with shared(plan.examination, folder) as handle, of_small_rows(tables.spark):
             blocks = as_blocks(window, plan.taste, own, handle, folds_of(given), given.seed, plan.held_out)
             keep(tables, plan.source, blocks, plan.found)

@@ -16,7 +16,7 @@ from keyart.feedback.privacy import user_keys
 from keyart.schemas import EVENTS
 from keyart.seeding import BUCKETS
 
-__all__ = ["ERASED", "accepted", "checked", "doubled_ids", "having_ids", "keyed", "quarantined"]
+__all__ = ["ERASED", "accepted", "checked", "doubled_ids", "having_ids", "keyed", "members_of", "quarantined"]
 
 TOLERANCE = 1e-6
 LONGEST_WATCH_SECONDS = 604_800.0
@@ -77,6 +77,12 @@ def checked(
             F.col("event_id").isNull().alias("unnamed"),
         )
     )
+
+
+def members_of(rows: DataFrame, key: bytes) -> DataFrame:
+    """The members (user_key, user_bucket) that rows of a log name, good and bad ones; ``key`` as for ``checked``."""
+    ids = rows.select(F.col("user_id").cast("string").alias("_member")).where("_member IS NOT NULL").distinct()
+    return ids.select(keyed(key)(F.col("_member")).alias("user_key")).select("user_key", _bucket().alias("user_bucket"))
 
 
 def doubled_ids(rows: DataFrame) -> DataFrame:

@@ -55,8 +55,12 @@ def ingest(spark: SparkSession, tables: Tables, settings: Settings) -> Ingested:
     return ingest_delivery(tables, open_log(spark, settings.events, bounds), settings)
 
 
-def ingest_delivery(tables: Tables, delivery: Log, settings: Settings) -> Ingested:
-    """Take a delivery that is open already, as a stream's batch is."""
+def ingest_delivery(tables: Tables, delivery: Log, settings: Settings, members: DataFrame | None = None) -> Ingested:
+    """Take a delivery that is open already, as a stream's batch is.
+
+    ``members`` (user_key, user_bucket) are the delivery's, where they are few: then only their decisions, and those of
+    others that became final, are computed again and merged. The tables come out the same.
+    """
     spark, options = tables.spark, settings.events
     if options.take_window_hours > options.reward_window_hours:
         raise ConfigError(
@@ -79,7 +83,7 @@ def ingest_delivery(tables: Tables, delivery: Log, settings: Settings) -> Ingest
     # Columns are read again faster than kept: rows with lists fill the heap. Text is parsed once.
     rows = rows if delivery.columnar else rows.persist(StorageLevel.DISK_ONLY)
     try:
-        return _land(tables, delivery, rows, check, present, options, first)
+        return _land(tables, delivery, rows, check, present, options, first, members)
     finally:
         rows.unpersist()
 
@@ -92,6 +96,7 @@ def _land(
     present: datetime | None,
     options: EventsSettings,
     oldest: date | None,
+    members: DataFrame | None,
 ) -> Ingested:
     try:
         counts = tally(rows)
@@ -124,7 +129,7 @@ def _land(
         doubled = _write_once(tables, delivery.rows if named else rows, check if named else None, span)
         measures["doubled_rows"] = float(doubled)
         rows.unpersist()
-        since = _recompute(tables, span[0], present, options, oldest)
+        since = _recompute(tables, span[0], present, options, oldest, members)
         log.info("decisions from %s on were computed again", since)
         touched = tables.read("decisions").where(F.col("epoch").between(*span))
         measures |= decision_measures(touched) | take_drift(tables.read("artwork_stats"), _on_time(span, options))
@@ -163,7 +168,12 @@ def _write_events(tables: Tables, events: DataFrame, span: tuple[date, date]) ->
 
 
 def _recompute(
-    tables: Tables, first: date, present: datetime | None, options: EventsSettings, oldest: date | None
+    tables: Tables,
+    first: date,
+    present: datetime | None,
+    options: EventsSettings,
+    oldest: date | None,
+    members: DataFrame | None,
 ) -> date:
     """Set impressions, decisions and artwork_stats from the first day on that this delivery can have changed.
 
@@ -178,6 +188,8 @@ def _recompute(
     since = max(since, oldest or since)
     newest = events.agg(F.max("ts").alias("ts")).first()
     now = present or (newest["ts"].replace(tzinfo=UTC) if newest else datetime.now(UTC))
+    if members is not None and tables.exists("decisions"):
+        events = events.join(F.broadcast(_concerned(tables, members, now, options)), on="user_key", how="left_semi")
     recent = F.col("event_date") >= F.lit(since)
     outcomes = F.col("event_type").isin("take", *WATCH_ENDS, *REPEATS)
     history = events.where((F.col("event_type") == "play") | (outcomes & recent))
@@ -185,8 +197,13 @@ def _recompute(
     # Side by side: while one is planned, the other keeps the cores busy.
     with ThreadPoolExecutor(2) as pool:
         shown = impressions(events.where(recent))
-        exposed = pool.submit(tables.put, "impressions", shown, f"event_date >= DATE'{since}'")
-        tables.put("decisions", found, f"epoch >= DATE'{since}'")
+        if members is None:
+            exposed = pool.submit(tables.put, "impressions", shown, f"event_date >= DATE'{since}'")
+            tables.put("decisions", found, f"epoch >= DATE'{since}'")
+        else:
+            place = f"t.event_date >= DATE'{since}'"
+            exposed = pool.submit(tables.merge, "impressions", shown, update=False, within=place)
+            tables.merge("decisions", found, within=f"t.epoch >= DATE'{since}'")
         exposed.result()
     settled = tables.read("decisions").where(F.col("epoch") >= F.lit(since))
     tables.put("artwork_stats", artwork_stats(settled), f"event_date >= DATE'{since}'")
@@ -197,6 +214,13 @@ def _today(tables: Tables) -> datetime:
     """Now; where the clock went back, when events were written last: what came since is not of the future for that."""
     written = tables.state("events")
     return max(datetime.now(UTC), written[1]) if written else datetime.now(UTC)
+
+
+def _concerned(tables: Tables, members: DataFrame, now: datetime, options: EventsSettings) -> DataFrame:
+    """The members (user_key) of a delivery, and others who have decisions whose outcome is final by now."""
+    final = F.col("first_ts") <= F.lit(now - timedelta(hours=options.reward_window_hours))
+    due = tables.read("decisions").where(F.col("matured_at").isNull() & final)
+    return members.select("user_key").unionByName(due.select("user_key")).distinct()
 
 
 def _on_time(span: tuple[date, date], options: EventsSettings) -> tuple[date, date]:

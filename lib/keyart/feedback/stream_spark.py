@@ -4,8 +4,10 @@ Spark may hand a batch over twice (a run killed between the tables and the check
 """
 
 import hashlib
+import json
 import logging
-from functools import partial
+import time
+from dataclasses import astuple, dataclass, field
 
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
@@ -14,9 +16,12 @@ from pyspark.sql.streaming.readwriter import DataStreamWriter
 
 from keyart.errors import ConfigError, InputError, KeyartError
 from keyart.feedback.events import theirs
+from keyart.feedback.events_spark import members_of
 from keyart.feedback.ingest_spark import Ingested, ingest_delivery
 from keyart.feedback.log_spark import LINE, SOURCE, Log, json_fields, named, stray_links, unreadable
+from keyart.feedback.privacy import secret
 from keyart.paths import Bounds
+from keyart.policy.online_spark import Online
 from keyart.secrecy import resolved
 from keyart.settings import Settings
 from keyart.tables import Tables
@@ -32,39 +37,59 @@ def stream(spark: SparkSession, settings: Settings) -> list[Ingested]:
     InputError where the source cannot be read; what a batch is refused for is raised as the ingest raises it, and the
     batch is tried again by the next run.
     """
-    done: list[Ingested] = []
-    refused: list[KeyartError] = []
-    batch = partial(_batch, settings=settings, done=done, refused=refused)
+    batches = _Batches(settings)
     path = settings.events.events or settings.stream.options.get("subscribe", "the stream")
     try:
-        writer = SOURCES[settings.stream.format](spark, settings).writeStream.foreachBatch(batch)
+        writer = SOURCES[settings.stream.format](spark, settings).writeStream.foreachBatch(batches.take)
         query = _triggered(writer, settings).option("checkpointLocation", _checkpoint(settings)).start()
         query.awaitTermination()
     except PySparkException as error:
-        raise (refused[0] if refused else unreadable(path, error)) from error
-    return done
+        raise (batches.refused[0] if batches.refused else unreadable(path, error)) from error
+    return batches.done
 
 
-def _batch(rows: DataFrame, number: int, settings: Settings, done: list[Ingested], refused: list[KeyartError]) -> None:
-    if rows.isEmpty():
-        return
-    rows = _without_stray(rows, settings)
-    name = f"batch {number} of {_checkpoint(settings)}"
-    delivery = Log(name, rows, hashlib.sha256(name.encode()).hexdigest()[:32], False)
-    try:
-        came = ingest_delivery(Tables(rows.sparkSession, settings.tables), delivery, settings)
-    except KeyartError as error:
-        refused.append(error)  # Spark would tell it as a failed query
-        raise
-    log.info("%s: %d rows, %d events, %d set aside", name, came.rows, came.events, came.quarantined)
-    if not settings.stream.forever:  # else nobody would ever ask for it
-        done.append(came)
+@dataclass
+class _Batches:
+    """What becomes of each batch."""
+
+    settings: Settings
+    done: list[Ingested] = field(default_factory=list)
+    refused: list[KeyartError] = field(default_factory=list)
+    online: Online | None = None
+
+    def take(self, rows: DataFrame, number: int) -> None:
+        """Ingest a batch, then let the policy that serves learn of it."""
+        if rows.isEmpty():
+            return
+        rows = _without_stray(rows, self.settings)
+        settings, tables = self.settings, Tables(rows.sparkSession, self.settings.tables)
+        if self.online is None and settings.stream.online:
+            self.online = Online(tables, settings, _stream_id(tables.spark, _checkpoint(settings)))
+        name = f"batch {number} of {_checkpoint(settings)}"
+        delivery = Log(name, rows, hashlib.sha256(name.encode()).hexdigest()[:32], False)
+        members, start = members_of(rows, secret(settings.privacy)).persist(), time.monotonic()
+        try:
+            came = ingest_delivery(tables, delivery, settings, members)
+            counted, took = (came.rows, came.events, came.quarantined), time.monotonic() - start
+            log.info("%s: %d rows, %d events, %d set aside in %.1f s", name, *counted, took)
+            updated = self.online.update(members, number) if self.online else None
+        except KeyartError as error:
+            self.refused.append(error)  # Spark would tell it as a failed query
+            raise
+        finally:
+            members.unpersist()
+        if updated:
+            said, took = astuple(updated), time.monotonic() - start - took
+            log.info("%s: policy %s, %d members as of %s, levels of %d titles moved in %.1f s", name, *said, took)
+        if not settings.stream.forever:  # else nobody would ever ask for it
+            self.done.append(came)
 
 
 def _files(spark: SparkSession, settings: Settings) -> DataFrame:
     if not settings.events.events:
         raise InputError("no folder was named; give --events FOLDER, in which files of JSON lines appear")
     options = {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": LINE, "recursiveFileLookup": "true"}
+    options["maxFilesPerTrigger"] = str(settings.stream.files_per_batch)
     reader = spark.readStream.schema(json_fields(theirs(settings.events.columns)))
     found = reader.options(**options | _given(settings)).json(settings.events.events)
     return named(found, settings.events, settings.events.events)
@@ -88,7 +113,8 @@ def _without_stray(rows: DataFrame, settings: Settings) -> DataFrame:
 
 
 def _kafka(spark: SparkSession, settings: Settings) -> DataFrame:
-    found = spark.readStream.format("kafka").options(**_given(settings)).load()
+    options = {"maxOffsetsPerTrigger": str(settings.stream.messages_per_batch)} | _given(settings)
+    found = spark.readStream.format("kafka").options(**options).load()
     return from_messages(found, settings)
 
 
@@ -107,6 +133,14 @@ def _triggered(writer: DataStreamWriter, settings: Settings) -> DataStreamWriter
     if settings.stream.forever:
         return writer.trigger(processingTime=settings.stream.every)
     return writer.trigger(availableNow=True)
+
+
+def _stream_id(spark: SparkSession, checkpoint: str) -> str:
+    """The checkpoint's id: a stream with another checkpoint counts its batches from 0 again."""
+    row = spark.read.text(f"{checkpoint}/metadata").first()
+    if row is None:
+        raise InputError(f"checkpoint {checkpoint} has no metadata; name another with --checkpoint")
+    return str(json.loads(row[0])["id"])
 
 
 def _checkpoint(settings: Settings) -> str:

@@ -150,6 +150,9 @@ def response_arrays(
         "cell_sd": np.sqrt(taken.sd**2 + liked.sd**2),
         "cell_n": spread_counts(cells, counts["n"]),
         "cell_takes": spread_counts(cells, counts["takes"]),
+        # What ``levels_online`` goes on from: own effects are all that moves when weights and variances are held.
+        "own_variances": np.stack([taken.variances.artwork, liked.variances.artwork]),
+        "own_precision": np.stack([taken.precision, liked.precision]).astype(np.float32),
         "region_weights": (taken.weights + liked.weights) @ coordinates.loadings.T,
         "region_weights_sd": np.hypot(*(found.weights_sd(coordinates.loadings) for found in (taken, liked))),
     }

@@ -72,6 +72,7 @@ def register_response(
             "feature_names": feature_names(artworks),
             "feature_version": artworks.feature_version,
             "taste_version": about["taste_version"],
+            "learned_until": windows.t1.isoformat(),
             "member_names": about["member_names"],
             "offset_slopes": fitted.slopes,
             "regions": list(fitted.calibration.regions),

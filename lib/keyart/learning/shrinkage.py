@@ -15,7 +15,16 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 from scipy.optimize import minimize
 
-__all__ = ["Posterior", "Tree", "Variances", "fit_variances", "posterior", "rate_effects", "tree_of"]
+__all__ = [
+    "Posterior",
+    "Tree",
+    "Variances",
+    "fit_variances",
+    "own_covariance",
+    "posterior",
+    "rate_effects",
+    "tree_of",
+]
 
 LEVELS = 3
 SMALLEST, LARGEST = 1e-6, 4.0
@@ -60,6 +69,7 @@ class Posterior:
     weights_covariance: np.ndarray  # (C, P, P) of each cell's weights among themselves
     evidence: float  # log marginal likelihood up to a constant of the observations
     variances: Variances
+    precision: np.ndarray  # (C, A) of what was observed; 0: nothing was
 
     def weights_sd(self, loadings: np.ndarray) -> np.ndarray:
         """Standard deviations (C, F) of the weights that loadings (F, P) make of the coordinates' weights.
@@ -92,7 +102,7 @@ def posterior(
     kept[:, :, seen] -= left
     variance = prior - left @ prior[seen] + kept @ of_weights @ kept.transpose(0, 2, 1)
     sd = np.sqrt(np.maximum(np.diagonal(variance, axis1=1, axis2=2), 0)).T
-    return Posterior(expected + own, sd, weights, own_covariance, found.evidence, variances)
+    return Posterior(expected + own, sd, weights, own_covariance, found.evidence, variances, precision)
 
 
 @dataclass(frozen=True)
@@ -110,13 +120,8 @@ def _condition(
     tree: Tree, observed: np.ndarray, precision: np.ndarray, coordinates: np.ndarray, variances: Variances
 ) -> _Conditioned:
     cells, width = len(tree.parent), coordinates.shape[1]
-    seen = np.flatnonzero(precision.any(axis=1))
+    seen, prior, inner, inverse = _own(tree, precision, variances.artwork)
     spread = tree.paths * np.sqrt(variances.feature[tree.level])
-    prior = (tree.paths * variances.artwork[tree.level]) @ tree.paths.T
-    amount = precision[seen].T[:, :, None]
-    # (prior + 1 / precision)^-1 written so that precision 0 divides by nothing
-    inner = np.eye(len(seen)) + amount * prior[np.ix_(seen, seen)]
-    inverse = np.linalg.solve(inner, amount * np.eye(len(seen)))
     answer = np.einsum("ast,ta->as", inverse, observed[seen])
 
     reach = spread[seen]
@@ -128,6 +133,28 @@ def _condition(
     fit = np.sum(answer * observed[seen].T) - right @ standard
     volume = np.linalg.slogdet(inner)[1].sum() + 2 * np.log(np.diag(factor[0])).sum()
     return _Conditioned(seen, spread, prior, inverse, factor, standard, float(-0.5 * (fit + volume)))
+
+
+def _own(
+    tree: Tree, precision: np.ndarray, variances: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Cells seen (S,), the covariance (C, C) of an artwork's own effects, and of prior + 1 / precision in those cells
+    the inverse (A, S, S), with the matrix (A, S, S) whose determinant it divides the precisions' by."""
+    seen = np.flatnonzero(precision.any(axis=1))
+    prior = (tree.paths * variances[tree.level]) @ tree.paths.T
+    amount = precision[seen].T[:, :, None]
+    # Written so that precision 0 divides by nothing.
+    inner = np.eye(len(seen)) + amount * prior[np.ix_(seen, seen)]
+    return seen, prior, inner, np.linalg.solve(inner, amount * np.eye(len(seen)))
+
+
+def own_covariance(tree: Tree, variances: np.ndarray, precision: np.ndarray) -> np.ndarray:
+    """What observations of ``precision`` (C, A) leave uncertain of artworks' own effects, (A, C, C), given the weights.
+
+    ``variances`` (3,) are the artworks' by level.
+    """
+    seen, prior, _, inverse = _own(tree, precision, variances)
+    return prior - prior[:, seen] @ inverse @ prior[seen]
 
 
 def _outer(coordinates: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 
@@ -25,7 +25,7 @@ from keyart.settings import Settings, TasteSettings
 from keyart.tables import Tables
 from keyart.tracking import ModelArrays, Tracking
 
-__all__ = ["Learned", "learn", "register_taste", "registered_taste", "taste_rows"]
+__all__ = ["Learned", "learn", "register_taste", "registered_taste", "taste_of", "taste_rows"]
 
 APART = ("checkpoints", "fold_in_only")
 """Settings on which title factors do not depend."""
@@ -102,10 +102,9 @@ def learn(
     )
 
 
-def taste_rows(blocks: DataFrame, learned: Learned, windows: Windows) -> DataFrame:
-    """Rows of ``taste``: every member of the logs as of t0 (who was there by then) and as of t1."""
+def taste_rows(blocks: DataFrame, learned: Learned, days: Mapping[str, date]) -> DataFrame:
+    """Rows of ``taste``: the blocks' members as of the days that "early" (who was there by then) and "late" are."""
     model, version = learned.model, learned.version
-    days = {"early": windows.t0, "late": windows.t1}
 
     def fold(block: Arrays) -> Iterator[pa.RecordBatch]:
         for as_of, day in days.items():
@@ -191,13 +190,17 @@ def register_taste(tables: Tables, learned: Learned, windows: Windows, settings:
 
 
 def registered_taste(catalogue: Catalogue, settings: Settings) -> Learned:
-    """The registered model, to fold members in with: its titles in their order, then those of ``catalogue`` it lacks.
+    """``taste_of`` the model that was trained last."""
+    return taste_of(Tracking(settings.tracking, settings.tables).load("taste").model, catalogue)
+
+
+def taste_of(found: ModelArrays, catalogue: Catalogue) -> Learned:
+    """A registered model, to fold members in with: its titles in their order, then those of ``catalogue`` it lacks.
 
     Titles that are new have no factor: they count in a member's genres and history and leave the factors alone. Titles
-    that are gone keep theirs, since what members watched still says what they like. ModelError where there is no model,
-    or one of before this was kept with it.
+    that are gone keep theirs, since what members watched still says what they like. ModelError where the model is one
+    of before this was kept with it.
     """
-    found = Tracking(settings.tracking, settings.tables).load("taste").model
     arrays, about = found.arrays, found.about
     try:
         known, genres = list(about["title_ids"]), list(about["genres"])  # type: ignore[call-overload]

@@ -4,7 +4,7 @@ The slate (catalogue side) reaches the workers in the closure; members come as t
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -17,8 +17,9 @@ from threadpoolctl import threadpool_limits
 
 from keyart.clock import after, instant
 from keyart.errors import ModelError
-from keyart.feedback.spark import opted_in
+from keyart.feedback.spark import opted_in, windows_of
 from keyart.learning.members import member_vectors, standardised
+from keyart.learning.newest_spark import newest_vectors
 from keyart.learning.predict import user_scores
 from keyart.policy.assignment import Overrides, Slate, best_of_title, build_slate, overrides, scored_overrides
 from keyart.policy.budget import floor_within
@@ -29,7 +30,7 @@ from keyart.policy.levels import GLOBAL, Levels
 from keyart.policy.limiting import COSTS, Limits, cost_of, cost_rows, within_limits, worth_of
 from keyart.policy.limits import is_available
 from keyart.policy.limits_spark import limits_for, with_looks
-from keyart.policy.placement import Placed, Shelves, place
+from keyart.policy.placement import Placed, Placement, Shelves, place
 from keyart.policy.placement_spark import day_of, placement_of
 from keyart.policy.reasons import level_reasons, member_reasons
 from keyart.policy.scope import Scope
@@ -37,17 +38,23 @@ from keyart.policy.specification import Policy, content_hash, derived_id
 from keyart.policy.staying import same_period, stayed
 from keyart.policy.staying_spark import COLUMNS as BEFORE
 from keyart.policy.staying_spark import Before, before_of, policy_before, with_choices_before
+from keyart.policy.versions import days_of
 from keyart.schemas import TABLES
 from keyart.settings import AssignSettings, Settings
 from keyart.tables import Tables
-from keyart.tracking import LoadedModel, Tracking
+from keyart.tracking import LoadedModel, ModelArrays, Tracking
 
 __all__ = [
     "Assignment",
+    "Catalogue",
+    "Ground",
+    "catalogue_of",
+    "ground_of",
     "limit_costs",
     "plan_assignment",
     "policy_weights",
     "region_assignments",
+    "scope_of",
     "user_assignments",
     "write_assignment",
 ]
@@ -89,20 +96,12 @@ def plan_assignment(tables: Tables, tracking: Tracking, settings: Settings) -> A
     """
     taste, response = tracking.load("taste"), tracking.load("response")
     about: Mapping[str, Any] = response.model.about
-    artworks = [
-        tuple(row) for row in tables.read("artworks").where("active").select("artwork_id", "title_id", "rank").collect()
-    ]
-    limits = limits_for(tables, settings, artworks)
-    placement, day = placement_of(tables), day_of(settings.assign)
-    placed = Placed.of(Levels.of(about["cells"], settings.regions), response.model.arrays, placement.regions)
-    levels = placed.levels
-    shelves = place(build_slate(artworks, about["artwork_ids"], placed.arrays), levels, placement, day)
-    artworks, free = [row for row in artworks if row[0] not in limits.withheld], shelves.slate
-    if limits.withheld:
-        shelves = place(build_slate(artworks, about["artwork_ids"], placed.arrays), levels, placement, day)
-    slate = shelves.slate
-    limits = with_looks(tables, limits, slate.artwork_ids)
-    version, as_of = str(about["taste_version"]), _newest_taste(tables, str(about["taste_version"]))
+    catalogue = catalogue_of(tables, settings)
+    ground = ground_of(catalogue, response.model, settings.regions, tables)
+    levels, shelves, slate, free, limits = ground.levels, ground.shelves, ground.slate, ground.free, ground.limits
+    placement, day = catalogue.placement, catalogue.day
+    artworks = [row for row in catalogue.artworks if row[0] not in limits.withheld]
+    version, as_of = str(about["taste_version"]), _newest_taste(tables, str(about["taste_version"]), settings)
     content = content_hash(response.model.arrays, {key: about[key] for key in CONTRACT})
     assign = settings.assign
     exploration = chosen(
@@ -112,7 +111,7 @@ def plan_assignment(tables: Tables, tracking: Tracking, settings: Settings) -> A
         draws=assign.draws,
         seed=assign.salt,
     )
-    scope = _scope(taste, version, free, assign.likely_titles)
+    scope = scope_of(taste, version, free, assign.likely_titles)
     floor, floors = _floor(assign, shelves, levels, exploration)
     said = (*limits.said, *placement.said(day), *scope.said, *floors)
     parts = [
@@ -150,7 +149,7 @@ def plan_assignment(tables: Tables, tracking: Tracking, settings: Settings) -> A
         slate,
         levels,
         shelves,
-        _written(tables, shelves, placed),
+        ground.written,
         len(about["cells"]),
         tuple(about["feature_names"]),
         tuple(about["member_names"]),
@@ -163,14 +162,77 @@ def plan_assignment(tables: Tables, tracking: Tracking, settings: Settings) -> A
     )
 
 
+@dataclass(frozen=True)
+class Catalogue:
+    """What may be shown where, as things are now: read from the tables."""
+
+    artworks: Sequence[tuple[str, str, int]]  # active ones as (artwork_id, title_id, rank)
+    limits: Limits
+    placement: Placement
+    regions: Mapping[str, Sequence[str]]  # title: where it may be shown; empty: everywhere
+    day: date
+
+
+def catalogue_of(tables: Tables, settings: Settings) -> Catalogue:
+    """Read the active artworks, what limits them and where their titles may be shown."""
+    rows = tables.read("artworks").where("active").select("artwork_id", "title_id", "rank").collect()
+    artworks = [tuple(row) for row in rows]
+    titles = tables.read_or_empty("titles").select("title_id", "regions").collect()
+    return Catalogue(
+        artworks,
+        limits_for(tables, settings, artworks),
+        placement_of(tables),
+        {row[0]: row[1] for row in titles},
+        day_of(settings.assign),
+    )
+
+
+@dataclass(frozen=True)
+class Ground:
+    """A catalogue seen through a response model: what any policy of it chooses from."""
+
+    levels: Levels
+    shelves: Shelves
+    slate: Slate
+    free: Slate
+    limits: Limits
+    written: np.ndarray  # (C, A) as Assignment has it
+
+
+def ground_of(catalogue: Catalogue, model: ModelArrays, parents: Mapping[str, str], tables: Tables) -> Ground:
+    """The slate, the levels and what each may show on the catalogue's day; ModelError where nothing is active."""
+    about: Mapping[str, Any] = model.about
+    artworks, limits, placement, day = catalogue.artworks, catalogue.limits, catalogue.placement, catalogue.day
+    placed = Placed.of(Levels.of(about["cells"], parents), model.arrays, placement.regions)
+    shelves = place(build_slate(artworks, about["artwork_ids"], placed.arrays), placed.levels, placement, day)
+    free = shelves.slate
+    if limits.withheld:
+        left = [row for row in artworks if row[0] not in limits.withheld]
+        shelves = place(build_slate(left, about["artwork_ids"], placed.arrays), placed.levels, placement, day)
+    limits = with_looks(tables, limits, shelves.slate.artwork_ids)
+    written = _written(catalogue.regions, shelves, placed)
+    return Ground(placed.levels, shelves, shelves.slate, free, limits, written)
+
+
+def _written(regions: Mapping[str, Sequence[str]], shelves: Shelves, placed: Placed) -> np.ndarray:
+    """(C, A): which rows are written; a region's own only for titles that may be shown there (unknown ones may)."""
+    slate = shelves.slate
+    available = np.array(
+        [
+            [level != "region" or is_available(regions.get(title, ()), (), cell) for title in slate.title_ids]
+            for level, cell in placed.levels.cells
+        ]
+    )
+    return shelves.written(placed.instead) & available[:, slate.title_index]
+
+
 def write_assignment(tables: Tables, plan: Assignment) -> None:
     """Replace the policy's rows; the policies row comes last, so that a policy that can be seen is complete."""
     mine = f"policy_id = '{plan.policy.policy_id}'"
     tables.replace("region_assignments", region_assignments(tables, plan), mine)
     tables.replace("policy_weights", policy_weights(tables, plan), mine)
-    members = opted_in(tables.read("taste"), tables).where(
-        (F.col("taste_version") == plan.policy.taste_version) & (F.col("as_of") == F.lit(plan.policy.taste_as_of))
-    )
+    taste = tables.read("taste").where(F.col("taste_version") == plan.policy.taste_version)
+    members = opted_in(newest_vectors(taste, plan.policy.taste_as_of), tables)
     known = members if plan.before is None else with_choices_before(members, tables, plan.before.policy_id)
     tables.replace("user_assignments", known.transform(user_assignments, plan), mine)
     if plan.limits.said:
@@ -181,15 +243,18 @@ def write_assignment(tables: Tables, plan: Assignment) -> None:
     tables.replace("policies", _policy_row(tables, plan), mine)
 
 
-def region_assignments(tables: Tables, plan: Assignment) -> DataFrame:
-    """Rows of region_assignments, one cell of the model at a time in the workers."""
+def region_assignments(
+    tables: Tables, plan: Assignment, context: str = "*", titles: np.ndarray | None = None
+) -> DataFrame:
+    """Rows of region_assignments, one cell of the model at a time in the workers; ``titles`` (T,) says of which."""
     schema = TABLES["region_assignments"].schema
     cells = tables.spark.range(len(plan.levels.cells))
+    among = slice(None) if titles is None else titles[plan.slate.title_index]
 
     def write(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             for cell in batch.column("id").to_pylist():
-                yield _level_rows(plan, cell)
+                yield _level_rows(plan, cell, context, among)
 
     return cells.mapInArrow(write, schema)
 
@@ -208,10 +273,11 @@ def policy_weights(tables: Tables, plan: Assignment) -> DataFrame:
     return tables.spark.createDataFrame(rows, schema)
 
 
-def user_assignments(members: DataFrame, plan: Assignment) -> DataFrame:
+def user_assignments(members: DataFrame, plan: Assignment, version: int | None = None) -> DataFrame:
     """Rows of user_assignments from taste rows: members without an override have none, and kids' profiles neither.
 
-    Where the plan knows an earlier policy, members come with their choices under it (``with_choices_before``).
+    With a ``version`` members without an override have an empty row, which takes back what an older one says. Where the
+    plan knows an earlier policy, members come with their choices under it (``with_choices_before``).
     """
     schema = TABLES["user_assignments"].schema
     defaults = best_of_title(np.asarray(plan.slate.arrays["cell_mean"]), plan.slate)
@@ -221,7 +287,7 @@ def user_assignments(members: DataFrame, plan: Assignment) -> DataFrame:
         with threadpool_limits(1):  # a task a core
             for batch in batches:
                 for start in range(0, batch.num_rows, step):
-                    yield _member_rows(plan, defaults, batch.slice(start, step))
+                    yield _member_rows(plan, defaults, batch.slice(start, step), version)
 
     return (
         members.where(~F.col("kids"))
@@ -285,7 +351,8 @@ def _floor(
     )
 
 
-def _scope(taste: LoadedModel, version: str, slate: Slate, most: int) -> Scope:
+def scope_of(taste: LoadedModel, version: str, slate: Slate, most: int) -> Scope:
+    """For which titles members may have artwork of their own; ModelError where that needs another taste model."""
     about: Mapping[str, Any] = taste.model.about
     if most and about["taste_version"] != version:
         raise ModelError(
@@ -295,27 +362,18 @@ def _scope(taste: LoadedModel, version: str, slate: Slate, most: int) -> Scope:
     return Scope.of(most, slate.title_ids, about["title_ids"], taste.model.arrays["titles"]) if most else Scope()
 
 
-def _newest_taste(tables: Tables, version: str) -> date:
+def _newest_taste(tables: Tables, version: str, settings: Settings) -> date:
+    """The newest day that taste is known of, but none of the test days, where a stream goes on folding members in."""
     rows = tables.read("taste").where(F.col("taste_version") == version)
-    row = rows.agg(F.max("as_of").alias("newest")).first()
-    if row is None or row["newest"] is None:
+    days = sorted(row[0] for row in rows.select("as_of").distinct().collect())
+    if not days:
         raise ModelError(
             f"no member has vectors of taste {version}, which the response model was trained on; run train-response"
         )
-    return row["newest"]
-
-
-def _written(tables: Tables, shelves: Shelves, placed: Placed) -> np.ndarray:
-    """(C, A): which rows are written; a region's own only for titles that may be shown there (unknown ones may)."""
-    regions = {row[0]: row[1] for row in tables.read_or_empty("titles").select("title_id", "regions").collect()}
-    slate = shelves.slate
-    available = np.array(
-        [
-            [level != "region" or is_available(regions.get(title, ()), (), cell) for title in slate.title_ids]
-            for level, cell in placed.levels.cells
-        ]
-    )
-    return shelves.written(placed.instead) & available[:, slate.title_index]
+    if len(days) > 2:  # train-taste alone leaves two
+        t1 = windows_of(tables.read("decisions"), settings.time).t1
+        days = [day for day in days if day <= t1] or days
+    return days[-1]
 
 
 def _said(loaded: LoadedModel) -> dict[str, str]:
@@ -343,16 +401,18 @@ def _policy_row(tables: Tables, plan: Assignment) -> DataFrame:
     return tables.spark.createDataFrame([tuple(row[name] for name in schema.names)], schema)
 
 
-def _level_rows(plan: Assignment, cell: int) -> pa.RecordBatch:
+def _level_rows(plan: Assignment, cell: int, context: str, among: np.ndarray | slice) -> pa.RecordBatch:
     slate, arrays = plan.slate, plan.slate.arrays
     level, name = plan.levels.cells[cell]
-    means, kept = plan.shelves.means[cell], np.flatnonzero(plan.written[cell])
+    wanted = np.zeros_like(plan.written[cell])
+    wanted[among] = plan.written[cell][among]
+    means, kept = plan.shelves.means[cell], np.flatnonzero(wanted)
     reasons = level_reasons({**arrays, "cell_mean": plan.shelves.means}, cell, slate.known, plan.feature_names)
     columns = {
         "policy_id": [plan.policy.policy_id] * len(kept),
         "level": [level] * len(kept),
         "cell": [name] * len(kept),
-        "context": ["*"] * len(kept),
+        "context": [context] * len(kept),
         "title_id": slate.title_ids[slate.title_index[kept]],
         "artwork_id": slate.artwork_ids[kept],
         "probability": plan.shelves.probabilities(plan.policy.exploration, cell, plan.policy.floor)[kept],
@@ -386,7 +446,7 @@ def _found(
     return found, within_limits(found, defaults[cells], plan.limits) if slate is plan.slate else found, scores
 
 
-def _member_rows(plan: Assignment, defaults: np.ndarray, batch: pa.RecordBatch) -> pa.RecordBatch:
+def _member_rows(plan: Assignment, defaults: np.ndarray, batch: pa.RecordBatch, version: int | None) -> pa.RecordBatch:
     slate = plan.slate
     members, cells = _members(plan, batch)
     taste = standardised(slate.arrays, members) @ np.asarray(slate.arrays["weights"])
@@ -401,7 +461,8 @@ def _member_rows(plan: Assignment, defaults: np.ndarray, batch: pa.RecordBatch) 
     found = within_limits(found, defaults[cells], plan.limits)
     texts, reason = member_reasons(slate.arrays, members, found, plan.feature_names, plan.member_names)
     each = np.bincount(found.member, minlength=batch.num_rows)
-    rows, counts = np.flatnonzero(each), each[each > 0]
+    rows = np.flatnonzero(each) if version is None else np.arange(batch.num_rows)
+    counts = each[rows]
     offsets = pa.array(np.concatenate([[0], np.cumsum(counts)]), pa.int32())
     kept = pa.array(rows)
     lists = {
@@ -410,7 +471,8 @@ def _member_rows(plan: Assignment, defaults: np.ndarray, batch: pa.RecordBatch) 
         "gains": pa.array(found.gain.astype(np.float32)),
         "reasons": pa.array(texts, pa.string()).take(pa.array(reason)),
     }
-    version = (plan.policy.taste_as_of - date(1970, 1, 1)).days
+    if version is None:
+        version = days_of(plan.policy.taste_as_of)
     return pa.RecordBatch.from_pydict(
         {
             "policy_id": pa.array([plan.policy.policy_id] * len(rows), pa.string()),

@@ -5,9 +5,12 @@ from dataclasses import dataclass, field
 
 from keyart.errors import ModelError
 
-__all__ = ["GLOBAL", "Levels"]
+__all__ = ["GLOBAL", "ONLINE", "Levels"]
 
 GLOBAL = ("global", "*")
+ONLINE = "online"
+"""Context of rows that stream-feedback moved: they answer before those that assign-artwork wrote, which stay what a
+policy is judged by."""
 ORDER = ("region", "parent", "global")
 
 

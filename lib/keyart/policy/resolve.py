@@ -14,7 +14,7 @@ import numpy as np
 from keyart import seeding
 from keyart.errors import LimitError, TableError
 from keyart.policy.floors import mixed
-from keyart.policy.levels import GLOBAL
+from keyart.policy.levels import GLOBAL, ONLINE
 from keyart.policy.limits import Window, is_available, is_personalised, masked
 from keyart.policy.placement import EVERYWHERE, Placement
 from keyart.policy.sentences import member_sentence
@@ -244,7 +244,7 @@ class ArtworkResolver:
     def _find(self, title_id: str, region: str, context: str) -> tuple[str, str, Shelf]:
         parent = self.policy.parents.get(region, "other")
         for level, cell in (("region", region), ("parent", parent), GLOBAL):
-            for where in dict.fromkeys((context, "*")):
+            for where in dict.fromkeys((context, ONLINE, "*")):
                 shelf = self.shelves.get((title_id, level, cell, where))
                 if shelf is not None:
                     return level, cell, shelf

@@ -16,6 +16,7 @@ from keyart.policy.columns import codes, owners, per_text
 from keyart.policy.placement_spark import placement_of
 from keyart.policy.resolve import ArtworkResolver, Override
 from keyart.policy.specification import Policy
+from keyart.policy.versions import ASSIGNED
 from keyart.tables import Tables
 
 __all__ = [
@@ -141,14 +142,14 @@ def assigned_on(tables: Tables, policy_id: str) -> date:
 
 
 def choices(tables: Tables, members: DataFrame, policy_id: str = "") -> DataFrame:
-    """What a policy shows without exploring, for members (user_key, region, kids) x its titles.
+    """What a policy shows without exploring, for members (user_key, region, kids) x its titles, as it was assigned.
 
     Columns user_key, title_id, global_artwork, region_artwork, user_artwork; a title that may not be shown in the
     member's region has its parent's or the world's default there; one of which no artwork may be shown there has none.
     """
     policy = serving_policy(tables, policy_id)
     greedy = greedy_choices(tables, policy)
-    own = tables.read("user_assignments").where(F.col("policy_id") == policy.policy_id)
+    own = tables.read("user_assignments").where(F.col("policy_id") == policy.policy_id).where(ASSIGNED)
     schema = "user_key string, title_id string, global_artwork string, region_artwork string, user_artwork string"
 
     def write(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

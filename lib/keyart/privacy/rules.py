@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 
 from keyart.errors import ConfigError
 from keyart.feedback.events import parse_now
+from keyart.policy.versions import DAY, days_of
 from keyart.settings import Settings
 
 __all__ = ["DATED", "check_traits", "conditions", "first_days", "kept_from"]
@@ -55,9 +56,8 @@ def kept_from(settings: Settings) -> dict[str, date]:
 
 def conditions(first: Mapping[str, date]) -> dict[str, str]:
     """Of each table the SQL condition for rows that are too old."""
-    epoch = date(1970, 1, 1)
     return {
-        table: f"version < {(day - epoch).days}" if DATED[table] == "version" else f"{DATED[table]} < DATE'{day}'"
+        table: f"{DAY} < {days_of(day)}" if DATED[table] == "version" else f"{DATED[table]} < DATE'{day}'"
         for table, day in first.items()
     }
 

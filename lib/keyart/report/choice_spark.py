@@ -7,6 +7,7 @@ from pyspark.sql import functions as F
 
 from keyart.errors import InputError
 from keyart.feedback.privacy import secret, user_keys
+from keyart.policy.levels import ONLINE
 from keyart.policy.spark import resolver
 from keyart.report.choice import Choice, choice_of, looks_of
 from keyart.settings import Settings
@@ -47,13 +48,17 @@ def explain_choice(tables: Tables, settings: Settings, day: date) -> tuple[Choic
     content = {row["image_hash"]: bytes(row["content"]) for row in images}
     looks = {row["artwork_id"]: looks_of(row["moods"], row["shot_type"]) for row in artworks}
     level = own.offer(title["title_id"], region, epoch=day)
-    rows = tables.read("region_assignments").where(
-        (F.col("policy_id") == own.policy.policy_id)
-        & (F.col("title_id") == title["title_id"])
-        & (F.col("level") == level.level)
-        & (F.col("cell") == level.cell)
-        & (F.col("context") == "*")
-    )
+    rows = (
+        tables.read("region_assignments")
+        .where(
+            (F.col("policy_id") == own.policy.policy_id)
+            & (F.col("title_id") == title["title_id"])
+            & (F.col("level") == level.level)
+            & (F.col("cell") == level.cell)
+            & F.col("context").isin("*", ONLINE)
+        )
+        .orderBy("context")
+    )  # what a stream moved comes last and stands
     by_artwork = {row["artwork_id"]: row.asDict() for row in rows.collect()}
     pictures = {row["artwork_id"]: content[row["image_hash"]] for row in artworks if row["image_hash"] in content}
     return choice_of(f"{title['name']}, to a member in {region}", offer, served, by_artwork, looks), pictures

@@ -66,6 +66,6 @@ def _cells(tables: Tables, artwork_id: str) -> list[dict]:
         return []
     policy, _ = newest_policy(tables)
     rows = tables.read("region_assignments").where(
-        (F.col("policy_id") == policy.policy_id) & (F.col("artwork_id") == artwork_id)
+        (F.col("policy_id") == policy.policy_id) & (F.col("artwork_id") == artwork_id) & (F.col("context") == "*")
     )
     return [row.asDict() for row in rows.collect()]

@@ -247,9 +247,10 @@ def members_of(read: Reader, policy_id: str, settings: ReportSettings) -> list[R
 
 
 def _audience(taste: DataFrame) -> Row | None:
-    """How many members there were at the newest day that taste is known for."""
-    days = rows_of(taste.groupBy("as_of", "taste_version").agg(F.count("*").alias("members")))
-    return max(days, key=lambda row: (row["as_of"], row["taste_version"]), default=None)
+    """How many members taste is known of, by the version that is as of the newest day."""
+    columns = [F.max("as_of").alias("as_of"), F.countDistinct("user_key").alias("members")]
+    versions = rows_of(taste.groupBy("taste_version").agg(*columns))
+    return max(versions, key=lambda row: (row["as_of"], row["taste_version"]), default=None)
 
 
 POPULAR = 200

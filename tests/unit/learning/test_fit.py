@@ -97,6 +97,7 @@ def arrays(active: np.ndarray) -> dict[str, np.ndarray]:
             np.tile(0.04 * np.eye(3), (8, 1, 1)),
             0.0,
             some,
+            np.zeros((8, 60)),
         )
         for _ in range(2)
     )

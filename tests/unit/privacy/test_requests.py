@@ -6,6 +6,7 @@ import pytest
 
 from keyart.errors import ConfigError, InputError, SetupError
 from keyart.feedback.privacy import suppression_secret, user_keys
+from keyart.policy.versions import DAY
 from keyart.privacy.files import files_under, open_file
 from keyart.privacy.requests import MOST, ids_of, request_of
 from keyart.privacy.rules import check_traits, conditions, first_days
@@ -63,7 +64,7 @@ def test_retention_gives_first_days_and_conditions():
     assert first["events"] == date(2026, 3, 1)
     assert conditions(first) == {
         "events": "event_date < DATE'2026-03-01'",
-        "user_assignments": f"version < {(date(2026, 3, 30) - date(1970, 1, 1)).days}",
+        "user_assignments": f"{DAY} < {(date(2026, 3, 30) - date(1970, 1, 1)).days}",
         "decisions": "epoch < DATE'2025-03-31'",
     }
 
