@@ -14,7 +14,7 @@ from keyart.tables import Tables
 def run(spark: SparkSession, settings: Settings) -> int:
     """Compare and decide, or roll back; then let MLflow's aliases follow. 1 where the candidate is refused."""
     tables = Tables(spark, settings.tables)
-    row = roll_back(tables) if settings.promote.rollback else tried(tables, settings)
+    row = roll_back(tables, settings.promote.policy_id) if settings.promote.rollback else tried(tables, settings)
     print(f"promote: {told(row)}")
     if problem := follow(tables, settings):
         print(f"promote: MLflow's aliases do not follow yet ({problem}); the next run sets them")

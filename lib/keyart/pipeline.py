@@ -11,6 +11,7 @@ from keyart.operations.graph import Stage
 from keyart.operations.ledger_spark import TABLE
 from keyart.operations.running_spark import StageResult, run_stages
 from keyart.policy.placement_spark import day_of, placement_of
+from keyart.policy.spark import champions, refused_policies
 from keyart.schemas import TABLES
 from keyart.settings import Settings
 from keyart.tables import Tables
@@ -66,7 +67,7 @@ STAGES: tuple[Stage, ...] = (
         "assign-artwork",
         ("titles", "artworks", "taste", "editor_overrides", "opt_outs"),
         ("assign", "regions", "tracking", "responsibility"),
-        today=lambda s, tables: placement_of(tables).said(day_of(s.assign)),
+        today=lambda s, tables: (*placement_of(tables).said(day_of(s.assign)), *_followed(s, tables)),
         writes=("region_assignments", "user_assignments", "policies", "policy_weights", "policy_measures"),
         after=("train-taste", "train-response"),
     ),
@@ -142,3 +143,11 @@ def stages_for(settings: Settings, tables: Tables) -> list[Stage]:
         and (stage.job != "ingest-events" or has_events)
         and (stage.job not in NEEDS_EVENTS or learns)
     ]
+
+
+def _followed(settings: Settings, tables: Tables) -> tuple[str, ...]:
+    """The champion whose choices stay for a while, where they do."""
+    if settings.assign.stay_days == 1:
+        return ()
+    refused = refused_policies(tables)
+    return tuple(name for name in champions(tables) if name not in refused)[-1:]

@@ -658,8 +658,8 @@ PROMOTIONS = _fields(
     ("difference?", DOUBLE, "reward a decision, candidate minus champion, doubly robust, on the same decisions"),
     ("lower?", DOUBLE, "one-sided bound at level"),
     ("upper?", DOUBLE, "one-sided bound at level"),
-    ("level?", DOUBLE, "corrected for the candidates tried"),
-    ("tried?", LONG, "candidates compared with this champion on days that overlap, this one among them"),
+    ("level?", DOUBLE, "corrected for the comparisons made"),
+    ("tried?", LONG, "comparisons with this champion on days that overlap, this one among them"),
     ("checks", TEXT, "JSON: name, passed and reason of each"),
     ("at", INSTANT, ""),
 )

@@ -584,14 +584,16 @@ class PromoteSettings:
     """promote."""
 
     policy_id: str = ""
-    """Candidate (--policy); empty: the newest. A policy that was rolled back comes back only by name."""
+    """Candidate (--policy); empty: the newest. A policy that was rolled back comes back only by name. With rollback:
+    the champion that is to go, so that asking twice does no more than asking once."""
     rollback: bool = False
     """Let the champion before serve again (--rollback); nothing is compared."""
     margin: Annotated[float, Range(0, 1)] = 0.01
     """What a candidate may lose at most, as a share of the champion's reward: the lower bound of the paired difference
     must lie above minus this. 0: it must be proven better."""
     level: Annotated[float, Range(0.5, 0.9999)] = 0.95
-    """Of the one-sided lower bound, before it is corrected for the candidates tried."""
+    """Of the one-sided lower bound, before it is corrected for the comparisons made: the k-th has
+    1 - (1 - level) / (k (k + 1))."""
     lowest_slope: Annotated[float, Range(0, 1)] = 0.9
     """Calibration slopes of the candidate's response model on later days: refused where a slope's 95% interval lies
     wholly below."""

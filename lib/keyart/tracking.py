@@ -172,10 +172,14 @@ class Tracking:
             raise ModelError(f"MLflow has no run {run_id}: {error}".splitlines()[0]) from error
         return dict(data.params), dict(data.metrics)
 
-    def point(self, alias: str, versions: Mapping[str, str]) -> None:
-        """Let ``alias`` of each registered model (full name) stand for the version, where it does not yet."""
+    def point(self, alias: str, versions: Mapping[str, str | None]) -> None:
+        """Let ``alias`` of each registered model (full name) stand for the version, or for none, where it does not
+        yet."""
         for full, version in versions.items():
-            if self._client.get_registered_model(full).aliases.get(alias) != version:
+            known = self._client.get_registered_model(full).aliases.get(alias)
+            if version is None and known is not None:
+                self._client.delete_registered_model_alias(full, alias)
+            elif version is not None and known != version:
                 self._client.set_registered_model_alias(full, alias, version)
 
     def load(self, name: str, alias: str = CANDIDATE) -> LoadedModel:
@@ -210,7 +214,7 @@ class Tracking:
         return LoadedModel(ModelArrays.load(Path(folder) / "artifacts" / "arrays"), full, version, said["run_id"])
 
 
-def set_aliases(settings: TrackingSettings, tables_root: str, wanted: Mapping[str, Mapping[str, str]]) -> str:
+def set_aliases(settings: TrackingSettings, tables_root: str, wanted: Mapping[str, Mapping[str, str | None]]) -> str:
     """Point aliases at versions by full model name; "" or, where MLflow does not answer, one line that says why.
 
     The tables know already who serves, so this may fail and be made good by the next run.

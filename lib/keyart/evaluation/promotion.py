@@ -48,20 +48,21 @@ class Comparison:
     lower: float
     upper: float
     level: float
-    tried: int
+    tried: int  # comparisons so far, this one among them
     champion: float  # the champion's reward a decision
 
 
 def compare(evidence: Evidence, level: float, tried: int, metric: str = "reward") -> Comparison:
     """Doubly robust, both policies on the same decisions, clustered by member: var a + var b - 2 cov.
 
-    The bound's level is corrected for ``tried`` candidates by Bonferroni: 1 - (1 - level) / tried. The best of many
-    candidates that are no better than the champion is otherwise promoted sooner or later by chance.
+    The k-th comparison may err in (1 - level) / (k (k + 1)): however many follow, whatever their dependence,
+    these add up to 1 - level (Bonferroni, spent over a sequence without an end). Candidates that are no better than
+    the champion are otherwise promoted sooner or later by chance.
     """
     moments, layout = evidence.moments, evidence.layout
     champion = dr(moments, layout, CHAMPION, metric)
     found = difference(dr(moments, layout, CANDIDATE, metric), champion)
-    corrected = 1 - (1 - level) / tried
+    corrected = 1 - (1 - level) / (tried * (tried + 1))
     reach = NormalDist().inv_cdf(corrected) * standard_error(found, moments)
     return Comparison(found.value, found.value - reach, found.value + reach, corrected, tried, champion.value)
 
@@ -72,7 +73,7 @@ def gains(found: Comparison, settings: PromoteSettings) -> Check:
     passed = found.lower > -margin  # false for what is not a number
     said = (
         f"paired difference {found.difference:+.3g} of {found.champion:.3g} reward a decision, lower "
-        f"{found.level:.2%} bound {found.lower:+.3g} ({found.tried} tried), must exceed {-margin:+.3g}"
+        f"{found.level:.2%} bound {found.lower:+.3g} (comparison {found.tried}), must exceed {-margin:+.3g}"
     )
     return Check("difference", passed, said)
 
@@ -137,17 +138,15 @@ def exposed(measured: Iterable[Mapping[str, Any]], limits: Sequence[str]) -> Che
     return Check("limits", True, f"within {len(limits)} limits" if limits else "no limit is set")
 
 
-def tried_before(rows: Iterable[Mapping[str, Any]], policy: str, champion: str | None, days: tuple[date, date]) -> int:
-    """Distinct candidates compared with this champion on days that overlap, with this one."""
-    others = {
-        row["policy_id"]
-        for row in rows
-        if row["action"] != ROLLBACK
+def tried_before(rows: Iterable[Mapping[str, Any]], champion: str | None, days: tuple[date, date]) -> int:
+    """Comparisons with this champion on days that overlap: each look counts, also at a candidate seen before."""
+    return sum(
+        row["action"] != ROLLBACK
         and row["champion_id"] == champion
         and row["from_day"] < days[1]
         and days[0] < row["to_day"]
-    }
-    return len(others | {policy})
+        for row in rows
+    )
 
 
 def told(row: Mapping[str, Any]) -> str:

@@ -17,7 +17,7 @@ from keyart.evaluation.examination_spark import Evaluation, plan_evaluation
 from keyart.evaluation.paired_spark import compared
 from keyart.evaluation.promotion import Check, calibrated, compare, enough, exposed, gains, in_time, tried_before
 from keyart.policy.champions import PROMOTE, REFUSE, ROLLBACK, rolled_back
-from keyart.policy.spark import champions, newest_policy
+from keyart.policy.spark import champions, newest_policy, refused_policies
 from keyart.schemas import TABLES
 from keyart.settings import Settings
 from keyart.tables import Tables
@@ -31,9 +31,11 @@ READ = ("decisions", "region_assignments", "user_assignments", "taste")
 def tried(tables: Tables, settings: Settings) -> dict[str, Any]:
     """The candidate's row of promotions: written now, or as it was written when the same was asked before."""
     before = _rows(tables)
-    stack, named = champions(tables), settings.promote.policy_id
+    stack, named, refused = champions(tables), settings.promote.policy_id, refused_policies(tables)
     candidate, row = newest_policy(tables, named)
-    policy_id, champion = candidate.policy_id, stack[-1] if stack else None
+    # Compared with what is served: a champion outside its limits is not.
+    champion = next((name for name in reversed(stack) if name not in refused), None)
+    policy_id = candidate.policy_id
     if policy_id == champion:
         return next(r for r in reversed(before) if (r["action"], r["policy_id"]) == (PROMOTE, policy_id))
     tracking = Tracking(settings.tracking, settings.tables)
@@ -60,7 +62,7 @@ def tried(tables: Tables, settings: Settings) -> dict[str, Any]:
         return known
     evidence = compared(tables, plan, replace(settings, evaluate=judged))
     days = plan.windows.t1, plan.windows.end
-    count = tried_before(before, policy_id, champion, days)
+    count = 1 + tried_before(before, champion, days)
     found = compare(evidence, settings.promote.level, count)
     checks = [
         *first,
@@ -87,10 +89,19 @@ def tried(tables: Tables, settings: Settings) -> dict[str, Any]:
     )
 
 
-def roll_back(tables: Tables) -> dict[str, Any]:
-    """Let the champion before serve again; ModelError where there is none. Reads no model and no log."""
+def roll_back(tables: Tables, leaving: str = "") -> dict[str, Any]:
+    """Let the champion before serve again; ModelError where there is none. Reads no model and no log.
+
+    Where ``leaving`` is no longer champion, nothing is done and the row that ended it, or the last one, is returned: a
+    rollback that names it may be asked for twice.
+    """
     before = _rows(tables)
     stack = champions(tables)
+    if leaving and stack and leaving != stack[-1]:
+        ended = [r for r in before if (r["action"], r["champion_id"]) == (ROLLBACK, leaving)]
+        if not ended:
+            raise ModelError(f"{leaving} is not champion, {stack[-1]} is: there is nothing to roll back")
+        return ended[-1]
     if len(stack) < 2:
         raise ModelError(f"nothing to roll back to: {stack[0] + ' is the first' if stack else 'there is no'} champion")
     number = len(before) + 1
@@ -104,10 +115,13 @@ def follow(tables: Tables, settings: Settings) -> str:
 
     "" or why they could not be set: the next run sets them.
     """
-    stack, wanted = champions(tables), {}
+    wanted: dict[str, dict[str, str | None]] = {}
+    stack = champions(tables)
     for alias, policy_id in zip(("champion", "previous"), reversed(stack), strict=False):
         models = json.loads(newest_policy(tables, policy_id)[1]["models"])
         wanted[alias] = {models[kind]["name"]: models[kind]["version"] for kind in ("response", "taste")}
+    if len(stack) == 1:
+        wanted["previous"] = dict.fromkeys(wanted["champion"])
     return set_aliases(settings.tracking, settings.tables, wanted) if wanted else ""
 
 
@@ -154,7 +168,9 @@ def _id(
     versions = {table: tables.data_version(table) for table in READ}
     given = {**asdict(settings.promote), "policy_id": "", "rollback": False}
     about = [policy_id, champion, plan.windows, plan.reward_model, versions, given, asdict(settings.evaluate)]
-    key = json.dumps([*about, [asdict(check) for check in first], rollbacks], default=str)
+    key = json.dumps(
+        [*about, settings.privacy.smallest_cell, [asdict(check) for check in first], rollbacks], default=str
+    )
     return hashlib.sha256(key.encode()).hexdigest()[:16]
 
 

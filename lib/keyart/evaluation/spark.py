@@ -14,6 +14,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from keyart.errors import TableError
 from keyart.evaluation.blocks import from_block
 from keyart.evaluation.blocks_spark import as_blocks, each_block, keep, kept
 from keyart.evaluation.examination import Examination, Prepared, judge_rows
@@ -70,7 +71,10 @@ def blocks_of_plan(tables: Tables, plan: Evaluation, settings: Settings) -> Data
         with shared(plan.examination, folder) as handle, of_small_rows(tables.spark):
             blocks = as_blocks(window, plan.taste, own, handle, folds_of(given), given.seed, plan.held_out)
             keep(tables, plan.source, blocks, plan.found)
-    return kept(tables, plan.source)
+    blocks = kept(tables, plan.source)
+    if blocks.isEmpty():
+        raise TableError("another evaluation replaced the blocks that this one was to read: run the same command again")
+    return blocks
 
 
 def evidence_from(blocks: DataFrame, examination: Examination, folder: str | None) -> Found:

@@ -122,6 +122,7 @@ def plan_assignment(tables: Tables, tracking: Tracking, settings: Settings) -> A
         as_of,
         sorted(levels.parents.items()),
         sorted(artworks),
+        floor,
         *said,
     ]
     inputs, before = derived_id(parts), None

@@ -18,8 +18,8 @@ def standing(rows: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
     for row in sorted(rows, key=lambda row: row["number"]):
         if row["action"] == PROMOTE:
             found.append(row["policy_id"])
-        elif row["action"] == ROLLBACK and found:
-            found.pop()
+        elif row["action"] == ROLLBACK:
+            found = [name for name in found if name != row["champion_id"]]
     return tuple(found)
 
 
