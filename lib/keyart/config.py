@@ -7,7 +7,7 @@ import os
 import reprlib
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass, replace
 from datetime import date
 from difflib import get_close_matches
@@ -180,12 +180,12 @@ def _convert(hint: Any, value: Any, origin: str, key: str) -> Any:
     if kind is tuple and isinstance(value, list | tuple):
         return tuple(_convert(get_args(hint)[0], item, origin, key) for item in value)
     wanted = getattr(hint, "__name__", str(hint))
-    said = "a value" if is_secret(key) or key.endswith(".options") else SHORT.repr(value)
+    said = "a value" if is_secret(key) or key.endswith(".options") else _text(value, SHORT.repr)
     raise ConfigError(f"{origin}: {key} is {said}, which is not a {wanted}")
 
 
-def _text(value: Any) -> str:
+def _text(value: Any, written: Callable[[Any], str] = str) -> str:
     try:
-        return str(value)
+        return written(value)
     except ValueError:  # of a number with thousands of digits
         return "a number of too many digits"

@@ -31,7 +31,7 @@ class Bounds:
     schemes: tuple[str, ...] = SCHEMES
 
     def beside(self, source: str) -> "Bounds":
-        """Also the folder that ``source`` is, or lies in; of a remote source its schemes, and no folder here.
+        """Also the folder that ``source`` is, or lies in; of a remote source its schemes, and no folder from here.
 
         >>> Bounds().beside("oss://bucket/list.csv").refusal("oss://bucket/a.mp4")
         ''

@@ -790,7 +790,7 @@ def test_a_candidate_becomes_champion_or_is_refused_and_a_rollback_brings_the_on
         Tracking(settings.tracking, settings.tables).load("response", "champion")
     assert run("promote", tables, settings) == 0
     said = capsys.readouterr().out
-    assert "compared with an even draw" in said and "2 tried" not in said
+    assert "compared with an even draw" in said and "(comparison 2)" in said
     name = json.loads(row["models"])["response"]["name"]
     assert Tracking(settings.tracking, settings.tables).load("response", "champion").name == name
     # The figures are those of the evaluation.
@@ -826,6 +826,9 @@ def test_a_candidate_becomes_champion_or_is_refused_and_a_rollback_brings_the_on
     assert serving_policy(tables).policy_id == first.policy_id
     with pytest.raises(ModelError, match="nothing to roll back to"):
         run("promote", tables, back)
+    # One that names whom it ends may be asked for twice.
+    assert run("promote", tables, replace(back, promote=replace(back.promote, policy_id="bold"))) == 0
+    assert capsys.readouterr().out == said and serving_policy(tables).policy_id == first.policy_id
     # What was rolled back does not come back by itself.
     assert run("promote", tables, settings) == 1
     assert "was rolled back" in capsys.readouterr().out

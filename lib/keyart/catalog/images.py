@@ -75,7 +75,7 @@ def _check_size(content: bytes) -> None:
     except PIL.Image.DecompressionBombError as error:
         raise VideoError(f"has more than {MOST_PIXELS // 1_000_000} million pixels") from error
     except Exception as error:  # its readers raise whatever a damaged header leads to
-        raise VideoError("is no JPEG, PNG, WebP, BMP or TIFF that can be decoded") from error
+        raise VideoError("is no picture that can be decoded (JPEG, PNG, WebP, BMP or TIFF)") from error
     if width * height > MOST_PIXELS or max(width, height) > MOST_ACROSS:
         raise VideoError(
             f"is {width} x {height}: pictures have at most {MOST_PIXELS // 1_000_000} million pixels, "
