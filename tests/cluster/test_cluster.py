@@ -82,8 +82,8 @@ def submitted(world, cluster, tmp_path):
 def unlike(expected: Tables, found: Tables) -> dict[str, list[str]]:
     """What differs, by table. The rows fit this process: the demo at its smallest.
 
-    Floats too are the same to the last bit: sums go by the order of partitions, which are as many here as there, and not
-    by which came first or where it was made.
+    Floats too are the same to the last bit: sums go by the order of partitions, which are as many here as there, not by
+    which came first or where it was made.
     """
     told = {}
     for name, spec in TABLES.items():
