@@ -104,8 +104,7 @@ class Standalone:
         """Return once both workers have registered."""
         # No REST server: it would take a fixed port.
         log = self._process("master", "master.Master", {"SPARK_MASTER_OPTS": "-Dspark.master.rest.enabled=false"})
-        find = lambda: re.search(rf"spark://{HOST}:\d+", log.read_text())  # noqa: E731
-        self.master = wait_for("the master", find)[0]
+        self.master = wait_for("the master", lambda: re.search(rf"spark://{HOST}:\d+", log.read_text()))[0]
         logs = [
             self._process(
                 f"worker{number}",
