@@ -105,7 +105,7 @@ class Tracking:
 
     @contextmanager
     def _answering(self) -> Iterator[None]:
-        """While the body runs, an MLflow that does not answer is a TrackingError in a line: what it throws says pages."""
+        """While the body runs, an MLflow that does not answer is a TrackingError of one line."""
         from mlflow.exceptions import MlflowException
 
         try:
