@@ -78,8 +78,7 @@ def world_of(spark: Any, home: Path) -> World:
     """The world in the folder that KEYART_SOAK_WORLD names, so that a soak can be had in pieces, or in ``home``."""
     home = Path(os.environ.get("KEYART_SOAK_WORLD") or home)
     kept = home / "world.json"
-    if not kept.exists():
-        shutil.rmtree(home, ignore_errors=True)
+    if not kept.exists():  # one that was not finished goes on where it was, as the pipeline does
         values, seconds = _make(spark, home)
         kept.write_text(json.dumps([values, seconds]))
     return World(home, *json.loads(kept.read_text()))
@@ -106,24 +105,30 @@ def _make(spark: Any, home: Path) -> tuple[dict[str, str], float]:
     for stage in STAGES:
         if stage.job == "ingest-events":
             demo._audience(settings, tables, home)
-            for path in (home / "logs").glob("*.parquet"):
-                _without_positions(path)
-        for name in ("tables", "mlflow"):
-            if (home / name).exists():
-                shutil.copytree(home / name, home / "before" / stage.job / name)
+            _without_positions(home / "logs")
+        if not (home / "before" / stage.job).exists():
+            shutil.rmtree(home / "copying", ignore_errors=True)
+            for name in ("tables", "mlflow"):
+                if (home / name).exists():
+                    shutil.copytree(home / name, home / "copying" / name)
+            if (home / "copying").exists():
+                (home / "before").mkdir(exist_ok=True)
+                (home / "copying").rename(home / "before" / stage.job)
         began = time.monotonic()
         (result,) = run_stages(spark, settings, [stage], progress=False)
-        assert result.state == "done", result
+        assert result.state in ("done", "skipped"), result
         seconds += time.monotonic() - began
     return values, seconds
 
 
-def _without_positions(path: Path) -> None:
+def _without_positions(logs: Path) -> None:
     """Take out of a log what moments are told from: those would choose other artworks, which nobody here ever saw."""
-    log = pq.read_table(path)
-    place = log.column_names.index("position_seconds")
-    none = pa.nulls(log.num_rows, log.schema.field(place).type)
-    pq.write_table(log.set_column(place, log.schema.field(place), none), path)
+    for path in logs.glob("*.parquet"):
+        log = pq.read_table(path)
+        place = log.column_names.index("position_seconds")
+        if log.column(place).null_count < log.num_rows:
+            none = pa.nulls(log.num_rows, log.schema.field(place).type)
+            pq.write_table(log.set_column(place, log.schema.field(place), none), path)
 
 
 def rows_of(spark: Any, root: Path) -> dict[str, Counter[str]]:

@@ -220,9 +220,9 @@ def _run(job: str, settings: Settings) -> int:
     if not getattr(module, "needs_session", lambda _: True)(settings):
         return int(module.run(None, settings) or 0)
     with ExitStack() as stack:
+        stack.enter_context(plainly(settings.tables))
         if job not in BESIDE:
             stack.enter_context(alone(job, settings.tables))
-        stack.enter_context(plainly(settings.tables))
         return _in_session(module, settings)
 
 

@@ -9,6 +9,7 @@ __all__ = [
     "SchemaError",
     "SetupError",
     "TableError",
+    "TrackingError",
     "VideoError",
 ]
 
@@ -51,6 +52,10 @@ class VideoError(KeyartError):
 
 class ModelError(KeyartError):
     """A model is missing, or the data cannot support the one asked for."""
+
+
+class TrackingError(KeyartError):
+    """MLflow does not answer, or refuses what it is asked."""
 
 
 class LimitError(KeyartError):

@@ -157,7 +157,7 @@ class Tables:
                 for statement in self._statements(table, number, columns):
                     self._retry(table, partial(self.spark.sql, statement))
         log.info("table %s brought on from version %d to %d", table, first, last)
-        self._there.pop(table, None)
+        self._there[table] = set(self._spec(table).schema.names)
         return True
 
     def _statements(self, table: str, number: int, columns: set[str]) -> list[str]:

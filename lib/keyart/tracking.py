@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from keyart import __version__
-from keyart.errors import ModelError
+from keyart.errors import ModelError, TrackingError
 from keyart.secrecy import hidden, resolved
 from keyart.settings import TrackingSettings
 
@@ -106,14 +106,14 @@ class Tracking:
 
     @contextmanager
     def _answering(self) -> Iterator[None]:
-        """While the body runs, an MLflow that does not answer is a ModelError in a line: what it throws says pages."""
+        """While the body runs, an MLflow that does not answer is a TrackingError of one line."""
         from mlflow.exceptions import MlflowException
 
         try:
             yield
         except MlflowException as error:
             uri, why = (hidden(text) for text in (self._uri, str(error).splitlines()[0][:200]))
-            raise ModelError(
+            raise TrackingError(
                 f"MLflow at {uri} does not do what it is asked ({why}). Start it, or name "
                 "another by tracking.uri, and run the same command again: no table is half written"
             ) from error

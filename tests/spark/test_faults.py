@@ -157,7 +157,7 @@ def test_a_clock_that_goes_back(spark, tables, world, tmp_path, monkeypatch):
     assert known(tables).done["train-taste"]["input_key"] == "new"
     assert known(tables).last["train-taste"]["run_id"] == "r2"
 
-    root = copied(world, "clean", tmp_path / "tables")
+    root = copied(world, "clean", tmp_path / "again")
     monkeypatch.setattr("keyart.feedback.ingest_spark.datetime", _Clock)
     assert run_job("ingest-events", arguments("ingest-events", world, root)) == 0
     assert not Tables(spark, str(root)).exists("quarantine")

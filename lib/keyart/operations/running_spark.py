@@ -141,7 +141,7 @@ class _Run:
     def _work(self, stage: Stage) -> dict[str, int]:
         """Run the job; returns the rows it wrote, by table."""
         job = importlib.import_module(f"keyart.jobs.{stage.job.replace('-', '_')}")
-        with alone(stage.job, self.settings.tables), plainly(self.settings.tables):
+        with plainly(self.settings.tables), alone(stage.job, self.settings.tables):
             status = job.run(self.spark, self.settings)
         written = self.versions.written(stage.writes)
         if status and not (stage.answers and status == 1):
