@@ -195,7 +195,10 @@ class Online:
         )
 
     def _rewards(self, model: ModelArrays) -> dict[str, np.ndarray]:
-        """SUMS (6, A) by region of the days that the model was not trained on."""
+        """SUMS (6, A) by region of the days that the model was not trained on.
+
+        Rounded: Spark adds in any order, and a last bit must not look like news.
+        """
         until = model.about.get("learned_until")
         if until is None or any(name not in model.arrays for name in KEPT):
             self._tell(
@@ -208,7 +211,7 @@ class Online:
         found: dict[str, np.ndarray] = {}
         for region, artwork, *values in sorted(rows, key=lambda row: row[:2]):
             if artwork in place:
-                found.setdefault(region, np.zeros((len(SUMS), len(place))))[:, place[artwork]] = values
+                found.setdefault(region, np.zeros((len(SUMS), len(place))))[:, place[artwork]] = np.round(values, 6)
         return found
 
     def _move_levels(self, plan: Assignment, news: np.ndarray) -> int:
