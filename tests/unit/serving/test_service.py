@@ -1,6 +1,10 @@
 """The service over HTTP: answers, refusals in one line, exposures that ingestion reads, and a switch of policies."""
 
 import json
+import os
+import resource
+import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -241,12 +245,55 @@ def test_log_files_appear_whole_by_size_and_age_and_what_a_dead_process_left_too
     (left,) = tmp_path.glob(".exposures-*")
     assert left.stat().st_mode & 0o777 == 0o600
     at = left.stat().st_mtime
-    ExposureLog(tmp_path, 50, 60, lambda: at + 100)  # another process: this one may live
-    assert left.exists()
-    ExposureLog(tmp_path, 50, 60, lambda: at + 200)
+    late = [at + 100]
+    other = ExposureLog(tmp_path, 50, 60, lambda: late[0])
+    late[0] += 100
+    other.rotate()
+    assert left.exists()  # old, but the process that holds it lives
+    os.close(log._file)  # as if it had died
+    late[0] -= 100
+    other.rotate()
+    assert left.exists()  # not old: it may live on a machine whose locks are not seen here
+    late[0] += 100
+    other.rotate()
     assert not left.exists() and len(lines(tmp_path)) == 4
     with pytest.raises(InputError, match="cannot be written"):
         ExposureLog(next(tmp_path.glob("*.jsonl")) / "folder", 50, 60)
+
+
+def test_a_log_that_cannot_be_closed_writes_to_nothing_else(tmp_path):
+    """The number of the closed file is given to the next connection: no member's id may go there."""
+    log = ExposureLog(tmp_path / "log", 1_000, 60)
+    log.write([{"a": 1}])
+    shutil.rmtree(tmp_path / "log")
+    with pytest.raises(FileNotFoundError):
+        log.close()
+    ends = socket.socketpair()
+    for one in ends:
+        one.setblocking(False)
+    log.write([{"user_id": "member-1"}])
+    for one in ends:
+        with pytest.raises(BlockingIOError):
+            one.recv(100)
+    for one in ends:
+        one.close()
+    log.close()
+    assert lines(tmp_path / "log") == [{"user_id": "member-1"}]
+
+
+def test_a_row_for_which_the_disk_is_full_leaves_the_others_whole(tmp_path):
+    log = ExposureLog(tmp_path, 1_000_000, 60)
+    log.write([{"a": 1}])
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))  # the kernel writes what fits, then refuses
+    try:
+        with pytest.raises(OSError, match="too large"):
+            log.write([{"b": "x" * 200}])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    log.write([{"c": 1}])
+    log.close()
+    assert lines(tmp_path) == [{"a": 1}, {"c": 1}]
 
 
 def test_a_switch_is_followed_and_a_damaged_bundle_is_not(served, tmp_path):
