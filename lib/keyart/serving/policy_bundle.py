@@ -148,10 +148,10 @@ def point(folder: Path, name: str) -> None:
 
 def pointed(where: Path) -> Path:
     """The bundle that a path means: itself, the one that a pointer file names, or a folder's ``current``."""
-    if (where / MANIFEST).is_file():
-        return where
-    pointer = where / CURRENT if where.is_dir() else where
     try:
+        if (where / MANIFEST).is_file():
+            return where
+        pointer = where / CURRENT if where.is_dir() else where
         name = pointer.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{where} is neither a bundle nor a pointer to one ({error}); run keyart publish") from error

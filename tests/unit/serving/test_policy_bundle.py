@@ -221,6 +221,21 @@ def test_pointers_are_followed_and_do_not_leave_their_folder(world, other, tmp_p
             pointed(tmp_path)
 
 
+def test_files_that_go_or_cannot_be_read_are_a_line(world, tmp_path, monkeypatch):
+    folder = world.write(tmp_path)
+    manifest = Manifest.read(folder)
+    (folder / "catalogue.json").unlink()  # removed by a publish between the manifest and the file
+    with pytest.raises(InputError, match="cannot be read"):
+        manifest.verify(folder)
+
+    def refuses(path, **_):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("pathlib.Path.stat", refuses)
+    with pytest.raises(InputError, match="Permission denied"):
+        pointed(tmp_path)
+
+
 @pytest.mark.parametrize("name", ["../manifest.json", "..", "a" * 64, "A" * 64, "/etc/passwd", ""])
 def test_only_images_of_the_bundle_are_read(world, tmp_path, name):
     assert PolicyBundle.open(world.write(tmp_path)).image(name) is None

@@ -313,6 +313,39 @@ def test_a_switch_is_followed_and_a_damaged_bundle_is_not(served, tmp_path):
     assert "keyart_policy_failures_total 1.0" in text and 'keyart_policy{bundle="new"} 1.0' in text
 
 
+def test_whatever_fails_the_watch_goes_on_and_the_next_policy_is_served(world, other, tmp_path, caplog):
+    world.write(tmp_path)
+    other.write(tmp_path)
+    point(tmp_path, "old")
+    troubles = [OSError(5, "Input/output error"), ZeroDivisionError("nobody thought of it"), MemoryError()]
+
+    def opened(folder):
+        if folder.name == "new" and troubles:
+            raise troubles.pop(0)
+        return PolicyBundle.open(folder)
+
+    with TestClient(application(Service(Live(tmp_path, opened), poll_seconds=0.01))) as client:
+        point(tmp_path, "new")
+        end = time.monotonic() + 30
+        while ask(client, user_id=None, user_key="0" * 32).json()["bundle"] != "new":
+            assert time.monotonic() < end
+        assert "keyart_policy_failures_total 3.0" in client.get("/metrics").text
+    assert "nobody thought of it" in caplog.text and "Input/output error" in caplog.text
+
+
+def test_the_log_is_closed_also_where_the_watch_ended_in_an_error(world, tmp_path, monkeypatch):
+    async def fails(_):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("keyart.serving.service._watch", fails)
+    log = ExposureLog(tmp_path / "log", 1_000, 60)
+    service = Service(Live(world.write(tmp_path / "bundles"), PolicyBundle.open), logged=log)
+    with pytest.raises(ZeroDivisionError), TestClient(application(service)) as client:
+        client.get("/health")
+        log.write([{"a": 1}])
+    assert lines(tmp_path / "log") == [{"a": 1}]
+
+
 def test_settings_that_cannot_serve_say_so(world, tmp_path, monkeypatch):
     with pytest.raises(ConfigError, match="--bundle"):
         service_of(load(None, []))
