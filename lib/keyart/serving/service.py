@@ -196,6 +196,8 @@ def _refusing(status: int) -> Callable[[Request, Exception], Any]:
 
 async def _not_understood(_: Request, error: Exception) -> Response:
     first = error.errors()[0] if isinstance(error, RequestValidationError) else {}
+    if first.get("type") == "json_invalid":
+        return _problem(400, f"the body is no JSON (at character {first['loc'][-1]})")
     where = ".".join(str(part) for part in first.get("loc", ())[1:])
     return _problem(400, f"{where}: {first.get('msg', 'not understood')}".removeprefix(": "))
 

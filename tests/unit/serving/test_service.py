@@ -99,6 +99,12 @@ def test_a_page_is_of_one_policy_and_names_what_may_not_be_shown(served):
     assert said["policy_id"] == "old" and all(one["policy_id"] == "old" for one in said["artworks"])
 
 
+def test_a_title_named_twice_on_a_page_is_refused(served):
+    found = served.post("/v1/page", json={"user_id": "m", "title_ids": ["A", "C", "A"]})
+    assert found.status_code == 400 and "title_ids" in found.json()["error"]
+    assert "'A' is named twice" in found.json()["error"]
+
+
 @pytest.mark.parametrize(
     ("change", "status", "says"),
     [
@@ -121,13 +127,22 @@ def test_bad_questions_get_one_line(served, change, status, says):
 
 
 def test_other_bad_requests(served):
-    assert served.post("/v1/artwork", content=b"{").status_code == 400
+    broken = served.post("/v1/artwork", content=b'{"user_id": "m",', headers={"content-type": "application/json"})
+    assert (broken.status_code, broken.json()) == (400, {"error": "the body is no JSON (at character 16)"})
     assert served.post("/v1/artwork", content=b"x" * (5 << 20)).status_code == 413
     assert served.get("/nowhere").status_code == 404 and served.get("/v1/artwork").status_code == 405
     too_many = {"user_id": "m", "title_ids": ["A"] * 201}
     assert served.post("/v1/page", json=too_many).status_code == 400
     for path in ("/images/..%2Fmanifest.json", "/images/%2e%2e/manifest.json", "/images/" + "a" * 64):
         assert served.get(path).status_code == 404
+
+
+def test_a_body_too_large_that_comes_in_pieces_is_refused_as_such(served):
+    """Without a length in its header, as a stream has none."""
+    found = served.post("/v1/artwork", content=(b" " * (1 << 20) for _ in range(5)))
+    assert "content-length" not in found.request.headers
+    assert found.status_code == 413 and "more than 4194304 bytes" in found.json()["error"]
+    assert 'keyart_requests_total{path="/v1/artwork",status="413"} 1.0' in served.get("/metrics").text
 
 
 def test_a_failure_of_ours_shows_no_stack(served, monkeypatch, caplog):
