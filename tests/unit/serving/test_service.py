@@ -11,6 +11,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -226,6 +227,13 @@ def test_forged_exposures_are_refused_and_nothing_of_their_batch_is_logged(serve
     assert stolen.status_code == 400 and "another member" in stolen.json()["error"]
     served.service.logged.close()
     assert lines(tmp_path / "log") == []
+
+
+def test_a_token_of_very_many_candidates_is_taken(world):
+    many, own = world.resolver().resolve("f" * 32, "A", "SE", epoch=MOMENT.date()), Exposures(SECRET)
+    served = replace(many, candidate_set=[f"{n:032x}" for n in range(5_000)], probabilities=[1 / 7_000] * 5_000)
+    token = own.token(own.user_key("m"), "A", "SE", MOMENT.date(), None, served)
+    assert len(token) > 200_000 and len(own.line(token, "m", MOMENT, {})["candidate_set"]) == 5_000
 
 
 def test_tokens_and_addresses_hold_no_id(served):
