@@ -16,6 +16,8 @@ def run(spark: SparkSession, settings: Settings) -> int:
     tables = Tables(spark, settings.tables)
     row = roll_back(tables, settings.promote.policy_id) if settings.promote.rollback else tried(tables, settings)
     print(f"promote: {told(row)}")
+    if row["action"] != "refuse":
+        print("promote: where keyart serve answers, run keyart publish to serve it")
     if problem := follow(tables, settings):
         print(f"promote: MLflow's aliases do not follow yet ({problem}); the next run sets them")
     return 1 if row["action"] == "refuse" else 0

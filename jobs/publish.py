@@ -1,25 +1,27 @@
 """publish: write a policy as an immutable, checksummed bundle that the service answers from."""
 
-import shutil
 import sys
 
 from pyspark.sql import SparkSession
 
 from keyart.cli import run_job
-from keyart.serving.policy_bundle import bundles_folder
+from keyart.serving.policy_bundle import bundles_folder, discard
 from keyart.serving.publish_spark import publish
 from keyart.settings import Settings
 from keyart.tables import Tables
 
 
 def run(spark: SparkSession, settings: Settings) -> int:
-    """Write the bundle unless it is there, point to it, remove those beyond publish.keep."""
+    """Write the bundle unless it is there, point to it, remove those beyond publish.keep and what broken runs left."""
     done = publish(Tables(spark, settings.tables), bundles_folder(settings), settings.publish)
     print(f"{done.path}: {'written' if done.written else 'was there'}")
     print(f"keyart serve --bundle {done.path.parent} answers from it")
     for path in done.older:
-        shutil.rmtree(path)
+        discard(path)
         print(f"{path}: removed, older than the newest {settings.publish.keep}")
+    for path in done.left:
+        discard(path)
+        print(f"{path}: removed, left by a run that broke off")
     return 0
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from keyart.policy.resolve import ArtworkResolver, Offer, Resolution
 
-__all__ = ["PageResolution", "apart", "resolve_page"]
+__all__ = ["PageResolution", "apart", "drawn_page", "resolve_page"]
 
 Alike = Callable[[str, str], bool]
 """Whether two artworks, by id, look too much alike to stand side by side."""
@@ -46,15 +46,22 @@ def resolve_page(
     alike: Alike,
     columns: int | None = None,
 ) -> PageResolution:
-    """What a member sees on a page of titles in reading order, ``columns`` to a row (one row without it).
+    """What a member sees on a page of titles; see ``drawn_page``. Errors as ``resolve``."""
+    offers = [resolver.offered(user_key, title, region, context, epoch=epoch, kids=kids) for title in titles]
+    return drawn_page(offers, user_key, surface, alike=alike, columns=columns)
+
+
+def drawn_page(
+    offers: Sequence[Offer], user_key: str, surface: str = "", *, alike: Alike, columns: int | None = None
+) -> PageResolution:
+    """What a member sees of titles' offers in reading order, ``columns`` to a row (one row without it).
 
     A title's artworks that look like the neighbour to the left or above are taken out of its draw and the rest's
     probabilities scaled up; where that leaves nothing, the title is drawn as if it stood alone. The numbers drawn with
-    are those of ``resolve``, so that a page is the same wherever it is asked. Errors as ``resolve``.
+    are those of ``resolve``, so that a page is the same wherever it is asked.
     """
     served: list[Resolution] = []
-    for place, title in enumerate(titles):
-        offer = resolver.offered(user_key, title, region, context, epoch=epoch, kids=kids)
+    for place, offer in enumerate(offers):
         near = [] if place == 0 or (columns and place % columns == 0) else [served[place - 1].artwork_id]
         if columns and place >= columns:
             near.append(served[place - columns].artwork_id)

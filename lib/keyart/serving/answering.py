@@ -4,7 +4,7 @@ from datetime import date
 from typing import Any
 
 from keyart.errors import InputError, LimitError, TableError
-from keyart.policy.page import resolve_page
+from keyart.policy.page import drawn_page
 from keyart.policy.resolve import Resolution
 from keyart.serving.exposures import Exposures
 from keyart.serving.messages import AskPage, AskTitle
@@ -28,25 +28,14 @@ def page(bundle: PolicyBundle, exposures: Exposures | None, asked: AskPage, epoc
     """Fields of ``messages.PageAnswer``; titles that may not be shown are left out of the page and named."""
     user_key = _key(exposures, asked)
     plain = True if asked.opted_out else asked.kids
-    shown, refused = [], []
+    shown, offers, refused = [], [], []
     for one in asked.title_ids:
         try:
-            bundle.resolver.offered(user_key, one, asked.region, asked.context, epoch=epoch, kids=plain)
+            offers.append(bundle.resolver.offered(user_key, one, asked.region, asked.context, epoch=epoch, kids=plain))
             shown.append(one)
         except (LimitError, TableError) as error:
             refused.append({"title_id": one, "error": str(error)})
-    found = resolve_page(
-        bundle.resolver,
-        user_key,
-        shown,
-        asked.region,
-        asked.context,
-        epoch=epoch,
-        kids=plain,
-        surface=asked.surface,
-        alike=bundle.alike,
-        columns=asked.columns,
-    )
+    found = drawn_page(offers, user_key, asked.surface, alike=bundle.alike, columns=asked.columns)
     return {
         "policy_id": bundle.manifest.policy.policy_id,
         "bundle": bundle.manifest.name,

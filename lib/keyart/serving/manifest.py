@@ -136,7 +136,14 @@ class Manifest:
         return self
 
     def verify(self, folder: Path) -> None:
-        """Read every byte, images too; InputError names the first file that is not what was written."""
+        """Read every byte, images too; InputError names the first file that is not what was written or cannot be read,
+        as where the bundle is removed meanwhile."""
+        try:
+            self._verify(folder)
+        except OSError as error:
+            raise InputError(f"{error.filename or folder} cannot be read ({error.strerror}); {AGAIN}") from error
+
+    def _verify(self, folder: Path) -> None:
         for name, said in self.files.items():
             if sum_of(folder / name) != said:
                 raise InputError(f"{folder / name} is damaged: its checksum differs; {AGAIN}")

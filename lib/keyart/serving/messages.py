@@ -1,8 +1,9 @@
 """What the service is asked and what it answers, as OpenAPI describes it."""
 
+from collections import Counter
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 from keyart.feedback.privacy import KEY_LENGTH
 
@@ -45,8 +46,15 @@ class AskTitle(_Asked):
 class AskPage(_Asked):
     """Titles in reading order for one member; neighbours' artworks are kept from looking alike."""
 
-    title_ids: list[Name] = Field(min_length=1, max_length=MOST_TITLES)
+    title_ids: list[Name] = Field(min_length=1, max_length=MOST_TITLES, description="Each once")
     columns: int | None = Field(None, ge=1, le=MOST_TITLES, description="Titles to a row; null: one row")
+
+    @field_validator("title_ids")
+    @classmethod
+    def _each_once(cls, title_ids: list[str]) -> list[str]:
+        if doubled := [one for one, times in Counter(title_ids).items() if times > 1]:
+            raise ValueError(f"{doubled[0]!r} is named twice: a title has one artwork on a page")
+        return title_ids
 
 
 class Answer(BaseModel):

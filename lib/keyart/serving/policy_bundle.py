@@ -11,8 +11,10 @@ current                         beside the bundles: the name of the one that is 
 import os
 import re
 import shutil
+import time
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,10 +30,24 @@ from keyart.serving.shards import Names, OverrideShards
 from keyart.serving.shelves import MappedShelves
 from keyart.settings import Settings
 
-__all__ = ["CURRENT", "PolicyBundle", "bundles_folder", "is_good", "older", "point", "pointed", "write_bundle"]
+__all__ = [
+    "CURRENT",
+    "PolicyBundle",
+    "bundles_folder",
+    "discard",
+    "is_good",
+    "left_over",
+    "older",
+    "point",
+    "pointed",
+    "write_bundle",
+]
 
 CURRENT = "current"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,119}")
+PARTIAL = re.compile(rf"\.{NAME.pattern}\.[0-9a-f]{{8}}\.partial")
+LEFT_SECONDS = 86_400
+"""What no run wrote to for so long was left by one that broke off."""
 
 
 @dataclass(frozen=True)
@@ -96,14 +112,14 @@ def write_bundle(
 
     ``fill`` gets an empty folder with ``overrides`` and ``images`` in it, writes everything but the manifest, and
     answers with the number of shards, what was counted, and sums that it knows already; other files are read for
-    theirs. What a broken or killed run left is written again.
+    theirs. What a broken or killed run left is written again; a run of the same name that ends earlier is believed.
     """
     if not NAME.fullmatch(name):
         raise InputError(f"{name!r} cannot be a bundle's name")
     target = folder / name
     if is_good(target):
         return False
-    partial = folder / f".{name}.{uuid.uuid4().hex[:8]}.partial"
+    partial, broken = _partial(folder / name), _partial(folder / name)
     try:
         for room in ("overrides", "images"):
             (partial / room).mkdir(parents=True)
@@ -112,15 +128,51 @@ def write_bundle(
         files = {one: known[one] if one in known else sum_of(partial / one) for one in names}
         manifest = Manifest(name, policy, shards, inputs, counts, files)
         _write_text(partial / MANIFEST, manifest.to_json())
+        if is_good(target):
+            return False
         if target.exists():  # half of a bundle, or a damaged one
-            target.rename(folder / f".{name}.{uuid.uuid4().hex[:8]}.partial")
+            target.rename(broken)
         partial.rename(target)
     except OSError as error:
+        if is_good(target):  # another run's, that got the name in between
+            return False
         raise InputError(f"{folder} cannot be written ({error}); name another with publish.folder") from error
     finally:
-        for left in folder.glob(f".{name}.*.partial"):
+        for left in (partial, broken):  # other runs' are theirs
             shutil.rmtree(left, ignore_errors=True)
     return True
+
+
+def _partial(target: Path) -> Path:
+    return target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.partial")
+
+
+def discard(folder: Path) -> None:
+    """Remove a bundle, or what is left of one; no reader finds half of it under its name. InputError where it stays."""
+    gone = folder if PARTIAL.fullmatch(folder.name) else _partial(folder)
+    try:
+        with suppress(FileNotFoundError):  # another run was quicker
+            if gone != folder:
+                folder.rename(gone)
+            shutil.rmtree(gone)
+    except OSError as error:
+        raise InputError(f"{folder} cannot be removed ({error.strerror}): it may hold members' keys") from error
+
+
+def left_over(folder: Path) -> list[Path]:
+    """What runs left that broke off a day ago or earlier: partial bundles, and folders of a bundle's files alone,
+    without a manifest. They hold members' keys, which nobody would look for there."""
+    rooms, before = {"overrides", "images", SHELVES, CATALOGUE}, time.time() - LEFT_SECONDS
+    found = []
+    for path in sorted(folder.iterdir()):
+        with suppress(OSError):  # that goes away meanwhile
+            inside = [] if path.is_symlink() or not path.is_dir() else list(path.iterdir())
+            bare = NAME.fullmatch(path.name) and {"overrides"} <= {one.name for one in inside} <= rooms
+            if not bare and not (PARTIAL.fullmatch(path.name) and path.is_dir()):
+                continue
+            if max(one.stat().st_mtime for one in (path, *inside)) < before:
+                found.append(path)
+    return found
 
 
 def bundles_folder(settings: Settings) -> Path:
@@ -148,10 +200,10 @@ def point(folder: Path, name: str) -> None:
 
 def pointed(where: Path) -> Path:
     """The bundle that a path means: itself, the one that a pointer file names, or a folder's ``current``."""
-    if (where / MANIFEST).is_file():
-        return where
-    pointer = where / CURRENT if where.is_dir() else where
     try:
+        if (where / MANIFEST).is_file():
+            return where
+        pointer = where / CURRENT if where.is_dir() else where
         name = pointer.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{where} is neither a bundle nor a pointer to one ({error}); run keyart publish") from error
@@ -163,7 +215,8 @@ def pointed(where: Path) -> Path:
 def older(folder: Path, keep: int) -> list[Path]:
     """Bundles beyond the ``keep`` newest of a folder; the one that is pointed to counts as the newest."""
     now = pointed(folder)
-    found = [path.parent for path in folder.glob(f"*/{MANIFEST}") if path.parent != now]
+    named = (path.parent for path in folder.glob(f"*/{MANIFEST}") if NAME.fullmatch(path.parent.name))
+    found = [path for path in named if path != now]
     return sorted(found, key=lambda path: (path / MANIFEST).stat().st_mtime, reverse=True)[max(0, keep - 1) :]
 
 

@@ -17,7 +17,7 @@ from keyart.policy.resolve import ArtworkResolver
 from keyart.policy.spark import resolver
 from keyart.serving.catalogue import Catalogue, looks_of
 from keyart.serving.manifest import CATALOGUE, FORMAT_VERSION, SHELVES, FileSum, shard_name, sum_of
-from keyart.serving.policy_bundle import older, point, write_bundle
+from keyart.serving.policy_bundle import left_over, older, point, write_bundle
 from keyart.serving.shards import Overrides, write_shard
 from keyart.serving.shelves import write_shelves
 from keyart.settings import PublishSettings
@@ -36,11 +36,13 @@ SUMS = "shard long, members long, overrides long, bytes long, sha256 string"
 
 @dataclass(frozen=True)
 class Published:
-    """Where the bundle lies, whether it was written now, and older ones that may be removed."""
+    """Where the bundle lies, whether it was written now, and what may be removed: older ones, and what broken runs
+    left."""
 
     path: Path
     written: bool
     older: tuple[Path, ...]
+    left: tuple[Path, ...]
 
 
 def publish(tables: Tables, folder: Path, settings: PublishSettings) -> Published:
@@ -79,7 +81,7 @@ def publish(tables: Tables, folder: Path, settings: PublishSettings) -> Publishe
         raise InputError(f"{folder} cannot be made ({error.strerror}); name another with publish.folder") from error
     written = write_bundle(folder, name, catalogue.policy, inputs, fill)
     point(folder, name)
-    return Published(folder / name, written, tuple(older(folder, settings.keep)))
+    return Published(folder / name, written, tuple(older(folder, settings.keep)), tuple(left_over(folder)))
 
 
 def _shards(

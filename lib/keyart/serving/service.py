@@ -58,7 +58,7 @@ class Service:
         """Follow the pointer, and count; InputError as ``Live.reload``."""
         try:
             switched = self.live.reload()
-        except KeyartError:
+        except Exception:
             self.metrics.failures.inc()
             raise
         if switched:
@@ -151,10 +151,10 @@ async def _life(service: Service) -> AsyncIterator[None]:
         yield
     finally:
         watch.cancel()
+        if service.logged is not None:  # first, however the watch ended
+            service.logged.close()
         with suppress(asyncio.CancelledError):
             await watch
-        if service.logged is not None:
-            service.logged.close()
 
 
 async def _watch(service: Service) -> None:
@@ -168,6 +168,10 @@ async def _watch(service: Service) -> None:
             if str(error) != said:  # once, not every second
                 said = str(error)
                 log.warning("serving goes on from %s: %s", service.live.bundle.manifest.name, said)
+        except Exception as error:  # of whatever kind: a watch that ended would never switch again, and nobody know
+            if repr(error) != said:
+                said = repr(error)
+                log.exception("serving goes on from %s", service.live.bundle.manifest.name)
         if service.logged is not None:
             try:
                 service.logged.rotate()
@@ -192,6 +196,8 @@ def _refusing(status: int) -> Callable[[Request, Exception], Any]:
 
 async def _not_understood(_: Request, error: Exception) -> Response:
     first = error.errors()[0] if isinstance(error, RequestValidationError) else {}
+    if first.get("type") == "json_invalid":
+        return _problem(400, f"the body is no JSON (at character {first['loc'][-1]})")
     where = ".".join(str(part) for part in first.get("loc", ())[1:])
     return _problem(400, f"{where}: {first.get('msg', 'not understood')}".removeprefix(": "))
 

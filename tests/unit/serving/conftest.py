@@ -111,16 +111,18 @@ class World:
     def write(self, folder: Path, name: str | None = None, shards: int = 4, order: int = 1) -> Path:
         """As a bundle; its path."""
 
-        def fill(partial: Path):
-            write_shelves(partial / SHELVES, self.resolver().shelves)
-            self.catalogue.write(partial / CATALOGUE)
-            for shard, found in enumerate(self.shards(shards, order)):
-                write_shard(partial / shard_name(shard), found)
-            (partial / "images" / hashlib.sha256(PICTURE).hexdigest()).write_bytes(PICTURE)
-            return shards, {"members": len(self.members), "images": 1}, {}
+        name = name or self.policy.policy_id
+        write_bundle(folder, name, self.policy, {"artworks": 3}, lambda partial: self.filled(partial, shards, order))
+        return folder / name
 
-        write_bundle(folder, name or self.policy.policy_id, self.policy, {"artworks": 3}, fill)
-        return folder / (name or self.policy.policy_id)
+    def filled(self, partial: Path, shards: int, order: int = 1):
+        """Everything of a bundle but its manifest; what ``write_bundle`` asks of ``fill``."""
+        write_shelves(partial / SHELVES, self.resolver().shelves)
+        self.catalogue.write(partial / CATALOGUE)
+        for shard, found in enumerate(self.shards(shards, order)):
+            write_shard(partial / shard_name(shard), found)
+        (partial / "images" / hashlib.sha256(PICTURE).hexdigest()).write_bytes(PICTURE)
+        return shards, {"members": len(self.members), "images": 1}, {}
 
 
 @pytest.fixture

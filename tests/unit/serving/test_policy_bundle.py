@@ -1,6 +1,7 @@
 """A bundle answers as the tables do, has the same bytes every time, and is refused where a byte of it is another."""
 
 import json
+import os
 from dataclasses import asdict, replace
 from datetime import timedelta
 
@@ -14,7 +15,7 @@ from keyart.policy.page import resolve_page
 from keyart.privacy.decoding import examine
 from keyart.privacy.needles import Needles
 from keyart.serving.manifest import Manifest, shard_name, sum_of
-from keyart.serving.policy_bundle import PolicyBundle, is_good, older, point, pointed, write_bundle
+from keyart.serving.policy_bundle import PolicyBundle, discard, is_good, left_over, older, point, pointed, write_bundle
 from keyart.serving.shards import SCHEMA, write_shard
 
 KINDS = [Uniform(), Best(), EpsilonGreedy(0.3), Softmax(0.5), Thompson(16, "s")]
@@ -88,9 +89,50 @@ def test_a_good_bundle_is_left_alone_and_half_a_one_is_written_again(world, tmp_
     world.write(tmp_path)
     assert (path / "manifest.json").stat().st_mtime_ns == before
     (path / "manifest.json").unlink()
-    (tmp_path / f".{path.name}.0123.partial").mkdir()
     assert not is_good(path)
     assert is_good(world.write(tmp_path)) and not list(tmp_path.glob(".*"))
+
+
+def test_of_two_runs_of_one_name_the_first_to_end_is_believed_and_neither_takes_the_others_files(world, tmp_path):
+    def fill(partial):
+        assert world.write(tmp_path) and is_good(tmp_path / "old")  # another run, from its begin to its end
+        return world.filled(partial, 4)
+
+    assert not write_bundle(tmp_path, "old", world.policy, {"artworks": 3}, fill)
+    assert is_good(tmp_path / "old") and [path.name for path in tmp_path.iterdir()] == ["old"]
+
+
+def test_what_broken_runs_left_is_found_after_a_day_and_nothing_else(world, tmp_path):
+    path = world.write(tmp_path)
+    point(tmp_path, path.name)
+    (world.write(tmp_path, "half") / "manifest.json").unlink()
+    world.write(tmp_path, "killed").rename(tmp_path / ".killed.0123abcd.partial")
+    (world.write(tmp_path, "mine") / "manifest.json").unlink()
+    (tmp_path / "mine" / "notes.txt").write_text("no bundle's file")
+    (tmp_path / "photos" / "images").mkdir(parents=True)
+    (tmp_path / "linked").symlink_to(tmp_path / "half")
+    assert left_over(tmp_path) == [] and older(tmp_path, 1) == []
+    for one in tmp_path.rglob("*"):
+        os.utime(one, (1_000_000, 1_000_000), follow_symlinks=False)
+    found = left_over(tmp_path)
+    assert [one.name for one in found] == [".killed.0123abcd.partial", "half"]
+    os.utime(tmp_path / "half" / "overrides")  # a worker writes there
+    assert left_over(tmp_path) == found[:1]
+    for one in (*found, path, path):  # twice: another run was quicker
+        discard(one)
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["current", "linked", "mine", "photos"]
+
+
+def test_what_cannot_be_removed_is_a_line(world, tmp_path, monkeypatch):
+    def refuses(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("shutil.rmtree", refuses)
+    path = tmp_path / "gone"
+    path.mkdir()
+    with pytest.raises(InputError, match="cannot be removed"):
+        discard(path)
+    assert not path.exists()  # not half a bundle under its name
 
 
 def test_a_run_that_fails_leaves_nothing(world, tmp_path):
@@ -219,6 +261,21 @@ def test_pointers_are_followed_and_do_not_leave_their_folder(world, other, tmp_p
         (tmp_path / "current").write_text(name)
         with pytest.raises(InputError, match="cannot be a bundle beside it"):
             pointed(tmp_path)
+
+
+def test_files_that_go_or_cannot_be_read_are_a_line(world, tmp_path, monkeypatch):
+    folder = world.write(tmp_path)
+    manifest = Manifest.read(folder)
+    (folder / "catalogue.json").unlink()  # removed by a publish between the manifest and the file
+    with pytest.raises(InputError, match="cannot be read"):
+        manifest.verify(folder)
+
+    def refuses(path, **_):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("pathlib.Path.stat", refuses)
+    with pytest.raises(InputError, match="Permission denied"):
+        pointed(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["../manifest.json", "..", "a" * 64, "A" * 64, "/etc/passwd", ""])

@@ -1,12 +1,17 @@
 """The service over HTTP: answers, refusals in one line, exposures that ingestion reads, and a switch of policies."""
 
 import json
+import os
+import resource
+import shutil
+import socket
 import subprocess
 import sys
 import threading
 import time
 import urllib.error
 import urllib.request
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -95,6 +100,12 @@ def test_a_page_is_of_one_policy_and_names_what_may_not_be_shown(served):
     assert said["policy_id"] == "old" and all(one["policy_id"] == "old" for one in said["artworks"])
 
 
+def test_a_title_named_twice_on_a_page_is_refused(served):
+    found = served.post("/v1/page", json={"user_id": "m", "title_ids": ["A", "C", "A"]})
+    assert found.status_code == 400 and "title_ids" in found.json()["error"]
+    assert "'A' is named twice" in found.json()["error"]
+
+
 @pytest.mark.parametrize(
     ("change", "status", "says"),
     [
@@ -117,13 +128,22 @@ def test_bad_questions_get_one_line(served, change, status, says):
 
 
 def test_other_bad_requests(served):
-    assert served.post("/v1/artwork", content=b"{").status_code == 400
+    broken = served.post("/v1/artwork", content=b'{"user_id": "m",', headers={"content-type": "application/json"})
+    assert (broken.status_code, broken.json()) == (400, {"error": "the body is no JSON (at character 16)"})
     assert served.post("/v1/artwork", content=b"x" * (5 << 20)).status_code == 413
     assert served.get("/nowhere").status_code == 404 and served.get("/v1/artwork").status_code == 405
     too_many = {"user_id": "m", "title_ids": ["A"] * 201}
     assert served.post("/v1/page", json=too_many).status_code == 400
     for path in ("/images/..%2Fmanifest.json", "/images/%2e%2e/manifest.json", "/images/" + "a" * 64):
         assert served.get(path).status_code == 404
+
+
+def test_a_body_too_large_that_comes_in_pieces_is_refused_as_such(served):
+    """Without a length in its header, as a stream has none."""
+    found = served.post("/v1/artwork", content=(b" " * (1 << 20) for _ in range(5)))
+    assert "content-length" not in found.request.headers
+    assert found.status_code == 413 and "more than 4194304 bytes" in found.json()["error"]
+    assert 'keyart_requests_total{path="/v1/artwork",status="413"} 1.0' in served.get("/metrics").text
 
 
 def test_a_failure_of_ours_shows_no_stack(served, monkeypatch, caplog):
@@ -209,6 +229,13 @@ def test_forged_exposures_are_refused_and_nothing_of_their_batch_is_logged(serve
     assert lines(tmp_path / "log") == []
 
 
+def test_a_token_of_very_many_candidates_is_taken(world):
+    many, own = world.resolver().resolve("f" * 32, "A", "SE", epoch=MOMENT.date()), Exposures(SECRET)
+    served = replace(many, candidate_set=[f"{n:032x}" for n in range(5_000)], probabilities=[1 / 7_000] * 5_000)
+    token = own.token(own.user_key("m"), "A", "SE", MOMENT.date(), None, served)
+    assert len(token) > 200_000 and len(own.line(token, "m", MOMENT, {})["candidate_set"]) == 5_000
+
+
 def test_tokens_and_addresses_hold_no_id(served):
     import base64
 
@@ -241,12 +268,55 @@ def test_log_files_appear_whole_by_size_and_age_and_what_a_dead_process_left_too
     (left,) = tmp_path.glob(".exposures-*")
     assert left.stat().st_mode & 0o777 == 0o600
     at = left.stat().st_mtime
-    ExposureLog(tmp_path, 50, 60, lambda: at + 100)  # another process: this one may live
-    assert left.exists()
-    ExposureLog(tmp_path, 50, 60, lambda: at + 200)
+    late = [at + 100]
+    other = ExposureLog(tmp_path, 50, 60, lambda: late[0])
+    late[0] += 100
+    other.rotate()
+    assert left.exists()  # old, but the process that holds it lives
+    os.close(log._file)  # as if it had died
+    late[0] -= 100
+    other.rotate()
+    assert left.exists()  # not old: it may live on a machine whose locks are not seen here
+    late[0] += 100
+    other.rotate()
     assert not left.exists() and len(lines(tmp_path)) == 4
     with pytest.raises(InputError, match="cannot be written"):
         ExposureLog(next(tmp_path.glob("*.jsonl")) / "folder", 50, 60)
+
+
+def test_a_log_that_cannot_be_closed_writes_to_nothing_else(tmp_path):
+    """The number of the closed file is given to the next connection: no member's id may go there."""
+    log = ExposureLog(tmp_path / "log", 1_000, 60)
+    log.write([{"a": 1}])
+    shutil.rmtree(tmp_path / "log")
+    with pytest.raises(FileNotFoundError):
+        log.close()
+    ends = socket.socketpair()
+    for one in ends:
+        one.setblocking(False)
+    log.write([{"user_id": "member-1"}])
+    for one in ends:
+        with pytest.raises(BlockingIOError):
+            one.recv(100)
+    for one in ends:
+        one.close()
+    log.close()
+    assert lines(tmp_path / "log") == [{"user_id": "member-1"}]
+
+
+def test_a_row_for_which_the_disk_is_full_leaves_the_others_whole(tmp_path):
+    log = ExposureLog(tmp_path, 1_000_000, 60)
+    log.write([{"a": 1}])
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))  # the kernel writes what fits, then refuses
+    try:
+        with pytest.raises(OSError, match="too large"):
+            log.write([{"b": "x" * 200}])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    log.write([{"c": 1}])
+    log.close()
+    assert lines(tmp_path) == [{"a": 1}, {"c": 1}]
 
 
 def test_a_switch_is_followed_and_a_damaged_bundle_is_not(served, tmp_path):
@@ -264,6 +334,39 @@ def test_a_switch_is_followed_and_a_damaged_bundle_is_not(served, tmp_path):
     assert ask(served).json()["policy_id"] == "new"
     text = served.get("/metrics").text
     assert "keyart_policy_failures_total 1.0" in text and 'keyart_policy{bundle="new"} 1.0' in text
+
+
+def test_whatever_fails_the_watch_goes_on_and_the_next_policy_is_served(world, other, tmp_path, caplog):
+    world.write(tmp_path)
+    other.write(tmp_path)
+    point(tmp_path, "old")
+    troubles = [OSError(5, "Input/output error"), ZeroDivisionError("nobody thought of it"), MemoryError()]
+
+    def opened(folder):
+        if folder.name == "new" and troubles:
+            raise troubles.pop(0)
+        return PolicyBundle.open(folder)
+
+    with TestClient(application(Service(Live(tmp_path, opened), poll_seconds=0.01))) as client:
+        point(tmp_path, "new")
+        end = time.monotonic() + 30
+        while ask(client, user_id=None, user_key="0" * 32).json()["bundle"] != "new":
+            assert time.monotonic() < end
+        assert "keyart_policy_failures_total 3.0" in client.get("/metrics").text
+    assert "nobody thought of it" in caplog.text and "Input/output error" in caplog.text
+
+
+def test_the_log_is_closed_also_where_the_watch_ended_in_an_error(world, tmp_path, monkeypatch):
+    async def fails(_):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("keyart.serving.service._watch", fails)
+    log = ExposureLog(tmp_path / "log", 1_000, 60)
+    service = Service(Live(world.write(tmp_path / "bundles"), PolicyBundle.open), logged=log)
+    with pytest.raises(ZeroDivisionError), TestClient(application(service)) as client:
+        client.get("/health")
+        log.write([{"a": 1}])
+    assert lines(tmp_path / "log") == [{"a": 1}]
 
 
 def test_settings_that_cannot_serve_say_so(world, tmp_path, monkeypatch):
