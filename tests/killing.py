@@ -108,12 +108,12 @@ def _make(spark: Any, home: Path) -> tuple[dict[str, str], float]:
             _without_positions(home / "logs")
         if not (home / "before" / stage.job).exists():
             shutil.rmtree(home / "copying", ignore_errors=True)
+            (home / "copying").mkdir(parents=True)
             for name in ("tables", "mlflow"):
                 if (home / name).exists():
                     shutil.copytree(home / name, home / "copying" / name)
-            if (home / "copying").exists():
-                (home / "before").mkdir(exist_ok=True)
-                (home / "copying").rename(home / "before" / stage.job)
+            (home / "before").mkdir(exist_ok=True)
+            (home / "copying").rename(home / "before" / stage.job)
         began = time.monotonic()
         (result,) = run_stages(spark, settings, [stage], progress=False)
         assert result.state in ("done", "skipped"), result

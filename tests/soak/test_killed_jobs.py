@@ -36,8 +36,7 @@ def killed_then_again(world: World, root: Path, job: str, *more: str, written: t
 @pytest.mark.parametrize("job", [stage.job for stage in STAGES])
 def test_a_stage_of_the_pipeline(spark, world, tmp_path, job):
     root = tmp_path / "tables"
-    if world.before(job).exists():
-        shutil.copytree(world.before(job), tmp_path, dirs_exist_ok=True)
+    shutil.copytree(world.before(job), tmp_path, dirs_exist_ok=True)
     killed_then_again(world, root, job, written=(tmp_path / "mlflow", world.home / "report"))
     wanted = rows_of(spark, world.after(job) / "tables")
     assert not differences(rows_of(spark, root), wanted)
