@@ -49,7 +49,9 @@ def with_likes(settings):
 
 
 def rows(tables, table, where="true"):
-    return sorted((tuple(row) for row in tables.read(table).where(where).collect()), key=repr)
+    """Sorted; sums to nine digits, for Spark adds in any order."""
+    found = tables.read(table).where(where).collect()
+    return sorted((tuple(float(f"{v:.9g}") if isinstance(v, float) else v for v in row) for row in found), key=repr)
 
 
 def newest(tables):
