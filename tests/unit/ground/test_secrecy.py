@@ -68,6 +68,7 @@ def test_a_reference_is_resolved_where_it_is_used_and_nowhere_else(monkeypatch):
         resolved("{{env/KAFKA_PW}}")
     with pytest.raises(SetupError, match="the secret team/kafka cannot be read"):
         resolved("{{secrets/team/kafka}}")
+    monkeypatch.setattr("keyart.session.is_running", lambda: False)  # whatever other tests began
     with pytest.raises(SetupError, match="NO_SUCH_NAME"):
         open_session(load(None, ["session.remote=sc://host/;token={{env/NO_SUCH_NAME}}"]).session)
 
