@@ -39,12 +39,17 @@ def job(name, spark, settings, **more):
 
 
 def with_likes(settings):
-    """Register the response model again with members who differ: so few prove nothing of the kind."""
+    """Register the response model again with members and artworks that differ: so few prove nothing of the kind."""
     tracking = Tracking(settings.tracking, settings.tables)
     model = tracking.load("response").model
-    weights = rng(1, "likes").normal(0, 0.1, model.arrays["weights"].shape)
+    own, sd = model.arrays["own_variances"], model.arrays["cell_sd"]
+    likes = {
+        "weights": rng(1, "likes").normal(0, 0.1, model.arrays["weights"].shape),
+        "own_variances": np.maximum(own, 0.05),
+        "cell_sd": np.maximum(sd, 0.5),
+    }
     with tracking.run("likes", {}):
-        liked = ModelArrays(model.kind, {**model.arrays, "weights": weights}, model.about)
+        liked = ModelArrays(model.kind, {**model.arrays, **likes}, model.about)
         tracking.register("response", liked, np.zeros((1, 2)), np.zeros((1, 2)))
 
 
