@@ -92,8 +92,8 @@ def tried(tables: Tables, settings: Settings) -> dict[str, Any]:
 def roll_back(tables: Tables, leaving: str = "") -> dict[str, Any]:
     """Let the champion before serve again; ModelError where there is none. Reads no model and no log.
 
-    Where ``leaving`` is no longer champion, nothing is done and the row that ended it, or the last one, is returned: a
-    rollback that names it may be asked for twice.
+    Where ``leaving`` was rolled back already, nothing is done and that row is returned: a rollback that names it may be
+    asked for twice.
     """
     before = _rows(tables)
     stack = champions(tables)

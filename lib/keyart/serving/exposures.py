@@ -67,7 +67,6 @@ class Exposures:
         decision belongs to the day it was drawn on: what is seen later counts on that day's last millisecond.
         InputError where the token is not ours, not this member's, or too old.
         """
-        # Only the request's size bounds a token's: each that was made has to be taken.
         body, _, signature = token.partition(".")
         # A token has no longest length of its own, for what was made has to be taken: a request's body has one.
         if not body.isascii() or not hmac.compare_digest(signature.encode(), self._signature(body.encode()).encode()):
