@@ -1,5 +1,6 @@
 """A small world that the whole pipeline runs over, drivers that are killed in it, and tables that are compared."""
 
+import csv
 import json
 import math
 import os
@@ -22,7 +23,9 @@ import pyarrow.parquet as pq
 
 from keyart.config import load
 from keyart.demo import run as demo
+from keyart.demo.backcatalogue import back_catalogue
 from keyart.demo.logbook import FIRST_DAY
+from keyart.demo.studio import tiny_film
 from keyart.pipeline import STAGES, run_stages
 from keyart.schemas import TABLES
 from keyart.tables import Tables
@@ -30,6 +33,11 @@ from keyart.tables import Tables
 ROOT = Path(__file__).resolve().parents[1]
 KEYART = Path(sys.executable).with_name("keyart")
 CONFIG = ROOT / "conf" / "demo.yaml"
+SEED = 7
+UNKNOWN = 20
+"""Rows of a log that name a film that nobody knows."""
+BESIDE = {"report.folder": "report", "taste.checkpoints": "checkpoints"}
+"""Folders that each run has beside its tables: none may go on from what another kept."""
 BY_RUN: Mapping[str, tuple[str, ...]] = {
     "policies": ("created_at", "data_versions", "models"),  # MLflow's run and version; versions count killed writes
     "promotions": ("promotion_id", "at"),  # a hash of data versions
@@ -69,8 +77,9 @@ class World:
         return self.before(jobs[jobs.index(job) + 1]) if job != jobs[-1] else self.home
 
     def command(self, job: str, root: Path, *more: str) -> list[str]:
-        """A run of the job with its tables in ``root``; MLflow lies beside them."""
-        options = [f"--set={key}={value}" for key, value in self.values.items()]
+        """A run of the job with its tables in ``root``; MLflow, checkpoints and report lie beside them."""
+        beside = {key: str(root.parent / name) for key, name in BESIDE.items()}
+        options = [f"--set={key}={value}" for key, value in {**self.values, **beside}.items()]
         return [str(KEYART), job, "--config", str(CONFIG), "--tables", str(root), *options, *more]
 
 
@@ -91,21 +100,28 @@ def _make(spark: Any, home: Path) -> tuple[dict[str, str], float]:
     values: dict[str, str] = {
         "assign.policy_id": "small",
         "assign.day": str(times["end"]),
-        "report.folder": str(home / "report"),
-        "taste.checkpoints": str(home / "checkpoints"),
-        "taste.iterations": "3",
+        **{key: str(home / name) for key, name in BESIDE.items()},
+        "taste.iterations": "2",
+        "taste.rank": "4",
+        "response.artwork_dimensions": "4",
+        "assign.draws": "16",
+        "evaluate.folds": "2",
+        "evaluate.replicates": "20",
+        "select.text": "strokes",  # neither reading nor telling faces apart is what is killed here
+        "select.cast": "none",
+        "session.shuffle_partitions": "2",  # as the session of the tests has it
+        "session.driver_memory": "1g",
         "events.events": str(home / "logs"),
         **{f"time.{name}": str(day) for name, day in times.items()},
     }
-    small = {"demo.titles": 2, "demo.members": 1500, "demo.days": days, "tables": home / "tables"}
+    values["catalog.manifest"] = str(_films(home))
+    small = {"demo.members": 400, "demo.days": days, "tables": home / "tables"}
     settings = load(CONFIG, [f"{name}={value}" for name, value in (values | small).items()])
-    settings = demo._films(settings, None, home)
-    values["catalog.manifest"] = settings.catalog.manifest
     tables, seconds = Tables(spark, settings.tables), 0.0
     for stage in STAGES:
         if stage.job == "ingest-events":
             demo._audience(settings, tables, home)
-            _without_positions(home / "logs")
+            _edited(home / "logs")
         if not (home / "before" / stage.job).exists():
             shutil.rmtree(home / "copying", ignore_errors=True)
             (home / "copying").mkdir(parents=True)
@@ -121,14 +137,42 @@ def _make(spark: Any, home: Path) -> tuple[dict[str, str], float]:
     return values, seconds
 
 
-def _without_positions(logs: Path) -> None:
-    """Take out of a log what moments are told from: those would choose other artworks, which nobody here ever saw."""
-    for path in logs.glob("*.parquet"):
+def _films(home: Path) -> Path:
+    """Three films of seconds and titles without films: the manifest that names them."""
+    manifest, films = home / "catalogue.csv", home / "films"
+    films.mkdir(parents=True, exist_ok=True)
+    with manifest.open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file, lineterminator="\n")
+        rows.writerow(("title_id", "name", "uri", "genres"))
+        for seed, genre in enumerate(("comedy", "drama", "thriller")):
+            tiny_film(films / f"film-{seed}.mp4", seed, size=(320, 180))
+            rows.writerow((f"film-{seed}", f"Film {seed}", films / f"film-{seed}.mp4", genre))
+        rows.writerows((one.title_id, one.name, "", "|".join(one.genres)) for one in back_catalogue(SEED))
+    return manifest
+
+
+def _edited(logs: Path) -> None:
+    """What this audience does not do: one opts out, and some rows name a film that nobody knows.
+
+    Positions go, which moments are told from: those would choose other artworks, which nobody here ever saw.
+    """
+    for path in sorted(logs.glob("*.parquet")):
         log = pq.read_table(path)
-        place = log.column_names.index("position_seconds")
-        if log.column(place).null_count < log.num_rows:
-            none = pa.nulls(log.num_rows, log.schema.field(place).type)
-            pq.write_table(log.set_column(place, log.schema.field(place), none), path)
+        if "opted_out" in log.column_names:
+            continue
+        users, titles = log["user_id"].to_pylist(), log["title_id"].to_pylist()
+        first = users[0] if path.name == "events-000.parquet" else None
+        values = {
+            "position_seconds": pa.nulls(log.num_rows, pa.float64()),
+            "title_id": pa.array(["unknown" if n < UNKNOWN else title for n, title in enumerate(titles)], pa.string()),
+            "opted_out": pa.array([True if user == first else None for user in users], pa.bool_()),
+        }
+        for name, column in values.items():
+            if name in log.column_names:
+                log = log.set_column(log.column_names.index(name), name, column)
+            else:
+                log = log.append_column(name, column)
+        pq.write_table(log, path)
 
 
 def rows_of(spark: Any, root: Path) -> dict[str, Counter[str]]:
@@ -202,21 +246,41 @@ def drive(command: Sequence[str], log: Path, dies: Callable[[float], bool] = lam
     return Ended(driver.returncode, log.read_text(errors="replace"), time.monotonic() - began)
 
 
-def after_first_write(root: Path, chance: random.Random, *folders: Path, most: float = 1.5) -> Callable[[float], bool]:
-    """Dies up to ``most`` seconds after it has committed to a table, or written a file under ``folders``."""
+def after_first_write(
+    root: Path,
+    chance: random.Random,
+    *folders: Path,
+    most: float = 1.5,
+    of: Sequence[str] = ("*",),
+    begun: Callable[[], bool] = lambda: True,
+) -> Callable[[float], bool]:
+    """Dies up to ``most`` seconds after it has committed to a table ``of`` these, or written a file under ``folders``.
+
+    What is written before it has ``begun`` does not count.
+    """
 
     def written() -> set[object]:
         files = (path for folder in folders for path in folder.rglob("*") if path.is_file())
-        return {*commits(root), *((path, path.stat().st_mtime_ns) for path in files if path.exists())}
+        made = {path for path in commits(root) if any(path.match(f"{name}/_delta_log/*") for name in of)}
+        return {*made, *((path, path.stat().st_mtime_ns) for path in files if path.exists())}
 
-    before, wait, due = written(), chance.uniform(0, most), [math.inf]
+    before: set[object] | None = None
+    wait, due = chance.uniform(0, most), math.inf
 
     def dies(seconds: float) -> bool:
-        if due[0] == math.inf and written() - before:
-            due[0] = seconds + wait
-        return seconds >= due[0]
+        nonlocal before, due
+        if before is None and begun():
+            before = written()
+        if before is not None and due == math.inf and written() - before:
+            due = seconds + wait
+        return seconds >= due
 
     return dies
+
+
+def entered(log: Path, job: str) -> Callable[[], bool]:
+    """Whether the pipeline that writes ``log`` has come to the stage: its progress bar names it."""
+    return lambda: f", {job}]" in log.read_text(errors="replace")
 
 
 def orphans(spark: Any, root: Path) -> list[str]:

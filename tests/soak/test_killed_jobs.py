@@ -2,6 +2,8 @@
 
 import random
 import shutil
+from collections import Counter
+from datetime import timedelta
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -9,12 +11,17 @@ import pytest
 from killing import World, after_first_write, differences, drive, orphans, rows_of, world_of
 
 from keyart.cli import run_job
+from keyart.demo.logbook import FIRST_DAY
 from keyart.pipeline import STAGES
 from keyart.serving.policy_bundle import PolicyBundle, pointed
 
 pytestmark = [pytest.mark.soak, pytest.mark.spark]
 
 AT_ONCE = ["--set=maintain.retain_hours=0", "--set=maintain.shorter=true"]
+EXPERIMENT = [
+    "--id=one", "--set=experiment.variants=[editors-and-uniform, another]", "--set=experiment.minimum_effect=0.5",
+    f"--set=experiment.from_day={FIRST_DAY + timedelta(days=2)}", "--set=experiment.artworks=true",
+]  # fmt: skip
 ANSWERS = {"promote": (0, 1)}
 """Jobs of which a status of 1 is an answer."""
 
@@ -24,10 +31,9 @@ def world(spark, tmp_path_factory) -> World:
     return world_of(spark, tmp_path_factory.mktemp("world"))
 
 
-def killed_then_again(world: World, root: Path, job: str, *more: str, written: tuple[Path, ...] = ()) -> None:
+def killed_then_again(world: World, root: Path, job: str, *more: str, of=("*",), written: tuple[Path, ...] = ()):
     command = world.command(job, root, *more)
-    dies = after_first_write(root, random.Random(job), *written)
-    ended = drive(command, root.parent / "said.txt", dies)
+    ended = drive(command, root.parent / "said.txt", after_first_write(root, random.Random(job), *written, of=of))
     print(f"{job}: killed after {ended.seconds:.0f} s" if ended.killed else f"{job}: ended first", flush=True)
     assert ended.killed or ended.status in ANSWERS.get(job, (0,)), ended.said[-3000:]
     assert run_job(job, command[2:]) in ANSWERS.get(job, (0,))
@@ -37,7 +43,7 @@ def killed_then_again(world: World, root: Path, job: str, *more: str, written: t
 def test_a_stage_of_the_pipeline(spark, world, tmp_path, job):
     root = tmp_path / "tables"
     shutil.copytree(world.before(job), tmp_path, dirs_exist_ok=True)
-    killed_then_again(world, root, job, written=(tmp_path / "mlflow", world.home / "report"))
+    killed_then_again(world, root, job, written=(tmp_path / "mlflow", tmp_path / "report"))
     wanted = rows_of(spark, world.after(job) / "tables")
     assert not differences(rows_of(spark, root), wanted)
     assert run_job("maintain", ["--tables", str(root), *AT_ONCE]) == 0
@@ -46,14 +52,21 @@ def test_a_stage_of_the_pipeline(spark, world, tmp_path, job):
 
 
 BESIDE = {
-    "maintain": lambda world, bundles: AT_ONCE,
-    "publish": lambda world, bundles: ["--out", str(bundles)],
-    "erase-members": lambda world, bundles: ["--user", member_of(world), "--request", "r"],
+    "maintain": lambda world, home: AT_ONCE,
+    "publish": lambda world, home: ["--out", str(home / "bundles")],
+    "erase-members": lambda world, home: ["--user", member_of(world), "--request", "r"],
+    "experiment": lambda world, home: ["register", *EXPERIMENT],
+    "analyze-experiment": lambda world, home: EXPERIMENT,
+    "simulate": lambda world, home: ["--out", str(home / "log"), "--set=simulate.members=200", "--set=simulate.days=4"],
 }
+NEEDS = {"analyze-experiment": "experiment"}
+ONCE_THEY_ARE_GONE = {"erase-members": ("decisions",)}
+"""Tables whose commit counts, where the first of all says little."""
 
 
 def member_of(world: World) -> str:
-    return pq.read_table(next((world.home / "logs").glob("*.parquet")))["user_id"][0].as_py()
+    """One who is in the tables: the first of the log opts out."""
+    return pq.read_table(world.home / "logs" / "events-000.parquet")["user_id"][-1].as_py()
 
 
 @pytest.mark.parametrize("job", BESIDE)
@@ -63,15 +76,21 @@ def test_a_job_beside_the_pipeline(spark, world, tmp_path, monkeypatch, job):
     found = []
     for name in ("calm", "killed"):
         home = tmp_path / name
-        for folder in ("tables", "mlflow"):
-            shutil.copytree(world.home / folder, home / folder)
-        root, bundles = home / "tables", home / "bundles"
-        more = BESIDE[job](world, bundles)
+        home.mkdir()
+        if job != "simulate":  # which makes its own catalogue
+            for folder in ("tables", "mlflow"):
+                shutil.copytree(world.home / folder, home / folder)
+        root, more = home / "tables", BESIDE[job](world, home)
+        if before := NEEDS.get(job):
+            assert run_job(before, world.command(before, root, *BESIDE[before](world, home))[2:]) == 0
         if name == "calm":
             assert run_job(job, world.command(job, root, *more)[2:]) == 0
         else:
-            killed_then_again(world, root, job, *more, written=(bundles,))
+            written = (home / "bundles", home / "log")
+            killed_then_again(world, root, job, *more, of=ONCE_THEY_ARE_GONE.get(job, ("*",)), written=written)
         if job == "publish":
-            PolicyBundle.open(pointed(bundles), verify=True)
+            PolicyBundle.open(pointed(home / "bundles"), verify=True)
         found.append(rows_of(spark, root))
+        if job == "simulate":
+            found[-1]["log"] = Counter(map(repr, pq.read_table(home / "log").to_pylist()))
     assert not differences(found[1], found[0])

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import shutil
 from datetime import date
 from pathlib import Path
 
@@ -67,6 +68,14 @@ def log_rows():
     yield row("consent", GONE, 7, opted_out=True)
 
 
+class Killed(Exception):
+    """What a run dies of."""
+
+
+def die(*_):
+    raise Killed
+
+
 def settings_for(tables, **more):
     values = {"events.now": "2026-01-10T00:00:00", "events.max_quarantine_share": 0.9} | more
     return with_values(load(None, [f"tables={tables.root}"]), values)
@@ -128,13 +137,21 @@ def erased(spark, tmp_path_factory):
         pq.write_table(pa.table({"x": texts}), planted, compression="zstd", write_statistics=False)
         assert key_of(GONE).encode() not in planted.read_bytes(), "a byte search finds nothing"
         before = job("erase_members", tables, **{"erase.user": GONE, "erase.prove": True})
+        killed = Tables(spark, str(shutil.copytree(tables.root, home / "killed" / "tables")))
+        patch.setattr("keyart.privacy.erase_spark._remove_texts", die)
+        with pytest.raises(Killed):
+            job("erase_members", killed, **{"erase.user": GONE})
+        patch.undo()
+        patch.setenv("KEYART_USER_KEY", KEY)
+        patch.setenv("KEYART_SUPPRESSION_KEY", LISTED)
+        assert job("erase_members", killed, **{"erase.user": GONE}) == 0
         first = job("erase_members", tables, **{"erase.user": GONE})
         refused = tables.read("erasures").collect()
         planted.unlink()
         second = job("erase_members", tables, **{"erase.user": GONE})
         yield {
             "tables": tables, "never": never, "rows": rows, "export": home / "ben.json",
-            "statuses": (before, first, second), "refused": refused,
+            "statuses": (before, first, second), "refused": refused, "killed": killed,
         }  # fmt: skip
 
 
@@ -158,6 +175,12 @@ def test_everybody_else_is_as_if_the_member_had_never_been_there(erased):
     assert tables.read("events").count() > 0
     assert tables.read("evaluation_blocks").count() == 0
     assert {str(one["event_date"]) for one in tables.read("artwork_stats").collect()} == {"2026-01-01", "2026-01-02"}
+
+
+def test_a_run_that_died_once_its_rows_were_gone_is_made_good(erased):
+    """Of the days of the member's decisions nothing is left to tell when it runs again."""
+    for table in COMPARED:
+        assert dump(erased["killed"], table) == erased["never"][table], table
 
 
 def test_without_the_lists_key_nothing_is_ingested(erased, monkeypatch):

@@ -49,7 +49,7 @@ def simulate(spark: SparkSession, tables: Tables, settings: Settings) -> Simulat
     # Times are written as UTC, also where the cluster's clock is not.
     spark.conf.set("spark.sql.session.timeZone", "UTC")
     _check_folder(spark, options.out)
-    made_up = not tables.exists("titles")
+    made_up = tables.read_or_empty("titles").isEmpty()  # one that was created and killed is there, without rows
     items = invented(options) if made_up else _catalogue(tables)
     if made_up:
         _write_catalogue(tables, items)

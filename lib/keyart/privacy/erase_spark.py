@@ -1,7 +1,7 @@
 """erase-members: members leave every table, the files behind them, and the report; then it is proven.
 
-The order is such that a run that was killed is made good by running it again: first they are kept out, then removed,
-then what is left on disk goes, then the proof is written down.
+The order is such that a run that was killed is made good by running it again: first they are kept out, then cells are
+counted without them, then they are removed, then what is left on disk goes, then the proof is written down.
 """
 
 import logging
@@ -101,13 +101,15 @@ def erase(tables: Tables, request: Request, settings: Settings, rebuild: Callabl
     try:
         _suppress(tables, request)
         days = _days(tables, members)
+        # Before their decisions go: after that no run could tell any more which days those were of.
+        _count_without(tables, days, members)
         # Side by side: while one merge is planned, others keep the cores busy.
         with ThreadPoolExecutor(LANES) as lanes:
             counts = lanes.map(lambda table: _remove(tables, table, members, request), MEMBER_TABLES)
             rows = dict(zip(MEMBER_TABLES, counts, strict=True))
         rows["quarantine"] += _remove_texts(tables, request)
         log.info("rows removed: %s", rows)
-        _count_again(tables, days, settings)
+        _count_again(tables, settings)
         for table in CODED:
             tables.delete(table, "true")
         shown = report is not None and is_shown(report, request.keys)
@@ -228,11 +230,16 @@ def _remove_texts(tables: Tables, request: Request) -> int:
         held.unpersist()
 
 
-def _count_again(tables: Tables, days: Sequence[date], settings: Settings) -> None:
+def _count_without(tables: Tables, days: Sequence[date], members: DataFrame) -> None:
+    """Set the cells of these days to what all others did."""
     if days:
         listed = ", ".join(f"DATE'{day}'" for day in days)
-        settled = tables.read("decisions").where(f"epoch IN ({listed})")
-        tables.replace("artwork_stats", artwork_stats(settled), f"event_date IN ({listed})")
+        others = tables.read("decisions").where(f"epoch IN ({listed})").join(members, on="user_key", how="left_anti")
+        tables.replace("artwork_stats", artwork_stats(others), f"event_date IN ({listed})")
+
+
+def _count_again(tables: Tables, settings: Settings) -> None:
+    """What compares events with what was counted of them, and so is made good whenever it comes."""
     if tables.exists("sessions"):
         write_sessions(tables, kept_from(settings).get("sessions"))
     if tables.exists("moments"):
