@@ -252,11 +252,12 @@ def after_first_write(
     *folders: Path,
     most: float = 1.5,
     of: Sequence[str] = ("*",),
+    writes: int = 1,
     begun: Callable[[], bool] = lambda: True,
 ) -> Callable[[float], bool]:
     """Dies up to ``most`` seconds after it has committed to a table ``of`` these, or written a file under ``folders``.
 
-    What is written before it has ``begun`` does not count.
+    What is written before it has ``begun`` does not count, nor do all but the last of that many ``writes``.
     """
 
     def written() -> set[object]:
@@ -271,7 +272,7 @@ def after_first_write(
         nonlocal before, due
         if before is None and begun():
             before = written()
-        if before is not None and due == math.inf and written() - before:
+        if before is not None and due == math.inf and len(written() - before) >= writes:
             due = seconds + wait
         return seconds >= due
 

@@ -22,7 +22,10 @@ import pytest
 from keyart.config import load, with_values
 from keyart.errors import ConfigError, InputError, LimitError, ModelError, SetupError
 from keyart.feedback.events import LOG_COLUMNS, REASONS
-from keyart.feedback.privacy import user_keys
+from keyart.feedback.events_spark import members_of
+from keyart.feedback.ingest_spark import ingest_delivery
+from keyart.feedback.log_spark import open_log
+from keyart.feedback.privacy import secret, user_keys
 from keyart.schemas import EVENTS, TABLES
 from keyart.seeding import bucket, rng
 from keyart.tables import Tables
@@ -43,6 +46,10 @@ DEFAULTS = {
     "array": [],
     "date": date(2026, 1, 1),
 }
+
+
+class Killed(Exception):
+    """What a run dies of."""
 
 
 def row(event, member, when, **more):
@@ -343,6 +350,43 @@ def test_a_log_delivered_again_after_a_kill_changes_nothing(spark, ingested, bla
         driver.wait()
     run(spark, settings_for(tables.root, log, **{"events.max_quarantine_share": 0.5}))
     assert {table: dump(tables, table) for table in WRITTEN} == {table: dump(ingested[0], table) for table in WRITTEN}
+
+
+@pytest.mark.parametrize("last", ["decisions", "artwork_stats"])
+@pytest.mark.parametrize("by_members", [False, True])
+def test_days_that_only_open_decisions_tell_of_are_counted_whatever_dies(spark, blank, tmp_path, by_members, last):
+    """After a week of silence old decisions become final; a run dies once it has written the one table or the other."""
+
+    def ingest(tables, name):
+        settings = settings_for(tables.root, tmp_path / name, **{"events.now": ""})
+        log = open_log(spark, settings.events)
+        ingest_delivery(tables, log, settings, members_of(log.rows, secret(settings.privacy)) if by_members else None)
+
+    def dying(write):
+        def died(self, table, *more, **named):
+            write(self, table, *more, **named)
+            if table == last:
+                raise Killed
+
+        return died
+
+    early = [shown("ann", "01T20:00:00", "a1"), row("take", "ann", "01T20:10:00", title_id="film1", source="row")]
+    lines(tmp_path / "early.jsonl", numbered([*early, shown("dan", "01T20:00:00", "a2")]))
+    lines(tmp_path / "late.jsonl", [shown("ben", "09T12:00:00", "b1", event_id="late")])
+    calm, killed = blank("calm"), blank("dying")
+    for tables in (calm, killed):
+        ingest(tables, "early.jsonl")
+    assert calm.read("artwork_stats").isEmpty()
+    ingest(calm, "late.jsonl")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("put", "merge"):
+            patch.setattr(Tables, name, dying(getattr(Tables, name)))
+        with pytest.raises(Killed):
+            ingest(killed, "late.jsonl")
+    ingest(killed, "late.jsonl")
+    assert calm.read("artwork_stats").count() == 2
+    for table in WRITTEN[2:5]:
+        assert dump(killed, table) == dump(calm, table), table
 
 
 def test_deliveries_in_another_order_and_form_give_the_same_tables(spark, ingested, blank, tmp_path, monkeypatch):

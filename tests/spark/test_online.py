@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import numpy as np
 import pytest
+from planted import plant_likes
 from pyspark.sql import functions as F
 
 from keyart.config import load, with_values
@@ -19,9 +20,8 @@ from keyart.policy.levels import ONLINE
 from keyart.policy.online_spark import Online, in_buckets
 from keyart.policy.spark import resolver, serving_policy
 from keyart.policy.versions import ASSIGNED
-from keyart.seeding import BUCKETS, rng
+from keyart.seeding import BUCKETS
 from keyart.tables import Tables
-from keyart.tracking import ModelArrays, Tracking
 
 pytestmark = pytest.mark.spark
 
@@ -36,21 +36,6 @@ class Killed(Exception):
 
 def job(name, spark, settings, **more):
     importlib.import_module(f"keyart.jobs.{name}").run(spark, with_values(settings, more))
-
-
-def with_likes(settings):
-    """Register the response model again with members and artworks that differ: so few prove nothing of the kind."""
-    tracking = Tracking(settings.tracking, settings.tables)
-    model = tracking.load("response").model
-    own, sd = model.arrays["own_variances"], model.arrays["cell_sd"]
-    likes = {
-        "weights": rng(1, "likes").normal(0, 0.1, model.arrays["weights"].shape),
-        "own_variances": np.maximum(own, 0.05),
-        "cell_sd": np.maximum(sd, 0.5),
-    }
-    with tracking.run("likes", {}):
-        liked = ModelArrays(model.kind, {**model.arrays, **likes}, model.about)
-        tracking.register("response", liked, np.zeros((1, 2)), np.zeros((1, 2)))
 
 
 def rows(tables, table, where="true"):
@@ -94,7 +79,7 @@ def assigned(spark, tmp_path_factory):
     job("ingest_events", spark, settings, **{"events.events": str(root / "first")})
     job("train_taste", spark, settings)
     job("train_response", spark, settings)
-    with_likes(settings)
+    plant_likes(settings)
     job("assign_artwork", spark, settings)
     shutil.copytree(root / "tables", root / "batch" / "tables")
     (root / "batch" / "mlflow").symlink_to(root / "mlflow")

@@ -180,7 +180,7 @@ def _recompute(
     What lies before the ``oldest`` day that events are kept for stays as it was settled: its events may be gone.
     """
     events = tables.read("events")
-    since = first - timedelta(days=ceil(options.reward_window_hours / 24))
+    since = settled_before = first - timedelta(days=ceil(options.reward_window_hours / 24))
     if tables.exists("decisions"):
         open_ones = tables.read("decisions").where(F.col("matured_at").isNull())
         earliest = open_ones.agg(F.min("epoch").alias("epoch")).first()
@@ -188,12 +188,18 @@ def _recompute(
     since = max(since, oldest or since)
     newest = events.agg(F.max("ts").alias("ts")).first()
     now = present or (newest["ts"].replace(tzinfo=UTC) if newest else datetime.now(UTC))
+    concerned = None
     if members is not None and tables.exists("decisions"):
-        events = events.join(F.broadcast(_concerned(tables, members, now, options)), on="user_key", how="left_semi")
+        concerned = _concerned(tables, members, now, options)
+        events = events.join(F.broadcast(concerned), on="user_key", how="left_semi")
     recent = F.col("event_date") >= F.lit(since)
     outcomes = F.col("event_type").isin("take", *WATCH_ENDS, *REPEATS)
     history = events.where((F.col("event_type") == "play") | (outcomes & recent))
     found = decisions(events.where(recent), history, _running(tables), now, options)
+    if since < settled_before:
+        # Days that only their open decisions tell of: once these are settled, a run that was killed before it had
+        # counted them would leave no sign. So they are counted first, at the price of working them out twice.
+        _count_first(tables, found, concerned, since)
     # Side by side: while one is planned, the other keeps the cores busy.
     with ThreadPoolExecutor(2) as pool:
         shown = impressions(events.where(recent))
@@ -208,6 +214,15 @@ def _recompute(
     settled = tables.read("decisions").where(F.col("epoch") >= F.lit(since))
     tables.put("artwork_stats", artwork_stats(settled), f"event_date >= DATE'{since}'")
     return since
+
+
+def _count_first(tables: Tables, found: DataFrame, concerned: DataFrame | None, since: date) -> None:
+    """Set the cells from a day on to what they will be once the decisions are ``found``; of others than the members
+    ``concerned`` these stay as they are."""
+    if concerned is not None:
+        others = tables.read("decisions").where(F.col("epoch") >= F.lit(since))
+        found = found.unionByName(others.join(F.broadcast(concerned), on="user_key", how="left_anti"))
+    tables.put("artwork_stats", artwork_stats(found), f"event_date >= DATE'{since}'")
 
 
 def _today(tables: Tables) -> datetime:

@@ -1,0 +1,82 @@
+"""stream-feedback killed between its tables, batch by batch: every table is as if nobody had been, overrides once."""
+
+import json
+import random
+import shutil
+from datetime import timedelta
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from killing import CONFIG, after_first_write, commits, differences, drive, orphans, rows_of, world_of
+from planted import plant_likes
+
+from keyart.cli import run_job
+from keyart.config import load
+from keyart.demo.logbook import FIRST_DAY
+from keyart.policy.versions import ASSIGNED
+from keyart.tables import Tables
+
+pytestmark = [pytest.mark.soak, pytest.mark.spark]
+
+DAYS, SILENCE = 2, 4
+"""Days that come by the stream, which are like the last ones of the log, so many days after these: that is longer than
+outcomes take to be final, so that a batch also settles what stood open."""
+AFTER = (1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 13)
+"""Commits after which a driver dies."""
+
+
+def arrive(logs: Path, folder: Path) -> None:
+    """Write what the members of the log's last days do later, a file a day."""
+    rows = pq.read_table(logs / "events-000.parquet").to_pylist()
+    last = max(row["ts"] for row in rows).date()
+    folder.mkdir()
+    for day in range(DAYS):
+        mine = [row for row in rows if row["ts"].date() == last - timedelta(days=DAYS - 1 - day)]
+        with (folder / f"day-{day}.jsonl").open("w", encoding="utf-8") as file:
+            for row in mine:
+                row["ts"] = (row["ts"] + timedelta(days=SILENCE)).isoformat()
+                row["event_id"], row["session_id"] = f"later-{row['event_id']}", f"later-{row['session_id']}"
+                file.write(json.dumps(row) + "\n")
+
+
+def test_a_stream_that_is_killed_ever_again(spark, tmp_path):
+    world = world_of(spark, tmp_path / "world")
+    base, home, arrived = tmp_path / "base", tmp_path / "run", tmp_path / "in"
+    shutil.copytree(world.before("assign-artwork"), base)
+    assign = world.command("assign-artwork", base / "tables", "--set=assign.minimum_gain=0")
+    options = [one.removeprefix("--set=") for one in assign if one.startswith("--set=")]
+    plant_likes(load(CONFIG, [*options, f"tables={base / 'tables'}"]))
+    assert run_job("assign-artwork", assign[2:]) == 0
+    arrive(world.home / "logs", arrived)
+    root = home / "tables"
+    more = ["--events", str(arrived), "--once", "--set=stream.files_per_batch=1", "--set=assign.minimum_gain=0"]
+    command = world.command("stream-feedback", root, *more)
+
+    # In one place one after the other: a batch is called after its checkpoint.
+    shutil.copytree(base, home)
+    before = len(commits(root))
+    assert run_job("stream-feedback", command[2:]) == 0
+    wanted, made = rows_of(spark, root), len(commits(root)) - before
+    fresh = Tables(spark, str(root)).read("user_assignments").where(f"NOT {ASSIGNED}").groupBy("version").count()
+    assert fresh.count() == DAYS, "each batch writes its members' artwork"
+    shutil.rmtree(home)
+
+    shutil.copytree(base, home)
+    kills, chance = 0, random.Random(str(FIRST_DAY))
+    for number in AFTER:
+        dies = after_first_write(root, chance, most=0.4, writes=number)
+        ended = drive(command, tmp_path / "said.txt", dies)
+        assert ended.killed or ended.status == 0, ended.said[-3000:]
+        if not ended.killed:
+            break
+        kills += 1
+        print(f"killed after {number} commits, {ended.seconds:.0f} s", flush=True)
+    print(f"{kills} kills; the batches of a calm run make {made} commits", flush=True)
+    assert kills > 5
+    assert run_job("stream-feedback", command[2:]) == 0
+    assert not differences(rows_of(spark, root), wanted)
+    again = ["--tables", str(root), "--set", "maintain.retain_hours=0", "--set", "maintain.shorter=true"]
+    assert run_job("maintain", again) == 0
+    assert not orphans(spark, root)
+    assert not differences(rows_of(spark, root), wanted)
