@@ -44,13 +44,13 @@ def test_a_stream_that_is_killed_ever_again(spark, tmp_path):
     world = world_of(spark, tmp_path / "world")
     base, home, arrived = tmp_path / "base", tmp_path / "run", tmp_path / "in"
     shutil.copytree(world.before("assign-artwork"), base)
-    assign = world.command("assign-artwork", base / "tables", "--set=assign.minimum_gain=0")
+    assign = world.command("assign-artwork", base / "tables", "--set=assign.minimum_gain=0.0")
     options = [one.removeprefix("--set=") for one in assign if one.startswith("--set=")]
     plant_likes(load(CONFIG, [*options, f"tables={base / 'tables'}"]))
     assert run_job("assign-artwork", assign[2:]) == 0
     arrive(world.home / "logs", arrived)
     root = home / "tables"
-    more = ["--events", str(arrived), "--once", "--set=stream.files_per_batch=1", "--set=assign.minimum_gain=0"]
+    more = ["--events", str(arrived), "--once", "--set=stream.files_per_batch=1", "--set=assign.minimum_gain=0.0"]
     command = world.command("stream-feedback", root, *more)
 
     # In one place one after the other: a batch is called after its checkpoint.

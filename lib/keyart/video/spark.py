@@ -99,6 +99,7 @@ def due_films(tables: Tables, settings: ScanSettings) -> tuple[list[Row], list[R
 def scan_films(tables: Tables, settings: ScanSettings) -> ScanReport:
     """Scan every film whose content or settings changed since its current scan. TableError where there is no film."""
     due, unchanged, scans = due_films(tables, settings)
+    _forget_visible(tables, {scans[row["video_id"]] for row in unchanged})
     frames = sum(map(_expected, due))
     report = ScanReport(films=len(due), unchanged=len(unchanged), expected=frames + sum(map(_expected, unchanged)))
     with (
@@ -183,6 +184,13 @@ def _derive(
     report.unreadable += len(films) - len(repaired)
     _make_visible(tables, [row for row in films if row["video_id"] in repaired], scans, repaired)
     tables.delete("scan_segments", in_list("video_id", [row["video_id"] for row in films]))
+
+
+def _forget_visible(tables: Tables, scan_ids: set[str]) -> None:
+    """Remove segments of scans that are visible: a run was killed once they were, before it had removed them."""
+    left = {row["scan_id"] for row in tables.read_or_empty("scan_segments").select("scan_id").distinct().collect()}
+    if done := sorted(left & scan_ids):
+        tables.delete("scan_segments", in_list("scan_id", done))
 
 
 def _make_visible(tables: Tables, films: Sequence[Row], scans: dict[str, str], repaired: dict[str, bool]) -> None:
