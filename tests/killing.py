@@ -38,6 +38,16 @@ UNKNOWN = 20
 """Rows of a log that name a film that nobody knows."""
 BESIDE = {"report.folder": "report", "taste.checkpoints": "checkpoints"}
 """Folders that each run has beside its tables: none may go on from what another kept."""
+AT_ONCE = ("--set=maintain.retain_hours=0", "--set=maintain.shorter=true")
+"""What lets maintain remove files that nothing needs, however young they are."""
+EXPERIMENT = (
+    "--id=one", "--set=experiment.variants=[editors-and-uniform, another]", "--set=experiment.minimum_effect=0.5",
+    f"--set=experiment.from_day={FIRST_DAY + timedelta(days=2)}", "--set=experiment.artworks=true",
+)  # fmt: skip
+JOBS_BESIDE = ("maintain", "publish", "experiment", "analyze-experiment", "erase-members", "simulate")
+"""Jobs that write and are no stage of the pipeline; stream-feedback has tests of its own."""
+FIRST_COUNTED = {"erase-members": ("decisions",)}
+"""Tables whose commit counts as the first write, where that of another says little."""
 BY_RUN: Mapping[str, tuple[str, ...]] = {
     "policies": ("created_at", "data_versions", "models"),  # MLflow's run and version; versions count killed writes
     "promotions": ("promotion_id", "at"),  # a hash of data versions
@@ -81,6 +91,20 @@ class World:
         beside = {key: str(root.parent / name) for key, name in BESIDE.items()}
         options = [f"--set={key}={value}" for key, value in {**self.values, **beside}.items()]
         return [str(KEYART), job, "--config", str(CONFIG), "--tables", str(root), *options, *more]
+
+    def more(self, job: str, home: Path) -> list[str]:
+        """What such a job beside the pipeline is told besides, with tables in ``home``."""
+        # Who is in the tables: the first of the log opts out.
+        member = pq.read_table(self.home / "logs" / "events-000.parquet")["user_id"][-1].as_py()
+        told: dict[str, Sequence[str]] = {
+            "maintain": AT_ONCE,
+            "publish": ("--out", str(home / "bundles")),
+            "experiment": ("register", *EXPERIMENT),
+            "analyze-experiment": EXPERIMENT,
+            "erase-members": ("--user", member, "--request", "r"),
+            "simulate": ("--out", str(home / "log"), "--set=simulate.members=200", "--set=simulate.days=4"),
+        }
+        return [*told[job]]
 
 
 def world_of(spark: Any, home: Path) -> World:
@@ -296,6 +320,7 @@ def orphans(spark: Any, root: Path) -> list[str]:
     return left
 
 
-def forget(root: Path) -> None:
-    """Remove tables and the MLflow beside them."""
-    shutil.rmtree(root.parent, ignore_errors=True)
+def forget(spark: Any, home: Path) -> None:
+    """Remove a folder of tables, MLflow and checkpoints; also from what Delta remembers of tables in that place."""
+    shutil.rmtree(home, ignore_errors=True)
+    spark._jvm.org.apache.spark.sql.delta.DeltaLog.clearCache()

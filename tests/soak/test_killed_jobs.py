@@ -3,25 +3,29 @@
 import random
 import shutil
 from collections import Counter
-from datetime import timedelta
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from killing import World, after_first_write, differences, drive, orphans, rows_of, world_of
+from killing import (
+    AT_ONCE,
+    FIRST_COUNTED,
+    JOBS_BESIDE,
+    World,
+    after_first_write,
+    differences,
+    drive,
+    orphans,
+    rows_of,
+    world_of,
+)
 
 from keyart.cli import run_job
-from keyart.demo.logbook import FIRST_DAY
 from keyart.pipeline import STAGES
 from keyart.serving.policy_bundle import PolicyBundle, pointed
 
 pytestmark = [pytest.mark.soak, pytest.mark.spark]
 
-AT_ONCE = ["--set=maintain.retain_hours=0", "--set=maintain.shorter=true"]
-EXPERIMENT = [
-    "--id=one", "--set=experiment.variants=[editors-and-uniform, another]", "--set=experiment.minimum_effect=0.5",
-    f"--set=experiment.from_day={FIRST_DAY + timedelta(days=2)}", "--set=experiment.artworks=true",
-]  # fmt: skip
 ANSWERS = {"promote": (0, 1)}
 """Jobs of which a status of 1 is an answer."""
 
@@ -51,25 +55,10 @@ def test_a_stage_of_the_pipeline(spark, world, tmp_path, job):
     assert not differences(rows_of(spark, root), wanted)
 
 
-BESIDE = {
-    "maintain": lambda world, home: AT_ONCE,
-    "publish": lambda world, home: ["--out", str(home / "bundles")],
-    "erase-members": lambda world, home: ["--user", member_of(world), "--request", "r"],
-    "experiment": lambda world, home: ["register", *EXPERIMENT],
-    "analyze-experiment": lambda world, home: EXPERIMENT,
-    "simulate": lambda world, home: ["--out", str(home / "log"), "--set=simulate.members=200", "--set=simulate.days=4"],
-}
 NEEDS = {"analyze-experiment": "experiment"}
-ONCE_THEY_ARE_GONE = {"erase-members": ("decisions",)}
-"""Tables whose commit counts, where the first of all says little."""
 
 
-def member_of(world: World) -> str:
-    """One who is in the tables: the first of the log opts out."""
-    return pq.read_table(world.home / "logs" / "events-000.parquet")["user_id"][-1].as_py()
-
-
-@pytest.mark.parametrize("job", BESIDE)
+@pytest.mark.parametrize("job", JOBS_BESIDE)
 def test_a_job_beside_the_pipeline(spark, world, tmp_path, monkeypatch, job):
     """On a copy of the tables where it was killed, against one where it was not."""
     monkeypatch.setenv("KEYART_SUPPRESSION_KEY", "only for this test")
@@ -80,14 +69,14 @@ def test_a_job_beside_the_pipeline(spark, world, tmp_path, monkeypatch, job):
         if job != "simulate":  # which makes its own catalogue
             for folder in ("tables", "mlflow"):
                 shutil.copytree(world.home / folder, home / folder)
-        root, more = home / "tables", BESIDE[job](world, home)
+        root, more = home / "tables", world.more(job, home)
         if before := NEEDS.get(job):
-            assert run_job(before, world.command(before, root, *BESIDE[before](world, home))[2:]) == 0
+            assert run_job(before, world.command(before, root, *world.more(before, home))[2:]) == 0
         if name == "calm":
             assert run_job(job, world.command(job, root, *more)[2:]) == 0
         else:
             written = (home / "bundles", home / "log")
-            killed_then_again(world, root, job, *more, of=ONCE_THEY_ARE_GONE.get(job, ("*",)), written=written)
+            killed_then_again(world, root, job, *more, of=FIRST_COUNTED.get(job, ("*",)), written=written)
         if job == "publish":
             PolicyBundle.open(pointed(home / "bundles"), verify=True)
         found.append(rows_of(spark, root))

@@ -9,7 +9,7 @@ import random
 import time
 
 import pytest
-from killing import differences, drive, forget, orphans, rows_of, world_of
+from killing import AT_ONCE, differences, drive, forget, orphans, rows_of, world_of
 
 from keyart.cli import run_job
 
@@ -45,9 +45,8 @@ def test_kills_at_random_points(spark, tmp_path):
                 break
         assert not differences(rows_of(spark, root), wanted)
         print(f"round {rounds}: {chain} kills, equal; a clean run takes {whole:.0f} s", flush=True)
-        hours = ["--set", "maintain.retain_hours=0", "--set", "maintain.shorter=true"]
-        assert run_job("maintain", ["--tables", str(root), *hours]) == 0
+        assert run_job("maintain", ["--tables", str(root), *AT_ONCE]) == 0
         assert not orphans(spark, root)
         assert not differences(rows_of(spark, root), wanted)
-        forget(root)
+        forget(spark, root.parent)
     print(f"{kills} kills in {rounds} rounds, {time.monotonic() - began:.0f} s")

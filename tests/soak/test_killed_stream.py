@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from killing import CONFIG, after_first_write, commits, differences, drive, orphans, rows_of, world_of
+from killing import AT_ONCE, CONFIG, after_first_write, commits, differences, drive, forget, orphans, rows_of, world_of
 from planted import plant_likes
 
 from keyart.cli import run_job
@@ -60,7 +60,7 @@ def test_a_stream_that_is_killed_ever_again(spark, tmp_path):
     wanted, made = rows_of(spark, root), len(commits(root)) - before
     fresh = Tables(spark, str(root)).read("user_assignments").where(f"NOT {ASSIGNED}").groupBy("version").count()
     assert fresh.count() == DAYS, "each batch writes its members' artwork"
-    shutil.rmtree(home)
+    forget(spark, home)
 
     shutil.copytree(base, home)
     kills, chance = 0, random.Random(str(FIRST_DAY))
@@ -76,7 +76,6 @@ def test_a_stream_that_is_killed_ever_again(spark, tmp_path):
     assert kills > 5
     assert run_job("stream-feedback", command[2:]) == 0
     assert not differences(rows_of(spark, root), wanted)
-    again = ["--tables", str(root), "--set", "maintain.retain_hours=0", "--set", "maintain.shorter=true"]
-    assert run_job("maintain", again) == 0
+    assert run_job("maintain", ["--tables", str(root), *AT_ONCE]) == 0
     assert not orphans(spark, root)
     assert not differences(rows_of(spark, root), wanted)

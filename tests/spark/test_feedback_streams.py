@@ -3,9 +3,12 @@
 import importlib
 import json
 from datetime import date, datetime, timedelta
+from random import Random
 
 import pytest
+from killing import CONFIG, KEYART, after_first_write, differences, drive, forget, rows_of
 
+from keyart.cli import run_job
 from keyart.config import load, with_values
 from keyart.errors import LimitError
 from keyart.feedback import sessions_spark
@@ -82,6 +85,25 @@ def test_a_stream_of_files_lands_once(fed, spark):
     assert taken == {"a1": 1, "a2": 0}
     assert tables.read("quarantine").count() == 1
     assert stream(spark, settings) == []  # nothing has arrived
+
+
+def test_a_stream_killed_between_two_tables_is_made_good(spark, tmp_path):
+    """By kill -9, once events have landed; tests/soak kills it after every table, with a policy that serves."""
+    home, root = tmp_path / "run", tmp_path / "run" / "tables"
+    lines(tmp_path / "in" / "one.jsonl", [shown(1, 1, "a1"), click(1, 1), '{"event_type": '])
+    command = [str(KEYART), "stream-feedback", "--config", str(CONFIG), "--set=session.shuffle_partitions=2", "--once"]
+    command += ["--tables", str(root), "--events", str(tmp_path / "in"), "--set=events.max_quarantine_share=0.5"]
+    catalogue(spark, root)
+    assert run_job("stream-feedback", command[2:]) == 0
+    wanted = rows_of(spark, root)
+    forget(spark, home)  # and again in the same place, for a batch is called after its checkpoint
+    catalogue(spark, root)
+    ended = drive(
+        command, tmp_path / "said.txt", after_first_write(root, Random(1), most=0.3, of=("events",), writes=2)
+    )
+    assert ended.killed, ended.said[-2000:]
+    assert run_job("stream-feedback", command[2:]) == 0
+    assert not differences(rows_of(spark, root), wanted)
 
 
 def test_kafkas_messages_become_rows_of_a_log(fed, spark):

@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from killing import after_first_write, differences, drive, entered, orphans, rows_of, world_of
+from killing import AT_ONCE, after_first_write, differences, drive, entered, orphans, rows_of, world_of
 
 from keyart.cli import run_job
 from keyart.pipeline import STAGES
@@ -30,7 +30,6 @@ def test_a_pipeline_that_was_killed_in_its_stages_comes_through(spark, tmp_path)
     assert run_job("run-pipeline", command[2:]) == 0
     wanted = rows_of(spark, world.clean)
     assert not differences(rows_of(spark, root), wanted)
-    again = ["--tables", str(root), "--set", "maintain.retain_hours=0", "--set", "maintain.shorter=true"]
-    assert run_job("maintain", again) == 0
+    assert run_job("maintain", ["--tables", str(root), *AT_ONCE]) == 0
     assert not orphans(spark, root)
     assert not differences(rows_of(spark, root), wanted)

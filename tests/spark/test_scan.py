@@ -115,9 +115,7 @@ def test_a_scan_from_films_to_pictures(spark, tables, folder, capsys):
 
     # Killed before the last merge: the films look unscanned, and scanning them again writes the same rows.
     spark.sql(f"UPDATE {tables.name('videos')} SET current_scan_id = NULL, scanned_fingerprint = NULL")
-    with (
-        pytest.MonkeyPatch.context() as patch
-    ):  # and after it, before the segments are removed
+    with pytest.MonkeyPatch.context() as patch:  # and after it, before the segments are removed
         patch.setattr(Tables, "delete", lambda *_: None)
         assert scan(spark, settings) == 0
     assert tables.read("scan_segments").count() > 0
