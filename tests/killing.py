@@ -21,6 +21,7 @@ from urllib.parse import unquote, urlparse
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from keyart.cli import run_job
 from keyart.config import load
 from keyart.demo import run as demo
 from keyart.demo.backcatalogue import back_catalogue
@@ -46,6 +47,8 @@ EXPERIMENT = (
 )  # fmt: skip
 JOBS_BESIDE = ("maintain", "publish", "experiment", "analyze-experiment", "erase-members", "simulate")
 """Jobs that write and are no stage of the pipeline; stream-feedback has tests of its own."""
+ANSWERS = {"promote": (0, 1)}
+"""Jobs of which a status of 1 is an answer."""
 FIRST_COUNTED = {"erase-members": ("decisions",)}
 """Tables whose commit counts as the first write, where that of another says little."""
 BY_RUN: Mapping[str, tuple[str, ...]] = {
@@ -306,6 +309,17 @@ def after_first_write(
 def entered(log: Path, job: str) -> Callable[[], bool]:
     """Whether the pipeline that writes ``log`` has come to the stage: its progress bar names it."""
     return lambda: f", {job}]" in log.read_text(errors="replace")
+
+
+def killed_then_again(world: World, root: Path, job: str, *more: str, most: float = 1.5) -> None:
+    """Kill a driver of the job at the first thing that it writes, and let the session of the tests do it again."""
+    command, home = world.command(job, root, *more), root.parent
+    folders = [home / name for name in ("mlflow", "report", "bundles", "log")]
+    of = FIRST_COUNTED.get(job, ("*",))
+    ended = drive(command, home / "said.txt", after_first_write(root, random.Random(job), *folders, most=most, of=of))
+    print(f"{job}: killed after {ended.seconds:.0f} s" if ended.killed else f"{job}: ended first", flush=True)
+    assert ended.killed or ended.status in ANSWERS.get(job, (0,)), ended.said[-3000:]
+    assert run_job(job, command[2:]) in ANSWERS.get(job, (0,))
 
 
 def orphans(spark: Any, root: Path) -> list[str]:
