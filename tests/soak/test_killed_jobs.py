@@ -5,15 +5,7 @@ from collections import Counter
 
 import pyarrow.parquet as pq
 import pytest
-from killing import (
-    AT_ONCE,
-    JOBS_BESIDE,
-    World,
-    differences,
-    orphans,
-    rows_of,
-    world_of,
-)
+from killing import AT_ONCE, JOBS_BESIDE, World, differences, killed_then_again, orphans, rows_of, world_of
 
 from keyart.cli import run_job
 from keyart.pipeline import STAGES
