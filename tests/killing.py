@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
 
+import cv2
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -29,6 +30,7 @@ from keyart.demo.logbook import FIRST_DAY
 from keyart.demo.studio import tiny_film
 from keyart.pipeline import STAGES, run_stages
 from keyart.schemas import TABLES
+from keyart.seeding import rng
 from keyart.tables import Tables
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -141,7 +143,7 @@ def _make(spark: Any, home: Path) -> tuple[dict[str, str], float]:
         "events.events": str(home / "logs"),
         **{f"time.{name}": str(day) for name, day in times.items()},
     }
-    values["catalog.manifest"] = str(_films(home))
+    values |= _films(home)
     small = {"demo.members": 400, "demo.days": days, "tables": home / "tables"}
     settings = load(CONFIG, [f"{name}={value}" for name, value in (values | small).items()])
     tables, seconds = Tables(spark, settings.tables), 0.0
@@ -164,18 +166,31 @@ def _make(spark: Any, home: Path) -> tuple[dict[str, str], float]:
     return values, seconds
 
 
-def _films(home: Path) -> Path:
-    """Three films of seconds and titles without films: the manifest that names them."""
-    manifest, films = home / "catalogue.csv", home / "films"
-    films.mkdir(parents=True, exist_ok=True)
-    with manifest.open("w", newline="", encoding="utf-8") as file:
+def _films(home: Path) -> dict[str, str]:
+    """Three films of seconds, one that cannot be read, titles without films, and an editor's upload: the settings that
+    name them."""
+    films, editors = home / "films", home / "editors"
+    for folder in (films, editors):
+        folder.mkdir(parents=True, exist_ok=True)
+    genres = {"comedy": "", "drama": "sv:Film ett|ja:\u6620\u753b", "thriller": ""}
+    with (films / "catalogue.csv").open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file, lineterminator="\n")
-        rows.writerow(("title_id", "name", "uri", "genres"))
-        for seed, genre in enumerate(("comedy", "drama", "thriller")):
+        rows.writerow(("title_id", "name", "uri", "genres", "names"))
+        for seed, (genre, names) in enumerate(genres.items()):
             tiny_film(films / f"film-{seed}.mp4", seed, size=(320, 180))
-            rows.writerow((f"film-{seed}", f"Film {seed}", films / f"film-{seed}.mp4", genre))
-        rows.writerows((one.title_id, one.name, "", "|".join(one.genres)) for one in back_catalogue(SEED))
-    return manifest
+            rows.writerow((f"film-{seed}", f"Film {seed}", films / f"film-{seed}.mp4", genre, names))
+        (films / "broken.mp4").write_bytes(b"no film")
+        rows.writerow(("broken", "Broken", films / "broken.mp4", "drama", ""))
+        rows.writerows((one.title_id, one.name, "", "|".join(one.genres), "") for one in back_catalogue(SEED))
+    cv2.imwrite(
+        str(editors / "upload.png"),
+        rng(SEED, "upload").integers(0, 255, (18, 32, 3), "uint8").repeat(10, 0).repeat(10, 1),
+    )
+    (editors / "overrides.csv").write_text("title_id,action,artwork\nfilm-0,upload,upload.png\n")
+    return {
+        "catalog.manifest": str(films / "catalogue.csv"),
+        "catalog.overrides": str(editors / "overrides.csv"),
+    }
 
 
 def _edited(logs: Path) -> None:
