@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from keyart import __version__
+from keyart.alone import alone
 from keyart.errors import ModelError, TrackingError
 from keyart.secrecy import hidden, resolved
 from keyart.settings import TrackingSettings
@@ -26,6 +27,7 @@ from keyart.settings import TrackingSettings
 __all__ = ["LoadedModel", "ModelArrays", "Tracking", "local_home", "set_aliases"]
 
 CANDIDATE, CHAMPION = "candidate", "champion"
+DATABASE = "mlflow.db"
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,10 @@ class Tracking:
         uri = resolved(settings.uri)
         if not uri:
             home.mkdir(parents=True, exist_ok=True)
-            uri = f"sqlite:///{home}/mlflow.db"
+            if not (home / DATABASE).exists():
+                with alone("mlflow", tables_root, wait=True):
+                    _make(home / DATABASE)
+            uri = f"sqlite:///{home}/{DATABASE}"
         mlflow.set_tracking_uri(uri)
         mlflow.set_registry_uri(resolved(settings.registry_uri) or uri)
         self._uri = uri
@@ -226,6 +231,20 @@ def set_aliases(settings: TrackingSettings, tables_root: str, wanted: Mapping[st
     except Exception as error:  # whatever a server, a database or the network throws: said, and mended later
         return hidden(f"{type(error).__name__}: {error}".splitlines()[0])
     return ""
+
+
+def _make(database: Path) -> None:
+    """Make the local database under another name: MLflow takes seconds and a hundred statements, and one that it was
+    killed over could never be opened again."""
+    import mlflow
+
+    if database.exists():  # another run made it while this one waited
+        return
+    fresh = database.with_suffix(".new")
+    for left in database.parent.glob(f"{fresh.name}*"):  # and its journal
+        left.unlink()
+    mlflow.MlflowClient(tracking_uri=f"sqlite:///{fresh}").search_experiments(max_results=1)
+    fresh.rename(database)
 
 
 def _source(module: str) -> str:

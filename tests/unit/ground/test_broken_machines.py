@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -35,6 +36,30 @@ def test_a_second_run_is_refused_until_the_first_is_gone_however_it_ends(tmp_pat
     with alone("scan-videos", f"file://{tmp_path}"):
         pass
     assert {path.name for path in (tmp_path / FOLDER).iterdir()} == {"scan-videos", "ingest-events"}
+
+
+TRACKER = """
+import sys
+from keyart.settings import TrackingSettings
+from keyart.tracking import Tracking
+Tracking(TrackingSettings(), sys.argv[1])
+"""
+
+
+def test_a_run_killed_while_mlflow_makes_its_database_leaves_none(tmp_path):
+    """MLflow finds tables without a version and makes them once more, which fails for ever."""
+    command = [sys.executable, "-c", TRACKER, str(tmp_path / "tables")]
+    database, fresh = tmp_path / "mlflow" / "mlflow.db", tmp_path / "mlflow" / "mlflow.new"
+    with subprocess.Popen(command) as making:
+        try:
+            while not fresh.exists() or fresh.stat().st_size < 50_000:
+                assert making.poll() is None
+                time.sleep(0.002)
+        finally:
+            making.kill()
+    assert not database.exists()
+    subprocess.run(command, check=True)
+    assert [path.name for path in database.parent.iterdir()] == [database.name]
 
 
 def test_tables_at_a_url_have_no_lock(tmp_path, monkeypatch):
