@@ -3,7 +3,7 @@
 import json
 import random
 import shutil
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -29,6 +29,8 @@ AFTER = (1, 2, 4, 5, 6, 7, 9, 11)
 def arrive(logs: Path, folder: Path) -> None:
     """Write what the members of the log's last days do later, a file a day."""
     rows = pq.read_table(logs / "events-000.parquet").to_pylist()
+    for row in rows:
+        row["ts"] = datetime.fromisoformat(row["ts"])
     last = max(row["ts"] for row in rows).date()
     folder.mkdir()
     for day in range(DAYS):
