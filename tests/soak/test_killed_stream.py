@@ -3,7 +3,7 @@
 import json
 import random
 import shutil
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -29,17 +29,14 @@ AFTER = (1, 2, 4, 5, 6, 7, 9, 11)
 def arrive(logs: Path, folder: Path) -> None:
     """Write what the members of the log's last days do later, a file a day."""
     rows = pq.read_table(logs / "events-000.parquet").to_pylist()
-    for row in rows:
-        row["ts"] = datetime.fromisoformat(row["ts"])
     last = max(row["ts"] for row in rows).date()
     folder.mkdir()
     for day in range(DAYS):
         mine = [row for row in rows if row["ts"].date() == last - timedelta(days=DAYS - 1 - day)]
         with (folder / f"day-{day}.jsonl").open("w", encoding="utf-8") as file:
             for row in mine:
-                row["ts"] = (row["ts"] + timedelta(days=SILENCE)).isoformat()
-                row["event_id"], row["session_id"] = f"later-{row['event_id']}", f"later-{row['session_id']}"
-                file.write(json.dumps(row) + "\n")
+                later = {name: f"later-{row[name]}" for name in ("event_id", "session_id")}
+                file.write(json.dumps({**row, **later, "ts": (row["ts"] + timedelta(days=SILENCE)).isoformat()}) + "\n")
 
 
 def test_a_stream_that_is_killed_ever_again(spark, tmp_path):
