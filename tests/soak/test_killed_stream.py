@@ -19,24 +19,24 @@ from keyart.tables import Tables
 
 pytestmark = [pytest.mark.soak, pytest.mark.spark]
 
-DAYS, SILENCE = 2, 4
-"""Days that come by the stream, which are like the last ones of the log, so many days after these: that is longer than
-outcomes take to be final, so that a batch also settles what stood open."""
+DAYS, SILENCE = 2, 6
+"""Days that come by the stream, each so many days after the one before: longer than outcomes take to be final, so that
+a batch also settles what stood open."""
 AFTER = (1, 2, 4, 5, 6, 7, 9, 11)
 """Commits after which a driver dies."""
 
 
 def arrive(logs: Path, folder: Path) -> None:
-    """Write what the members of the log's last days do later, a file a day."""
+    """Write what the members of two of the log's days do again later, a file a day."""
     rows = pq.read_table(logs / "events-000.parquet").to_pylist()
-    last = max(row["ts"] for row in rows).date()
     folder.mkdir()
     for day in range(DAYS):
-        mine = [row for row in rows if row["ts"].date() == last - timedelta(days=DAYS - 1 - day)]
+        mine = [row for row in rows if row["ts"].date() == FIRST_DAY + timedelta(days=6 + day)]
         with (folder / f"day-{day}.jsonl").open("w", encoding="utf-8") as file:
+            away = timedelta(days=SILENCE * (day + 1))
             for row in mine:
                 later = {name: f"later-{row[name]}" for name in ("event_id", "session_id")}
-                file.write(json.dumps({**row, **later, "ts": (row["ts"] + timedelta(days=SILENCE)).isoformat()}) + "\n")
+                file.write(json.dumps({**row, **later, "ts": (row["ts"] + away).isoformat()}) + "\n")
 
 
 def test_a_stream_that_is_killed_ever_again(spark, tmp_path):
