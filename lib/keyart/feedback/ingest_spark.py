@@ -188,7 +188,7 @@ def _recompute(
     since = max(since, oldest or since)
     newest = events.agg(F.max("ts").alias("ts")).first()
     now = present or (newest["ts"].replace(tzinfo=UTC) if newest else datetime.now(UTC))
-    concerned = None
+    concerned: DataFrame | None = None
     if members is not None and tables.exists("decisions"):
         concerned = _concerned(tables, members, now, options)
         events = events.join(F.broadcast(concerned), on="user_key", how="left_semi")
