@@ -87,6 +87,7 @@ def test_a_stream_of_files_lands_once(fed, spark):
     assert stream(spark, settings) == []  # nothing has arrived
 
 
+@pytest.mark.soak  # not run to its end yet; to be one of make test
 def test_a_stream_killed_between_two_tables_is_made_good(spark, tmp_path):
     """By kill -9, once events have landed; tests/soak kills it after every table, with a policy that serves."""
     home, root = tmp_path / "run", tmp_path / "run" / "tables"

@@ -21,7 +21,7 @@ from keyart.cli import run_job
 from keyart.pipeline import STAGES
 from keyart.serving.policy_bundle import PolicyBundle, pointed
 
-pytestmark = pytest.mark.spark
+pytestmark = [pytest.mark.soak, pytest.mark.spark]
 
 ELSEWHERE = ("scan-videos", "ingest-events", "measure-sessions")
 """Stages that are killed in test_scan, test_ingest_events and test_faults."""
