@@ -49,6 +49,8 @@ EXPERIMENT = (
 )  # fmt: skip
 JOBS_BESIDE = ("maintain", "publish", "experiment", "analyze-experiment", "erase-members", "simulate")
 """Jobs that write and are no stage of the pipeline; stream-feedback has tests of its own."""
+FILES = {"train-response": "mlflow", "build-report": "report", "publish": "bundles", "simulate": "log"}
+"""Jobs whose first write is no table's: the folder beside the tables. MLflow's is touched by whoever reads a model."""
 ANSWERS = {"promote": (0, 1)}
 """Jobs of which a status of 1 is an answer."""
 FIRST_COUNTED = {"erase-members": ("decisions",)}
@@ -329,7 +331,7 @@ def entered(log: Path, job: str) -> Callable[[], bool]:
 def killed_then_again(world: World, root: Path, job: str, *more: str, most: float = 1.5) -> None:
     """Kill a driver of the job at the first thing that it writes, and let the session of the tests do it again."""
     command, home = world.command(job, root, *more), root.parent
-    folders = [home / name for name in ("mlflow", "report", "bundles", "log")]
+    folders = [home / FILES[job]] if job in FILES else []
     of = FIRST_COUNTED.get(job, ("*",))
     ended = drive(command, home / "said.txt", after_first_write(root, random.Random(job), *folders, most=most, of=of))
     print(f"{job}: killed after {ended.seconds:.0f} s" if ended.killed else f"{job}: ended first", flush=True)

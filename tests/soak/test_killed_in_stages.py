@@ -6,6 +6,7 @@ import shutil
 import pytest
 from killing import (
     AT_ONCE,
+    FILES,
     World,
     after_first_write,
     differences,
@@ -39,7 +40,7 @@ def test_a_pipeline_that_was_killed_in_its_stages_comes_through(spark, world, tm
     root, said = tmp_path / "tables", tmp_path / "said.txt"
     command, chance = world.command("run-pipeline", root), random.Random(1)
     for job in [stage.job for stage in STAGES if stage.job not in ELSEWHERE]:
-        folders = (tmp_path / "mlflow", tmp_path / "report")
+        folders = [tmp_path / FILES[job]] if job in FILES else []
         ended = drive(command, said, after_first_write(root, chance, *folders, most=0.3, begun=entered(said, job)))
         assert ended.killed, f"{job}: {ended.said[-3000:]}"
         print(f"killed in {job} after {ended.seconds:.0f} s", flush=True)
