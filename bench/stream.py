@@ -40,9 +40,11 @@ def settings_of(folder: Path, given: argparse.Namespace):
         "simulate.out": str(folder / "log"),
         "simulate.members": given.members,
         "simulate.titles": given.titles,
-        "simulate.days": 8,
+        "simulate.days": 14,
         "simulate.deliveries": 2,
         "simulate.format": "json",
+        "demo.take_rate": 0.05,
+        "demo.oracle_lift": 0.3,
         "stream.forever": True,
         "stream.every": f"{TRIGGER:g} seconds",
         "events.events": str(folder / "in"),
@@ -63,12 +65,24 @@ def make(folder: Path, given: argparse.Namespace) -> None:
     settings = settings_of(folder, given)
     spark = open_session(settings.session)
     simulate(spark, Tables(spark, settings.tables), settings)
-    shutil.move(folder / "log" / "delivery=0", folder / "first")
+    until_yesterday(spark, folder / "log" / "delivery=0", folder / "first")
     first = with_values(settings, {"events.events": str(folder / "first")})
     for name, said in {"ingest_events": first, "train_taste": settings, "train_response": settings}.items():
         importlib.import_module(f"keyart.jobs.{name}").run(spark, said)
     importlib.import_module("keyart.jobs.assign_artwork").run(spark, settings)
     spark.stop()
+
+
+def until_yesterday(spark, log: Path, out: Path) -> None:
+    """The log with its last day moved to yesterday, as the history of a stream that starts today."""
+    from pyspark.sql import functions as F
+
+    lines = spark.read.text(str(log))
+    day = F.to_date(F.regexp_extract("value", '"ts":"([^T]+)T', 1))
+    last = lines.agg(F.max(day)).first()[0]
+    days = (datetime.now(UTC).date() - last).days - 1
+    moved = F.concat(F.lit('"ts":"'), F.date_add(day, days).cast("string"), F.lit("T"))
+    lines.select(F.regexp_replace("value", F.lit('"ts":"[^T]+T'), moved)).write.text(str(out))
 
 
 def produce(folder: Path, given: argparse.Namespace) -> None:

@@ -5,10 +5,11 @@ import sys
 from pyspark.sql import SparkSession
 
 from keyart.cli import run_job
+from keyart.feedback.decisions_spark import running
 from keyart.feedback.spark import opted_in, windows_of
 from keyart.feedback.windows import holdout_buckets
 from keyart.learning.blocks_spark import blocks_of
-from keyart.learning.engagement_spark import ORDER, block_builder, catalogue_of, engagement, running
+from keyart.learning.engagement_spark import ORDER, block_builder, catalogue_of, engagement
 from keyart.learning.taste_spark import learn, register_taste, registered_taste, taste_rows
 from keyart.settings import Settings
 from keyart.tables import Tables

@@ -35,6 +35,8 @@ LOCAL = {
     "spark.sql.execution.arrow.pyspark.enabled": "true",
     # Pictures lie in rows: 4,096 of them at a time, as is usual, would not fit a small heap.
     "spark.sql.parquet.columnarReaderBatchSize": "512",
+    # A batch of the stream has more classes than the usual 100: each would be compiled again and again.
+    "spark.sql.codegen.cache.maxEntries": "2000",
     "spark.sql.session.timeZone": "UTC",
     "spark.driver.host": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",

@@ -243,6 +243,13 @@ class Tables:
         self._create(table)
         self._retry(table, lambda: self.spark.sql(statement, source=frame.select(*spec.schema.names)))
 
+    def change_by_row(self, table: str) -> None:
+        """From now on a merge writes the rows that it changes beside the table's files (deletion vectors), not their
+        whole files again: for tables of which little changes often. A table nobody wrote stays as it is."""
+        if self.exists(table) and not self._has_vectors(table):
+            change = "SET TBLPROPERTIES ('delta.enableDeletionVectors' = 'true')"
+            self._retry(table, lambda: self.spark.sql(f"ALTER TABLE {self.name(table)} {change}"))
+
     def delete(self, table: str, where: str) -> None:
         """Remove the rows for which the SQL condition holds; a table nobody wrote has none."""
         if self.exists(table):

@@ -15,6 +15,7 @@ from pyspark.sql import functions as F
 
 from keyart.config import load, with_values
 from keyart.errors import ConfigError, ModelError
+from keyart.feedback.decisions_spark import running
 from keyart.feedback.spark import windows_of
 from keyart.feedback.windows import holdout_buckets
 from keyart.learning import als_spark
@@ -22,7 +23,7 @@ from keyart.learning.blocks_spark import blocks_of
 from keyart.learning.checkpoints import Checkpoints, Progress
 from keyart.learning.decisions import Counts
 from keyart.learning.decisions_spark import artworks_of
-from keyart.learning.engagement_spark import ORDER, block_builder, catalogue_of, engagement, running
+from keyart.learning.engagement_spark import ORDER, block_builder, catalogue_of, engagement
 from keyart.learning.members import member_vectors, standardised
 from keyart.learning.predict import user_scores
 from keyart.learning.response_spark import check_enough

@@ -110,6 +110,11 @@ def streamed(assigned, spark):
     return tables, settings, user_keys(secret(settings.privacy), few), before, halfway, third
 
 
+def updated(online, members, number):
+    with online.folded(members) as folded:
+        return online.update(folded, number) if folded else None
+
+
 @pytest.fixture(scope="module")
 def batched(assigned, spark):
     """The same deliveries by ingest-events at once, then every member folded in and one update of all of them."""
@@ -122,13 +127,13 @@ def batched(assigned, spark):
     tables = Tables(spark, settings.tables)
     as_of = tables.read("events").agg(F.max("event_date")).first()[0] + timedelta(days=1)
     members = tables.read("events").select("user_key", "user_bucket").distinct()
-    assert Online(tables, settings, "whole").update(members, 0).as_of == as_of
+    assert updated(Online(tables, settings, "whole"), members, 0).as_of == as_of
     after = {"taste.fold_in_only": True, "time.t1": as_of, "time.end": as_of + timedelta(days=1)}
     job("train_taste", spark, settings, **after)
     return tables, as_of
 
 
-def test_ingest_by_members_leaves_the_tables_of_ingest_as_a_whole(streamed, batched):
+def test_ingest_batch_by_batch_leaves_the_tables_of_ingest_as_a_whole(streamed, batched):
     for table in INGESTED:
         assert rows(streamed[0], table) == rows(batched[0], table), table
     assert streamed[0].read("decisions").where("take IS NOT NULL").count() > 1000
@@ -179,7 +184,7 @@ def test_a_run_that_died_between_two_tables_is_made_good_and_a_batch_counts_once
     before = {table: rows(tables, table) for table in ("taste", "user_assignments", "region_assignments")}
     members = tables.read("taste").where(F.col("user_key").isin(few)).select("user_key", "user_bucket").distinct()
     for number in (7, 7):  # a batch of another stream, that comes twice
-        Online(tables, settings, "other").update(members, number)
+        updated(Online(tables, settings, "other"), members, number)
         after = {table: rows(tables, table) for table in before}
         assert after["taste"] == before["taste"] and after["region_assignments"] == before["region_assignments"]
         assert len(after["user_assignments"]) == len(before["user_assignments"]) + FEW
@@ -218,7 +223,7 @@ def test_without_a_policy_one_line_says_so(spark, tmp_path, caplog):
     online = Online(Tables(spark, settings.tables), settings, "s")
     nobody = spark.createDataFrame([], "user_key string, user_bucket int")
     with caplog.at_level(logging.INFO, logger="keyart"):
-        assert online.update(nobody, 0) is None and online.update(nobody, 1) is None
+        assert updated(online, nobody, 0) is None and updated(online, nobody, 1) is None
     assert [r.getMessage() for r in caplog.records if "not updated yet" in r.getMessage()] == [
         f"members' artwork is not updated yet: no policy at all under {tmp_path}/tables; run assign-artwork first"
     ]

@@ -4,7 +4,7 @@ A member's takes and watches of one title are few, so they travel as one small s
 on the title, and each decision picks its own from it: one shuffle of impressions, one sort, no join by time range.
 """
 
-from datetime import datetime
+from datetime import UTC, date, datetime, timedelta
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
@@ -12,8 +12,21 @@ from pyspark.sql import functions as F
 from keyart.feedback.events import DAY_PARTS, HOURS_PER_PART, REPEATS, WATCH_ENDS
 from keyart.schemas import DECISIONS, IMPRESSIONS
 from keyart.settings import EventsSettings
+from keyart.tables import Tables
 
-__all__ = ["artwork_stats", "decisions", "impressions", "running_times"]
+__all__ = [
+    "PAIR",
+    "artwork_stats",
+    "decisions",
+    "final_by",
+    "first_open",
+    "first_unsettled",
+    "impressions",
+    "newest_of",
+    "outcomes_since",
+    "running",
+    "running_times",
+]
 
 HOUR = 3_600_000_000
 """Microseconds."""
@@ -71,12 +84,64 @@ def running_times(videos: DataFrame, frames: DataFrame | None) -> DataFrame:
     )
 
 
+def running(tables: Tables) -> DataFrame:
+    """title_id, running_seconds of titles with films; frames are read only where a container does not say."""
+    videos = tables.read_or_empty("videos")
+    untimed = videos.where(F.col("duration_seconds").isNull() & F.col("current_scan_id").isNotNull())
+    return running_times(videos, None if untimed.isEmpty() else tables.read_or_empty("frames"))
+
+
+def outcomes_since(day: date) -> Column:
+    """Of events, the history that decisions from this day on need."""
+    kinds = F.col("event_type").isin("take", *WATCH_ENDS, *REPEATS)
+    return (F.col("event_type") == "play") | (kinds & (F.col("event_date") >= F.lit(day)))
+
+
+def final_by(now: datetime, settings: EventsSettings) -> Column:
+    """Of decisions that stand open, those whose outcome is final by now."""
+    last = now - timedelta(hours=settings.reward_window_hours)
+    return F.col("matured_at").isNull() & (F.col("first_ts") <= F.lit(last))
+
+
+def first_open(decisions: DataFrame) -> date | None:
+    """The first day with a decision whose outcome is not final yet."""
+    row = decisions.where(F.col("matured_at").isNull()).agg(F.min("epoch")).first()
+    return row[0] if row is not None else None
+
+
+def newest_of(events: DataFrame) -> datetime:
+    """When the newest of these events happened; where there is none, now."""
+    row = events.agg(F.unix_micros(F.max("ts"))).first()
+    if row is None or row[0] is None:
+        return datetime.now(UTC)
+    return datetime.fromtimestamp(0, UTC) + timedelta(microseconds=row[0])
+
+
+def first_unsettled(decisions: DataFrame, stats: DataFrame, before: date, days: int) -> date | None:
+    """Of the last ``days`` + 1 days with decisions before a day, the first whose artwork_stats do not add up to them.
+
+    A run that dies between the two tables leaves it so. Decisions that it found final are no longer open then, and the
+    only ones on days before its own are those that were open when the log paused.
+    """
+    earlier = decisions.where(F.col("epoch") < F.lit(before))
+    last = earlier.agg(F.max("epoch")).first()
+    if last is None or last[0] is None:
+        return None
+    since = F.lit(last[0] - timedelta(days=days))
+    counted = earlier.where((F.col("epoch") >= since) & _counts()).groupBy(F.col("epoch").alias("event_date"))
+    wanted = counted.agg(F.count("*").alias("n"), F.sum(F.col("take").cast("long")).alias("takes"), _total())
+    of_days = stats.where((F.col("event_date") >= since) & (F.col("event_date") < F.lit(before))).groupBy("event_date")
+    found = of_days.agg(F.sum("n").alias("n"), F.sum("takes").alias("takes"), _total())
+    row = wanted.join(found, on=["event_date", "n", "takes", "total"], how="left_anti").agg(F.min("event_date")).first()
+    return row[0] if row is not None else None
+
+
 def artwork_stats(decisions: DataFrame) -> DataFrame:
     """Additive cells of matured decisions on titles the member had not started."""
     weight = 1 / F.col("propensity")
-    counted = decisions.where(F.col("take").isNotNull() & ~F.col("already_started"))
     return (
-        counted.groupBy(*STATS_CELL)
+        decisions.where(_counts())
+        .groupBy(*STATS_CELL)
         .agg(
             F.count("*").alias("n"),
             F.sum(F.col("take").cast("long")).alias("takes"),
@@ -92,6 +157,15 @@ def artwork_stats(decisions: DataFrame) -> DataFrame:
             "region", "device", "day_part", "title_id", "artwork_id", "n", "takes", "w", "w2", "wr", "w2r2", "reward",
         )
     )  # fmt: skip
+
+
+def _counts() -> Column:
+    return F.col("take").isNotNull() & ~F.col("already_started")
+
+
+def _total() -> Column:
+    """Of rewards; sums of floats differ in their last digits."""
+    return F.round(F.sum("reward"), 6).alias("total")
 
 
 def _exposures(events: DataFrame) -> DataFrame:

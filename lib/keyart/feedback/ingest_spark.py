@@ -5,8 +5,9 @@ same; a run that was killed is made good by running it again.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from math import ceil
@@ -16,8 +17,18 @@ from pyspark.sql import functions as F
 from pyspark.storagelevel import StorageLevel
 
 from keyart.errors import ConfigError, InputError, LimitError
-from keyart.feedback.decisions_spark import artwork_stats, decisions, impressions, running_times
-from keyart.feedback.events import DROPPED, REPEATS, WATCH_ENDS, parse_now
+from keyart.feedback.batch_spark import land_batch
+from keyart.feedback.decisions_spark import (
+    artwork_stats,
+    decisions,
+    first_open,
+    first_unsettled,
+    impressions,
+    newest_of,
+    outcomes_since,
+    running,
+)
+from keyart.feedback.events import DROPPED, parse_now
 from keyart.feedback.events_spark import accepted, checked, doubled_ids, having_ids, quarantined
 from keyart.feedback.log_spark import READ_ERRORS, Log, open_log, unreadable
 from keyart.feedback.privacy import secret
@@ -55,12 +66,18 @@ def ingest(spark: SparkSession, tables: Tables, settings: Settings) -> Ingested:
     return ingest_delivery(tables, open_log(spark, settings.events, bounds), settings)
 
 
-def ingest_delivery(tables: Tables, delivery: Log, settings: Settings, members: DataFrame | None = None) -> Ingested:
-    """Take a delivery that is open already, as a stream's batch is.
+@dataclass(frozen=True)
+class Batch:
+    """How a stream's batch is taken otherwise than a delivery; the tables come out the same."""
 
-    ``members`` (user_key, user_bucket) are the delivery's, where they are few: then only their decisions, and those of
-    others that became final, are computed again and merged. The tables come out the same.
-    """
+    landed: Callable[[], None]
+    """Called as soon as its events are in the table, where it has any."""
+    measured: bool
+    """Whether its decisions are measured and its figures kept, which takes as long as writing them."""
+
+
+def ingest_delivery(tables: Tables, delivery: Log, settings: Settings, batch: Batch | None = None) -> Ingested:
+    """Take a delivery that is open already; a ``batch`` by what its rows can have changed alone."""
     spark, options = tables.spark, settings.events
     if options.take_window_hours > options.reward_window_hours:
         raise ConfigError(
@@ -83,7 +100,7 @@ def ingest_delivery(tables: Tables, delivery: Log, settings: Settings, members: 
     # Columns are read again faster than kept: rows with lists fill the heap. Text is parsed once.
     rows = rows if delivery.columnar else rows.persist(StorageLevel.DISK_ONLY)
     try:
-        return _land(tables, delivery, rows, check, present, options, first, members)
+        return _land(tables, delivery, rows, check, present, options, first, batch)
     finally:
         rows.unpersist()
 
@@ -96,7 +113,7 @@ def _land(
     present: datetime | None,
     options: EventsSettings,
     oldest: date | None,
-    members: DataFrame | None,
+    batch: Batch | None,
 ) -> Ingested:
     try:
         counts = tally(rows)
@@ -126,14 +143,21 @@ def _land(
         span = min(row["first_date"] for row in good), max(row["last_date"] for row in good)
         # Where the log names all its events, repeated ones are found in one column, and before rows are checked.
         named = delivery.columnar and not any(row["unnamed"] for row in good)
-        doubled = _write_once(tables, delivery.rows if named else rows, check if named else None, span)
+        with _one_each(delivery.rows if named else rows, check if named else None) as (events, doubled):
+            if batch:
+                since = land_batch(tables, events, span, present, options, oldest, batch.landed)
+            else:
+                _write_events(tables, events, span)
+        if not batch:
+            rows.unpersist()
+            since = _recompute(tables, span[0], present, options, oldest)
         measures["doubled_rows"] = float(doubled)
-        rows.unpersist()
-        since = _recompute(tables, span[0], present, options, oldest, members)
         log.info("decisions from %s on were computed again", since)
-        touched = tables.read("decisions").where(F.col("epoch").between(*span))
-        measures |= decision_measures(touched) | take_drift(tables.read("artwork_stats"), _on_time(span, options))
-    _write_measures(tables, delivery.run_key, measures, run_date, options)
+        if batch is None or batch.measured:
+            touched = tables.read("decisions").where(F.col("epoch").between(*span))
+            measures |= decision_measures(touched) | take_drift(tables.read("artwork_stats"), _on_time(span, options))
+    if batch is None or batch.measured or not kept:
+        _write_measures(tables, delivery.run_key, measures, run_date, options)
     wrong = beyond(measures, options.limits)
     if wrong:
         raise LimitError(
@@ -143,8 +167,9 @@ def _land(
     return Ingested(total + dropped, kept, total - kept, dropped, measures)
 
 
-def _write_once(tables: Tables, rows: DataFrame, check: Check | None, span: tuple[date, date]) -> int:
-    """Write the good rows, one an event_id; returns how many rows came with an id that another row has (by its hash: at
+@contextmanager
+def _one_each(rows: DataFrame, check: Check | None) -> Iterator[tuple[DataFrame, int]]:
+    """The good rows as events, one an event_id, and how many rows came with an id that another row has (by its hash: at
     worst a few too many). ``rows`` still have to be checked where ``check`` says how."""
     ids = doubled_ids(rows if check else rows.where(F.col("reason").isNull())).persist()
     try:
@@ -152,10 +177,9 @@ def _write_once(tables: Tables, rows: DataFrame, check: Check | None, span: tupl
         doubled = int(found["doubled"] or 0) if found else 0
         parts = [having_ids(rows, ids, kept=False), having_ids(rows, ids, kept=True)] if doubled else [rows]
         single, *several = map(check, parts) if check else parts
-        _write_events(tables, accepted(single, several[0] if several else None), span)
+        yield accepted(single, several[0] if several else None), doubled
     finally:
         ids.unpersist()
-    return doubled
 
 
 def _write_events(tables: Tables, events: DataFrame, span: tuple[date, date]) -> None:
@@ -168,61 +192,29 @@ def _write_events(tables: Tables, events: DataFrame, span: tuple[date, date]) ->
 
 
 def _recompute(
-    tables: Tables,
-    first: date,
-    present: datetime | None,
-    options: EventsSettings,
-    oldest: date | None,
-    members: DataFrame | None,
+    tables: Tables, first: date, present: datetime | None, options: EventsSettings, oldest: date | None
 ) -> date:
     """Set impressions, decisions and artwork_stats from the first day on that this delivery can have changed.
 
     What lies before the ``oldest`` day that events are kept for stays as it was settled: its events may be gone.
     """
-    events = tables.read("events")
-    since = settled_before = first - timedelta(days=ceil(options.reward_window_hours / 24))
-    if tables.exists("decisions"):
-        open_ones = tables.read("decisions").where(F.col("matured_at").isNull())
-        earliest = open_ones.agg(F.min("epoch").alias("epoch")).first()
-        since = min(since, (earliest and earliest["epoch"]) or since)
-    since = max(since, oldest or since)
-    newest = events.agg(F.max("ts").alias("ts")).first()
-    now = present or (newest["ts"].replace(tzinfo=UTC) if newest else datetime.now(UTC))
-    concerned: DataFrame | None = None
-    if members is not None and tables.exists("decisions"):
-        concerned = _concerned(tables, members, now, options)
-        events = events.join(F.broadcast(concerned), on="user_key", how="left_semi")
+    events, stands = tables.read("events"), tables.read_or_empty("decisions")
+    window = ceil(options.reward_window_hours / 24)
+    since = first - timedelta(days=window)
+    since = max(min(since, first_open(stands) or since), oldest or since)
+    counted = first_unsettled(stands, tables.read_or_empty("artwork_stats"), since, window) or since
+    now = present or newest_of(events)
     recent = F.col("event_date") >= F.lit(since)
-    outcomes = F.col("event_type").isin("take", *WATCH_ENDS, *REPEATS)
-    history = events.where((F.col("event_type") == "play") | (outcomes & recent))
-    found = decisions(events.where(recent), history, _running(tables), now, options)
-    if since < settled_before:
-        # Days that only their open decisions tell of: once these are settled, a run that was killed before it had
-        # counted them would leave no sign. So they are counted first, at the price of working them out twice.
-        _count_first(tables, found, concerned, since)
+    found = decisions(events.where(recent), events.where(outcomes_since(since)), running(tables), now, options)
     # Side by side: while one is planned, the other keeps the cores busy.
-    with ThreadPoolExecutor(2) as pool:
+    with ThreadPoolExecutor(1) as pool:
         shown = impressions(events.where(recent))
-        if members is None:
-            exposed = pool.submit(tables.put, "impressions", shown, f"event_date >= DATE'{since}'")
-            tables.put("decisions", found, f"epoch >= DATE'{since}'")
-        else:
-            place = f"t.event_date >= DATE'{since}'"
-            exposed = pool.submit(tables.merge, "impressions", shown, update=False, within=place)
-            tables.merge("decisions", found, within=f"t.epoch >= DATE'{since}'")
+        exposed = pool.submit(tables.put, "impressions", shown, f"event_date >= DATE'{since}'")
+        tables.put("decisions", found, f"epoch >= DATE'{since}'")
         exposed.result()
-    settled = tables.read("decisions").where(F.col("epoch") >= F.lit(since))
-    tables.put("artwork_stats", artwork_stats(settled), f"event_date >= DATE'{since}'")
+    settled = tables.read("decisions").where(F.col("epoch") >= F.lit(counted))
+    tables.put("artwork_stats", artwork_stats(settled), f"event_date >= DATE'{counted}'")
     return since
-
-
-def _count_first(tables: Tables, found: DataFrame, concerned: DataFrame | None, since: date) -> None:
-    """Set the cells from a day on to what they will be once the decisions are ``found``; of others than the members
-    ``concerned`` these stay as they are."""
-    if concerned is not None:
-        others = tables.read("decisions").where(F.col("epoch") >= F.lit(since))
-        found = found.unionByName(others.join(F.broadcast(concerned), on="user_key", how="left_anti"))
-    tables.put("artwork_stats", artwork_stats(found), f"event_date >= DATE'{since}'")
 
 
 def _today(tables: Tables) -> datetime:
@@ -231,23 +223,9 @@ def _today(tables: Tables) -> datetime:
     return max(datetime.now(UTC), written[1]) if written else datetime.now(UTC)
 
 
-def _concerned(tables: Tables, members: DataFrame, now: datetime, options: EventsSettings) -> DataFrame:
-    """The members (user_key) of a delivery, and others who have decisions whose outcome is final by now."""
-    final = F.col("first_ts") <= F.lit(now - timedelta(hours=options.reward_window_hours))
-    due = tables.read("decisions").where(F.col("matured_at").isNull() & final)
-    return members.select("user_key").unionByName(due.select("user_key")).distinct()
-
-
 def _on_time(span: tuple[date, date], options: EventsSettings) -> tuple[date, date]:
     """The days of a span that are not late: a single late row must not stretch what is compared."""
     return max(span[0], span[1] - timedelta(hours=options.late_hours)), span[1]
-
-
-def _running(tables: Tables) -> DataFrame:
-    videos = tables.read_or_empty("videos")
-    untimed = videos.where(F.col("duration_seconds").isNull() & F.col("current_scan_id").isNotNull())
-    needs_frames = tables.exists("videos") and not untimed.isEmpty()
-    return running_times(videos, tables.read_or_empty("frames") if needs_frames else None)
 
 
 def _too_bad(path: str, counts: Sequence[Row], total: int, kept: int, options: EventsSettings) -> str:

@@ -7,6 +7,8 @@ import hashlib
 import json
 import logging
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from dataclasses import astuple, dataclass, field
 
 from pyspark.errors import PySparkException
@@ -17,11 +19,11 @@ from pyspark.sql.streaming.readwriter import DataStreamWriter
 from keyart.errors import ConfigError, InputError, KeyartError
 from keyart.feedback.events import theirs
 from keyart.feedback.events_spark import members_of
-from keyart.feedback.ingest_spark import Ingested, ingest_delivery
+from keyart.feedback.ingest_spark import Batch, Ingested, ingest_delivery
 from keyart.feedback.log_spark import LINE, SOURCE, Log, json_fields, named, stray_links, unreadable
 from keyart.feedback.privacy import secret
 from keyart.paths import Bounds
-from keyart.policy.online_spark import Online
+from keyart.policy.online_spark import Folded, Online
 from keyart.secrecy import resolved
 from keyart.settings import Settings
 from keyart.tables import Tables
@@ -29,6 +31,10 @@ from keyart.tables import Tables
 __all__ = ["stream"]
 
 log = logging.getLogger(__name__)
+
+MEASURED_SECONDS = 60.0
+BY_ROW = ("decisions", "taste")
+"""Tables that a batch changes here and there."""
 
 
 def stream(spark: SparkSession, settings: Settings) -> list[Ingested]:
@@ -56,6 +62,7 @@ class _Batches:
     done: list[Ingested] = field(default_factory=list)
     refused: list[KeyartError] = field(default_factory=list)
     online: Online | None = None
+    measured: float | None = None
 
     def take(self, rows: DataFrame, number: int) -> None:
         """Ingest a batch, then let the policy that serves learn of it."""
@@ -65,14 +72,25 @@ class _Batches:
         settings, tables = self.settings, Tables(rows.sparkSession, self.settings.tables)
         if self.online is None and settings.stream.online:
             self.online = Online(tables, settings, _stream_id(tables.spark, _checkpoint(settings)))
+        if self.measured is None:
+            _prepare(tables)
         name = f"batch {number} of {_checkpoint(settings)}"
         delivery = Log(name, rows, hashlib.sha256(name.encode()).hexdigest()[:32], False)
         members, start = members_of(rows, secret(settings.privacy)).persist(), time.monotonic()
         try:
-            came = ingest_delivery(tables, delivery, settings, members)
-            counted, took = (came.rows, came.events, came.quarantined), time.monotonic() - start
-            log.info("%s: %d rows, %d events, %d set aside in %.1f s", name, *counted, took)
-            updated = self.online.update(members, number) if self.online else None
+            # Folding members in needs no more than their events: side by side with decisions.
+            with ExitStack() as kept, ThreadPoolExecutor(1) as pool:
+                folding: list[Future[Folded | None]] = []
+
+                def landed() -> None:
+                    if self.online:
+                        folding.append(pool.submit(kept.enter_context, self.online.folded(members)))
+
+                came = ingest_delivery(tables, delivery, settings, Batch(landed, self._is_measured()))
+                counted, took = (came.rows, came.events, came.quarantined), time.monotonic() - start
+                log.info("%s: %d rows, %d events, %d set aside in %.1f s", name, *counted, took)
+                folded = folding[0].result() if folding else None
+                updated = self.online.update(folded, number) if self.online and folded else None
         except KeyartError as error:
             self.refused.append(error)  # Spark would tell it as a failed query
             raise
@@ -83,6 +101,23 @@ class _Batches:
             log.info("%s: policy %s, %d members as of %s, levels of %d titles moved in %.1f s", name, *said, took)
         if not settings.stream.forever:  # else nobody would ever ask for it
             self.done.append(came)
+
+    def _is_measured(self) -> bool:
+        """Whether this batch's decisions are: the first one's, then at most once a minute."""
+        now = time.monotonic()
+        if self.measured is not None and now - self.measured < MEASURED_SECONDS:
+            return False
+        self.measured = now
+        return True
+
+
+def _prepare(tables: Tables) -> None:
+    """For batches: plans that adapt, and packing what is kept for seconds, would cost as much as the work."""
+    for name in ("spark.sql.adaptive.enabled", "spark.sql.inMemoryColumnarStorage.compressed"):
+        with suppress(PySparkException):  # where a platform does not let it be set
+            tables.spark.conf.set(name, "false")
+    for table in BY_ROW:
+        tables.change_by_row(table)
 
 
 def _files(spark: SparkSession, settings: Settings) -> DataFrame:

@@ -11,14 +11,12 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from keyart.errors import ModelError
-from keyart.feedback.decisions_spark import running_times
 from keyart.feedback.windows import Windows
 from keyart.learning.blocks import Arrays
 from keyart.learning.members import title_genres
 from keyart.settings import TasteSettings
-from keyart.tables import Tables
 
-__all__ = ["ORDER", "Catalogue", "block_builder", "catalogue_of", "engagement", "running"]
+__all__ = ["ORDER", "Catalogue", "block_builder", "catalogue_of", "engagement"]
 
 WATCHED = ("play", "stop", "complete", "abandon")
 ORDER = ["kind", "name"]
@@ -44,13 +42,6 @@ def catalogue_of(titles: DataFrame) -> Catalogue:
         raise ModelError(f"titles names {twice[0]!r} twice ({len(twice)} such titles); run ingest-catalog again")
     genres = sorted({genre for _, names in rows for genre in names})
     return Catalogue([title for title, _ in rows], genres, title_genres([names for _, names in rows], genres))
-
-
-def running(tables: Tables) -> DataFrame:
-    """title_id, running_seconds of titles with films; frames are read only where a container does not say."""
-    videos = tables.read_or_empty("videos")
-    untimed = videos.where(F.col("duration_seconds").isNull() & F.col("current_scan_id").isNotNull())
-    return running_times(videos, None if untimed.isEmpty() else tables.read_or_empty("frames"))
 
 
 def engagement(

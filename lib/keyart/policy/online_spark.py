@@ -8,6 +8,7 @@ again after a kill between two tables changes nothing or completes what is missi
 import hashlib
 import json
 import logging
+import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -20,10 +21,11 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from keyart.errors import ModelError
+from keyart.feedback.decisions_spark import running
 from keyart.feedback.spark import opted_in
 from keyart.feedback.windows import Windows
 from keyart.learning.blocks_spark import blocks_of
-from keyart.learning.engagement_spark import ORDER, block_builder, engagement, running
+from keyart.learning.engagement_spark import ORDER, block_builder, engagement
 from keyart.learning.engagement_spark import catalogue_of as titles_of
 from keyart.learning.levels_online import KEPT, SUMS, moved_levels
 from keyart.learning.taste_spark import Learned, taste_of, taste_rows
@@ -46,7 +48,7 @@ from keyart.settings import Settings
 from keyart.tables import Tables, quoted
 from keyart.tracking import LoadedModel, ModelArrays, Tracking
 
-__all__ = ["Online", "Updated", "folded_in", "in_buckets"]
+__all__ = ["Folded", "Online", "Updated", "folded_in", "in_buckets"]
 
 log = logging.getLogger(__name__)
 
@@ -56,8 +58,20 @@ LOOKED_AT = (
     "user_key", "user_bucket", "event_type", "event_date", "title_id", "region", "kids", "watched_seconds", "query",
 )  # fmt: skip
 """Of events, what engagement is made of."""
+LOOK_SECONDS = 30.0
+"""A catalogue's change or a promotion is seen as late: asking seven tables for their versions costs a second."""
 MANY = 500
 """Titles from which on all rows of the levels are written rather than named."""
+
+
+@dataclass(frozen=True)
+class Folded:
+    """Members of a batch as of a day."""
+
+    rows: DataFrame  # of taste
+    members: int
+    as_of: date
+    buckets: str  # SQL condition
 
 
 @dataclass(frozen=True)
@@ -88,37 +102,47 @@ class Online:
 
     def __init__(self, tables: Tables, settings: Settings, stream: str) -> None:
         self.tables, self.settings, self.stream = tables, settings, stream
+        self._looked: float | None = None
         self._key: tuple = ()
         self._standing: _Standing | None = None
         self._models: dict[tuple, LoadedModel] = {}
         self._levels: dict[str, bytes] | None = None  # by title, a mark of the rows as they stand
         self._told: set[str] = set()
 
-    def update(self, members: DataFrame, number: int) -> Updated | None:
-        """Fold a batch's members (user_key, user_bucket) in, move the levels, write these members' artwork.
+    @contextmanager
+    def folded(self, members: DataFrame) -> Iterator[Folded | None]:
+        """A batch's members (user_key, user_bucket) with all they ever did, persisted meanwhile; nothing is written.
 
-        None where nothing serves yet. The batch of a ``number``, or a smaller one, writes artwork once.
+        None where no policy serves yet, or there are no events.
         """
         standing = self._stand()
+        newest = self.tables.read("events").agg(F.max("event_date")).first() if standing else None
+        if standing is None or newest is None or newest[0] is None:
+            yield None
+            return
+        as_of, buckets = newest[0] + timedelta(days=1), in_buckets(members)
+        met = opted_in(self.tables.read("events"), self.tables).where(buckets).select(*LOOKED_AT)
+        met = met.join(F.broadcast(members.select("user_key")), on="user_key", how="left_semi")
+        with folded_in(met, standing.learned, standing.running, as_of, self.settings) as rows:
+            yield Folded(rows, rows.count(), as_of, buckets)
+
+    def update(self, folded: Folded, number: int) -> Updated | None:
+        """Move the levels, write the taste of a batch's members and their artwork; None where nothing serves.
+
+        The batch of a ``number``, or a smaller one, writes artwork once.
+        """
+        standing, rows, count, as_of = self._standing, folded.rows, folded.members, folded.as_of
         if standing is None:
             return None
-        newest = self.tables.read("events").agg(F.max("event_date")).first()
-        if newest is None or newest[0] is None:
-            return None
-        as_of, steady = newest[0] + timedelta(days=1), standing.policy.stay_days > 1
+        steady = standing.policy.stay_days > 1
         if steady:
             self._tell(f"artworks of policy {standing.policy.policy_id} stay for days: only taste is updated meanwhile")
         plan, news = self._plan(standing)
-        buckets = in_buckets(members)
-        met = opted_in(self.tables.read("events"), self.tables).where(buckets).select(*LOOKED_AT)
-        met = met.join(F.broadcast(members.select("user_key")), on="user_key", how="left_semi")
-        folded = folded_in(met, standing.learned, standing.running, as_of, self.settings)
         # Side by side, for a commit is mostly waiting: none needs another's rows, and each is made good by itself.
-        with folded as rows, ThreadPoolExecutor(2) as pool:
+        with ThreadPoolExecutor(2) as pool:
             levels = None if steady else pool.submit(self._move_levels, plan, news)
-            count = rows.count()
             if count:
-                place = f"t.as_of = DATE'{as_of}' AND t.{buckets}"
+                place = f"t.as_of = DATE'{as_of}' AND t.{folded.buckets}"
                 taste = pool.submit(self.tables.merge, "taste", rows, within=place)
                 if not steady:
                     self._append(rows, plan, as_of, number)
@@ -127,7 +151,10 @@ class Online:
         return Updated(standing.policy.policy_id, count, as_of, titles)
 
     def _stand(self) -> _Standing | None:
-        """The policy that serves, read again where a catalogue-sized table or the day has changed."""
+        """The policy that serves, read again where a catalogue-sized table or the day has changed, as last looked."""
+        if self._looked is not None and time.monotonic() - self._looked < LOOK_SECONDS:
+            return self._standing
+        self._looked = time.monotonic()
         with ThreadPoolExecutor(len(READ)) as pool:
             key = (day_of(self.settings.assign), *pool.map(self.tables.version, READ))
         if key != self._key:
@@ -253,17 +280,16 @@ def folded_in(
 
     ``seconds`` are title_id, running_seconds.
     """
-    mine = events.persist()  # engagement looks at it three times
     windows = Windows(as_of, as_of, as_of + timedelta(days=1))
     unknown, genres = settings.events.default_duration_seconds, learned.catalogue.genres
-    did = engagement(mine, F.broadcast(seconds), windows, genres, unknown, settings.taste)
-    try:
-        with blocks_of(did, ORDER, block_builder(learned.catalogue)) as blocks:
-            rows = taste_rows(blocks, learned, {"late": as_of}).persist()
+    # Looked at three times, each in a few columns: that is cheaper than to keep all of them.
+    did = engagement(events, F.broadcast(seconds), windows, genres, unknown, settings.taste)
+    with blocks_of(did, ORDER, block_builder(learned.catalogue)) as blocks:
+        rows = taste_rows(blocks, learned, {"late": as_of}).persist()
+        try:
             yield rows
+        finally:
             rows.unpersist()
-    finally:
-        mine.unpersist()
 
 
 def in_buckets(members: DataFrame) -> str:
