@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
+from weakref import ref
 
 import numpy as np
 import pyarrow as pa
@@ -79,7 +80,8 @@ class MappedShelves(Mapping[ShelfKey, Shelf]):
         sorted_ids = all(list(ids) == sorted(set(ids)) for ids in (self.title_ids, self.artwork_ids, self._cells))
         if (np.diff(self._rows) <= 0).any() or not sorted_ids or not all(c.count(PART) == 2 for c in self._cells):
             raise InputError(f"{path} has its shelves out of order; run keyart publish again")
-        self._shelf = lru_cache(KEPT)(self._made)
+        me = ref(self)  # the cache does not keep its shelves alive
+        self._shelf = lru_cache(KEPT)(lambda row: me()._made(row))  # type: ignore[union-attr]
 
     def get(self, key, default=None):
         """The shelf, or ``default``."""
