@@ -7,7 +7,8 @@ answer than its status and its end.
 import asyncio
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import cycle
 
 import numpy as np
 
@@ -28,10 +29,11 @@ def encoded(path: str, body: bytes) -> bytes:
 class _Caller(asyncio.Protocol):
     """One connection with at most one request under way."""
 
-    def __init__(self, answered) -> None:
-        self._answered, self._read, self._wanted = answered, b"", 0
+    def __init__(self, answered: "Callable[[_Caller, float | None, bool], None]") -> None:
+        self._answered, self._read, self._wanted, self.since = answered, b"", 0, 0.0
 
     def connection_made(self, transport) -> None:
+        """As asyncio says."""
         self._transport = transport
 
     def ask(self, request: bytes, since: float) -> None:
@@ -40,6 +42,7 @@ class _Caller(asyncio.Protocol):
         self._transport.write(request)
 
     def data_received(self, data: bytes) -> None:
+        """As asyncio says."""
         self._read += data
         if not self._wanted:
             end = self._read.find(END)
@@ -52,6 +55,7 @@ class _Caller(asyncio.Protocol):
             self._answered(self, time.perf_counter() - self.since, fine)
 
     def connection_lost(self, error) -> None:
+        """As asyncio says."""
         self._answered(self, None, False)
 
 
@@ -109,7 +113,7 @@ async def ask(
     host: str, port: int, requests: Sequence[bytes], callers: int, rate: float | None, seconds: float
 ) -> dict[str, float]:
     """Ask for ``seconds``: as fast as the callers can, or at moments ``rate`` a second. Times in milliseconds."""
-    loop, load = asyncio.get_running_loop(), _Load(iter(requests), seconds, rate is not None)
+    loop, load = asyncio.get_running_loop(), _Load(cycle(requests), seconds, rate is not None)
     made = [(await loop.create_connection(lambda: _Caller(load.answered), host, port)) for _ in range(callers)]
     load.began = time.perf_counter()
     load.until = load.began + seconds
