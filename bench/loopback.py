@@ -71,7 +71,7 @@ class _Load:
         self.under_way, self.waited = 0, 0.0
         self.began = time.perf_counter()
         self.until = self.began + seconds
-        self.done = asyncio.Event()
+        self.over, self.done = False, asyncio.Event()
 
     def answered(self, caller: _Caller, took: float | None, fine: bool) -> None:
         self.failed += not fine
@@ -87,8 +87,13 @@ class _Load:
             self.send(caller, now)
         else:
             self.idle.append(caller)
-            if now >= self.until and not self.under_way:
-                self.done.set()
+            self.over = self.over or now >= self.until
+            self.ended()
+
+    def ended(self) -> None:
+        """See whether the last answer has come."""
+        if self.over and not self.under_way:
+            self.done.set()
 
     def send(self, caller: _Caller, since: float) -> None:
         self.under_way += 1
@@ -123,6 +128,8 @@ async def ask(
     else:
         load.idle.extend(caller for _, caller in made)
         await load.evenly(rate)
+        load.over = True
+        load.ended()
     await asyncio.wait_for(load.done.wait(), seconds + 60)
     spent, failed = time.perf_counter() - load.began, load.failed
     for transport, _ in made:
