@@ -101,7 +101,8 @@ class Shelf(NamedTuple):
 
 class Standing(NamedTuple):
     """A title's shelf where and when it is asked for: ``allowed`` (A,) says what may be shown, ``scores`` (A,) are
-    minus infinity elsewhere, ``noise`` (A, M) is the exploration's and ``even`` the share of decisions drawn evenly."""
+    minus infinity elsewhere, ``top`` is the shelf's highest, ``noise`` (A, M) the exploration's and ``even`` the share
+    of decisions drawn evenly."""
 
     policy: Policy
     title_id: str
@@ -112,6 +113,7 @@ class Standing(NamedTuple):
     artwork_ids: tuple[str, ...]  # those that may be shown
     allowed: np.ndarray
     scores: np.ndarray
+    top: float
     noise: np.ndarray
     even: float
 
@@ -122,25 +124,25 @@ class Standing(NamedTuple):
         title_id: str,
         epoch: date,
         found: tuple[str, str, Shelf],
-        allowed: np.ndarray,
+        may: Sequence[bool],
         noise: np.ndarray,
     ) -> "Standing":
-        """From the level, cell and shelf that answer."""
-        level, cell, shelf = found
-        all_may = bool(allowed.all())
-        artwork_ids = shelf.artwork_ids if all_may else tuple(compress(shelf.artwork_ids, allowed))
-        scores = shelf.scores if all_may else masked(shelf.scores, allowed)
+        """From the level, cell and shelf that answer, and which of its artworks may be shown."""
+        (level, cell, shelf), allowed = found, np.array(may)
+        artwork_ids, scores, top = shelf.artwork_ids, shelf.scores, max(shelf.scores.tolist())
+        if not all(may):
+            artwork_ids, scores = tuple(compress(artwork_ids, may)), masked(scores, allowed)
         even = policy.floor.share(title_id, len(artwork_ids))
-        return cls(policy, title_id, epoch, level, cell, shelf, artwork_ids, allowed, scores, noise, even)
+        return cls(policy, title_id, epoch, level, cell, shelf, artwork_ids, allowed, scores, top, noise, even)
 
     def offer(self, own: Override | None) -> Offer:
         """What may be served, given a member's override."""
-        policy, title_id, epoch, level, cell, shelf, artwork_ids, allowed, scores, noise, even = self
+        policy, title_id, epoch, level, cell, shelf, artwork_ids, allowed, scores, top, noise, even = self
         reasons = shelf.reasons
         if own is not None and own.artwork_id in artwork_ids:
             level, cell, i = USER, "", shelf.artwork_ids.index(own.artwork_id)
             scores = scores.copy()
-            scores[i] = math.nextafter(float(np.maximum.reduce(shelf.scores)) + own.gain, math.inf)
+            scores[i] = math.nextafter(top + own.gain, math.inf)
             reasons = (*reasons[:i], own.reason, *reasons[i + 1 :])
         probabilities = mixed(policy.exploration.propensities(scores, shelf.sds, noise), allowed, even)
         if len(artwork_ids) < len(reasons):
@@ -221,14 +223,16 @@ class ArtworkResolver:
             raise LimitError(f"title {title_id} may not be shown in {region} on {epoch}")
         found = self._find(title_id, region, context)
         shelf = found[2]
-        allowed = np.array([artwork not in self.inactive for artwork in shelf.artwork_ids])
-        if not allowed.any():
+        may = [artwork not in self.inactive for artwork in shelf.artwork_ids]
+        if not any(may):
             raise LimitError(f"no active artwork is left for title {title_id}; run assign-artwork")
-        places = (region, self.policy.parents.get(region, "other"))
-        allowed &= self.placement.allowed(title_id, shelf.artwork_ids, places, epoch)
-        if not allowed.any():
+        if title_id in self.placement.titles:
+            places = (region, self.policy.parents.get(region, "other"))
+            placed = self.placement.allowed(title_id, shelf.artwork_ids, places, epoch).tolist()
+            may = [one and other for one, other in zip(may, placed, strict=True)]
+        if not any(may):
             raise LimitError(f"no artwork of title {title_id} may be shown in {region} on {epoch}")
-        return Standing.of(self.policy, title_id, epoch, found, allowed, self.noise(shelf.artwork_ids))
+        return Standing.of(self.policy, title_id, epoch, found, may, self.noise(shelf.artwork_ids))
 
     def noise(self, artwork_ids: tuple[str, ...]) -> np.ndarray:
         """The exploration's, (A, M)."""

@@ -231,7 +231,7 @@ def test_forged_exposures_are_refused_and_nothing_of_their_batch_is_logged(serve
 
 def test_a_token_of_very_many_candidates_is_taken(world):
     many, own = world.resolver().resolve("f" * 32, "A", "SE", epoch=MOMENT.date()), Exposures(SECRET)
-    served = replace(many, candidate_set=[f"{n:032x}" for n in range(5_000)], probabilities=[1 / 7_000] * 5_000)
+    served = many._replace(candidate_set=tuple(f"{n:032x}" for n in range(5_000)), probabilities=(1 / 7_000,) * 5_000)
     token = own.token(own.user_key("m"), "A", "SE", MOMENT.date(), None, served)
     assert len(token) > 200_000 and len(own.line(token, "m", MOMENT, {})["candidate_set"]) == 5_000
 
