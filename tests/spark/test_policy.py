@@ -720,6 +720,23 @@ def test_a_bundle_answers_as_the_tables_do(published):
     assert bundle.image(bundle.images["A0"]) == b"\xff\xd8\xff"  # the preview
 
 
+def test_artworks_of_a_bundle_look_alike_where_their_features_do(published):
+    tables, settings, _, _ = published
+    bundle = PolicyBundle.open(pointed(bundles_folder(settings)), verify=True, most_alike=0.3)
+    served = {one for shelf in bundle.resolver.shelves.values() for one in shelf.artwork_ids}
+    rows = tables.read("artworks").where("active").select("artwork_id", "features").collect()
+    features = {row["artwork_id"]: row["features"] for row in rows if row["artwork_id"] in served}
+    values = np.array(list(features.values()))
+    spread = values.std(axis=0)
+    scaled = np.where(spread > 1e-9, (values - values.mean(axis=0)) / np.maximum(spread, 1e-9), 0.0)
+    scaled /= np.linalg.norm(scaled, axis=1, keepdims=True)
+    cosines = scaled @ scaled.T
+    assert len(features) > 5 and (cosines > 0.3).sum() > len(features)  # others than an artwork with itself
+    for one, row in zip(features, cosines, strict=True):
+        for other, cosine in zip(features, row, strict=True):
+            assert abs(cosine - 0.3) < 1e-5 or bundle.alike(one, other) is bool(cosine > 0.3)
+
+
 def test_publishing_again_is_the_same_bytes_and_a_change_is_another_bundle(published, capsys):
     tables, settings, _, _ = published
     folder = bundles_folder(settings)
