@@ -678,8 +678,10 @@ def published(assigned, spark, tmp_path_factory):
     tables, settings, members, _ = assigned
     root = tmp_path_factory.mktemp("published") / "tables"
     elsewhere = Tables(spark, str(root))
-    for name in ("policies", "region_assignments", "user_assignments", "artworks", "titles"):
+    for name in ("policies", "region_assignments", "user_assignments", "titles"):
         elsewhere.overwrite(name, tables.read(name))
+    look = F.array(*((F.hash("artwork_id", F.lit(i)) % 1000).cast("double") for i in range(3)))
+    elsewhere.overwrite("artworks", tables.read("artworks").withColumn("features", look))
     out = elsewhere.read("user_assignments").orderBy("user_key").first()
     said = {"user_key": out["user_key"], "user_bucket": out["user_bucket"], "opted_out": True}
     elsewhere.overwrite("opt_outs", frame(spark, "opt_outs", [said | {"said_at": datetime(2026, 1, 20, tzinfo=UTC)}]))
