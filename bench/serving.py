@@ -4,7 +4,8 @@
 
 Members' overrides are made with numpy and go through the bundle's own writer. Memory is what the kernel says of this
 process: private pages, and mapped ones that it may drop at any time. HTTP is one server process and one client process
-that share this machine's cores; the client keeps a bounded number of requests under way.
+that share this machine's cores; the client keeps a bounded number of requests under way and is as lean as it can be
+(``loopback``). At half of the peak requests are due at even moments, and what one waits for a free caller counts.
 """
 
 import asyncio
@@ -17,15 +18,16 @@ import time
 from datetime import date
 from pathlib import Path
 
-import aiohttp
 import numpy as np
+from loopback import ask, encoded
 from results import BUILD, ROOT, record
 
 from keyart.policy.exploration import EpsilonGreedy, Exploration, Softmax, Thompson
 from keyart.policy.resolve import Shelf
 from keyart.policy.specification import Policy
 from keyart.serving.catalogue import Catalogue
-from keyart.serving.manifest import CATALOGUE, SHELVES, shard_name
+from keyart.serving.looks import write_looks
+from keyart.serving.manifest import CATALOGUE, LOOKS, SHELVES, shard_name
 from keyart.serving.policy_bundle import PolicyBundle, write_bundle
 from keyart.serving.shards import Overrides, write_shard
 from keyart.serving.shelves import write_shelves
@@ -88,6 +90,7 @@ def bundle(rule: str) -> Path:
 
     def fill(partial: Path):
         write_shelves(partial / SHELVES, shelves)
+        write_looks(partial / LOOKS, np.empty(0, np.int64), np.empty((0, 0)))
         Catalogue().write(partial / CATALOGUE)
         first = BUILD / "serving" / next(iter(RULES))
         for shard in range(SHARDS):
@@ -130,14 +133,28 @@ def memory(pid: int | str = "self") -> dict[str, float]:
     return {name: int(said[name].split()[0]) / 1024 for name in ("RssAnon", "RssFile")}
 
 
+def processor(pid: int) -> float:
+    """Seconds of a processor that a process has used."""
+    said = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(said[11]) + int(said[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def busy() -> float:
+    """Seconds of processors that this machine has used."""
+    said = [int(one) for one in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+    return (sum(said) - said[3] - said[4]) / os.sysconf("SC_CLK_TCK")
+
+
 def process() -> None:
     """One thread asks one question after the other; each is timed."""
     figures = {}
     asked = questions(WARM + LOOKUPS, 5)
     gc.collect()
     gc.freeze()  # the questions are the bench's own
+    resolver = None
     for rule in RULES:
         path = bundle(rule)
+        del resolver  # what the one before remembered
         before, began = memory(), time.perf_counter()
         resolver = PolicyBundle.open(path).resolver
         opened, opening = memory(), time.perf_counter() - began
@@ -166,40 +183,6 @@ def process() -> None:
     record("serving", {"members": MEMBERS, "titles": TITLES, "bundle_mb": round(size / 2**20), **figures})
 
 
-async def load(url: str, asked: list[tuple[str, str, str]], rate: float | None, seconds: float) -> dict[str, float]:
-    """Ask for ``seconds``: as fast as CALLERS callers can, or at moments ``rate`` a second, from which time counts."""
-    took: list[float] = []
-    failed = 0
-    queue, began = iter(enumerate(asked * 20)), time.perf_counter()
-
-    async def caller(client: aiohttp.ClientSession) -> None:
-        nonlocal failed
-        for number, (user, title, region) in queue:
-            now = time.perf_counter() - began
-            due = number / rate if rate else now
-            if max(due, now) >= seconds:
-                return
-            if due > now:
-                await asyncio.sleep(due - now)
-            start = began + due if rate else time.perf_counter()
-            body = {"user_key": user, "title_id": title, "region": region}
-            async with client.post(f"{url}/v1/artwork", json=body) as answer:
-                await answer.read()
-                failed += answer.status != 200
-            took.append(time.perf_counter() - start)
-
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=CALLERS)) as client:
-        await asyncio.gather(*(caller(client) for _ in range(CALLERS)))
-    spent = time.perf_counter() - began
-    return {
-        "requests": len(took),
-        "failed": failed,
-        "requests_a_second": round(len(took) / spent, 1),
-        "p50_ms": round(1e3 * float(np.quantile(took, 0.5)), 2),
-        "p99_ms": round(1e3 * float(np.quantile(took, 0.99)), 2),
-    }
-
-
 def http() -> None:
     """Peak rate, then an even load of half of it."""
     path = bundle("epsilon-greedy")
@@ -208,12 +191,26 @@ def http() -> None:
     running = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, cwd=ROOT)
     assert running.stdout is not None
     try:
-        url = running.stdout.readline().split(" on ")[1].strip()
-        asked = questions(20_000, 6)
+        host, port = running.stdout.readline().split(" on http://")[1].strip().split(":")
+        bodies = (
+            json.dumps({"user_key": user, "title_id": title, "region": region}).encode()
+            for user, title, region in questions(40_000, 6)
+        )
+        requests = [encoded("/v1/artwork", body) for body in bodies]
+
+        def load(rate: float | None, seconds: float) -> dict[str, float]:
+            before = busy(), processor(running.pid), time.process_time(), time.perf_counter()
+            found = asyncio.run(ask(host, int(port), requests, CALLERS, rate, seconds))
+            after = busy(), processor(running.pid), time.process_time(), time.perf_counter()
+            whole, server, client, spent = (b - a for a, b in zip(before, after, strict=True))
+            # What else ran is no fault of the server's, and neither is a tail that comes of it.
+            others = {"others_cores": round((whole - server - client) / spent, 2)}
+            return found | {"server_us": round(1e6 * server / found["requests"])} | others
+
         gc.disable()  # the client's pauses are not the server's
-        asyncio.run(load(url, asked, None, 3.0))  # warm
-        peak = asyncio.run(load(url, asked, None, SECONDS))
-        half = asyncio.run(load(url, asked, peak["requests_a_second"] / 2, SECONDS))
+        load(None, 3.0)  # warm
+        peak = load(None, SECONDS)
+        half = load(peak["requests_a_second"] / 2, SECONDS)
         private = memory(running.pid)["RssAnon"]
     finally:
         running.terminate()

@@ -678,8 +678,10 @@ def published(assigned, spark, tmp_path_factory):
     tables, settings, members, _ = assigned
     root = tmp_path_factory.mktemp("published") / "tables"
     elsewhere = Tables(spark, str(root))
-    for name in ("policies", "region_assignments", "user_assignments", "artworks", "titles"):
+    for name in ("policies", "region_assignments", "user_assignments", "titles"):
         elsewhere.overwrite(name, tables.read(name))
+    look = F.array(*((F.hash("artwork_id", F.lit(i)) % 1000).cast("double") for i in range(3)))
+    elsewhere.overwrite("artworks", tables.read("artworks").withColumn("features", look))
     out = elsewhere.read("user_assignments").orderBy("user_key").first()
     said = {"user_key": out["user_key"], "user_bucket": out["user_bucket"], "opted_out": True}
     elsewhere.overwrite("opt_outs", frame(spark, "opt_outs", [said | {"said_at": datetime(2026, 1, 20, tzinfo=UTC)}]))
@@ -718,6 +720,23 @@ def test_a_bundle_answers_as_the_tables_do(published):
     assert levels == {"user", "region", "parent", "global"}
     assert not bundle.resolver.overrides(out)
     assert bundle.image(bundle.images["A0"]) == b"\xff\xd8\xff"  # the preview
+
+
+def test_artworks_of_a_bundle_look_alike_where_their_features_do(published):
+    tables, settings, _, _ = published
+    bundle = PolicyBundle.open(pointed(bundles_folder(settings)), verify=True, most_alike=0.3)
+    served = {one for shelf in bundle.resolver.shelves.values() for one in shelf.artwork_ids}
+    rows = tables.read("artworks").where("active").select("artwork_id", "features").collect()
+    features = {row["artwork_id"]: row["features"] for row in rows if row["artwork_id"] in served}
+    values = np.array(list(features.values()))
+    spread = values.std(axis=0)
+    scaled = np.where(spread > 1e-9, (values - values.mean(axis=0)) / np.maximum(spread, 1e-9), 0.0)
+    scaled /= np.linalg.norm(scaled, axis=1, keepdims=True)
+    cosines = scaled @ scaled.T
+    assert len(features) > 5 and (cosines > 0.3).sum() > len(features)  # others than an artwork with itself
+    for one, row in zip(features, cosines, strict=True):
+        for other, cosine in zip(features, row, strict=True):
+            assert abs(cosine - 0.3) < 1e-5 or bundle.alike(one, other) is bool(cosine > 0.3)
 
 
 def test_publishing_again_is_the_same_bytes_and_a_change_is_another_bundle(published, capsys):

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import ClassVar, Protocol
 
 import numpy as np
-from numba import guvectorize
+from numba import guvectorize, njit, types
 from scipy.special import ndtri
 
 from keyart import seeding
@@ -112,11 +112,12 @@ class EpsilonGreedy(_Certain):
         >>> EpsilonGreedy(0.5).propensities(np.array([0.3, 0.1])).tolist()
         [0.75, 0.25]
         """
-        allowed = _allowed(scores)
         if scores.ndim == 1:  # what a resolver asks, thousands of times a second
+            best, allowed = _best(scores), scores > -np.inf
             drawn = allowed * (self.epsilon * (1 / np.count_nonzero(allowed)))
-            drawn[scores.argmax()] += 1 - self.epsilon
+            drawn[best] += 1 - self.epsilon
             return drawn
+        allowed = _allowed(scores)
         drawn = self.epsilon * (allowed / allowed.sum(axis=-1, keepdims=True))
         return drawn + (1 - self.epsilon) * (np.arange(scores.shape[-1]) == np.argmax(scores, axis=-1)[..., None])
 
@@ -136,6 +137,9 @@ class Softmax(_Certain):
         self, scores: np.ndarray, sds: np.ndarray | None = None, noise: np.ndarray | None = None
     ) -> np.ndarray:
         """As ``Exploration`` says."""
+        if scores.ndim == 1:  # as above: the same numbers in half of the time
+            odds = np.exp((scores - scores[_best(scores)]) / self.temperature)
+            return odds / np.add.reduce(odds)
         _allowed(scores)
         shifted = (scores - np.max(scores, axis=-1, keepdims=True)) / self.temperature
         odds = np.exp(shifted)
@@ -172,6 +176,9 @@ class Thompson:
         """As ``Exploration`` says; ValueError without sds and noise."""
         if sds is None or noise is None or noise.shape[-1] != self.draws:
             raise ValueError("Thompson sampling needs the scores' sds and its own noise")
+        if scores.ndim == 1 and noise.ndim == 2:
+            _best(scores)
+            return _won(*(np.ascontiguousarray(values, np.float64) for values in (scores, sds, noise)))
         _allowed(scores)
         wins = _wins(scores.astype(np.float64), np.asarray(sds, np.float64), noise)
         return wins / self.draws
@@ -188,6 +195,25 @@ def _wins(scores, sds, noise, wins):
             if value > top:
                 best, top = a, value
         wins[best] += 1.0
+
+
+_ROW, _GRID = (types.Array(types.float64, dimensions, "C", readonly=True) for dimensions in (1, 2))
+
+
+@njit(types.Array(types.float64, 1, "C")(_ROW, _ROW, _GRID), cache=True)
+def _won(scores, sds, noise):
+    """``_wins`` of one title as shares (A,), artwork by artwork, so that the draws are compared many at a time."""
+    draws = noise.shape[1]
+    top, best, shares = np.full(draws, -np.inf), np.zeros(draws, np.int64), np.zeros(len(scores))
+    for a in range(len(scores)):
+        for m in range(draws):
+            value = scores[a] + sds[a] * noise[a, m]
+            better = value > top[m]
+            best[m] = a if better else best[m]
+            top[m] = value if better else top[m]
+    for m in range(draws):
+        shares[best[m]] += 1.0
+    return shares / draws
 
 
 KINDS: dict[str, type] = {kind.kind: kind for kind in (Uniform, Best, EpsilonGreedy, Softmax, Thompson)}
@@ -234,6 +260,14 @@ def draw(propensities: np.ndarray, uniforms: np.ndarray | float) -> np.ndarray:
     passed = (cumulative <= np.asarray(uniforms)[..., None]).sum(axis=-1)
     last = propensities.shape[-1] - 1 - np.argmax(propensities[..., ::-1] > 0, axis=-1)
     return np.minimum(passed, last)
+
+
+def _best(scores: np.ndarray) -> int:
+    """Place of the first of the best (A,); errors as ``_allowed``."""
+    best = int(scores.argmax())
+    if not scores[best] > -np.inf:
+        _allowed(scores)
+    return best
 
 
 def _allowed(scores: np.ndarray) -> np.ndarray:

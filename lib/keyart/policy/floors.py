@@ -36,6 +36,10 @@ class Floor:
         cold = np.array([self.cold.get(str(title), 0.0) for title in title_ids])
         return np.where(sizes > 0, np.minimum(1.0, np.maximum(self.least * sizes, cold)), 0.0)
 
+    def share(self, title_id: str, size: int) -> float:
+        """``shares`` of one title with ``size`` artworks that may be shown, at least one."""
+        return min(1.0, max(self.least * size, self.cold.get(title_id, 0.0)))
+
     def of_titles(
         self,
         probabilities: np.ndarray,

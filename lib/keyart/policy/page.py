@@ -1,7 +1,7 @@
 """A page's artworks so that neighbours do not look alike: drawn one after the other, each given those before it."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 
 import numpy as np
@@ -74,4 +74,4 @@ def _beside(offer: Offer, neighbours: Sequence[str], alike: Alike) -> Offer:
     if free.all():
         return offer  # as it is, to the last bit
     left = np.where(free, offer.probabilities, 0.0)
-    return replace(offer, probabilities=left / left.sum()) if left.sum() > 0 else offer
+    return offer._replace(probabilities=tuple((left / left.sum()).tolist())) if left.sum() > 0 else offer

@@ -4,6 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
 from functools import lru_cache
+from weakref import ref
+
+import numpy as np
 
 from keyart.policy.resolve import ArtworkResolver, Offer, Override, Standing
 
@@ -15,23 +18,35 @@ class RememberingResolver(ArtworkResolver):
     """Answers as ``ArtworkResolver`` does, several times faster, for values that do not change while it lives.
 
     ``remembered`` bounds how many titles' shelves by region, context and day are kept with their offer, at about two
-    kilobytes each; those asked for longest ago go first. Offers that depend on a member's own override are as many as
-    members and are made when asked for. Safe to ask from several threads.
+    kilobytes each, and how many titles' noise, 64 bytes a draw of eight artworks; those asked for longest ago go first.
+    Offers that depend on a member's own override are as many as members and are made when asked for. Safe to ask from
+    several threads.
     """
 
     remembered: int = 65_536
     _kept: Callable[..., Standing] = field(init=False, repr=False, compare=False)
+    _plain: Callable[..., Offer] = field(init=False, repr=False, compare=False)
+    _noise: Callable[..., np.ndarray] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        # A cache each resolver, not one for the class: it goes when its policy goes.
-        object.__setattr__(self, "_kept", lru_cache(self.remembered)(self._made))
+        # Caches each resolver, not one for the class, and none that keeps its resolver alive: they go when their policy
+        # goes, at once, and need no collector that looks for cycles in the midst of answers.
+        me, kept = ref(self), lru_cache(self.remembered)
+        object.__setattr__(self, "_kept", kept(lambda *asked: me()._made(*asked)))  # type: ignore[union-attr]
+        object.__setattr__(self, "_plain", kept(lambda *asked: me()._kept(*asked).offer(None)))  # type: ignore[union-attr]
+        object.__setattr__(self, "_noise", kept(self.policy.exploration.noise))
 
     def offer(
         self, title_id: str, region: str, context: str = "*", own: Override | None = None, *, epoch: date
     ) -> Offer:
         """As ``ArtworkResolver`` says."""
-        standing = self._kept(title_id, region, context, epoch)
-        return standing.plain if own is None else standing.offer(own)
+        if own is None:
+            return self._plain(title_id, region, context, epoch)
+        return self._kept(title_id, region, context, epoch).offer(own)
+
+    def noise(self, artwork_ids: tuple[str, ...]) -> np.ndarray:
+        """As ``ArtworkResolver`` says; one array for all regions of a title."""
+        return self._noise(artwork_ids)
 
     def _made(self, title_id: str, region: str, context: str, epoch: date) -> Standing:
         return self.standing(title_id, region, context, epoch=epoch)

@@ -23,7 +23,7 @@ def since(salt: str, user_key: str, day: date, days: int) -> date:
     >>> all(0 <= (date(2026, 1, 9) - since("salt", user, date(2026, 1, 9), 7)).days < 7 for user in "abc")
     True
     """
-    return day - timedelta(days=(day.toordinal() + _offset(salt, user_key, days)) % days)
+    return day if days == 1 else day - timedelta(days=(day.toordinal() + _offset(salt, user_key, days)) % days)
 
 
 def drawn_for(salt: str, user_key: str, day: date, days: int, surface: str = "") -> object:

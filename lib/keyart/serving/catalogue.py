@@ -1,4 +1,4 @@
-"""The small part of a bundle, as JSON: rights, rules of placement, withdrawn artworks, images, what looks alike."""
+"""The small part of a bundle, as JSON: rights, rules of placement, withdrawn artworks, images."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -7,14 +7,12 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from keyart.errors import InputError
 from keyart.policy.limits import Window
 from keyart.policy.placement import ACTIONS, Placement, Rule
 from keyart.serving.manifest import read_json
 
-__all__ = ["Catalogue", "looks_of"]
+__all__ = ["Catalogue"]
 
 
 @dataclass(frozen=True)
@@ -26,8 +24,6 @@ class Catalogue:
     placement: Placement = field(default_factory=Placement)
     images: Mapping[str, str] = field(default_factory=dict)
     """Artwork: the name of its image in the bundle."""
-    looks: Mapping[str, Sequence[float]] = field(default_factory=dict)
-    """Artwork: its standardised features, where they are known."""
 
     def write(self, path: Path) -> None:
         """The same text for the same catalogue."""
@@ -50,8 +46,7 @@ class Catalogue:
             for title, (regions, rights) in self.titles.items()
         }
         said = {"titles": titles, "inactive": sorted(self.inactive), "placement": rules, "images": dict(self.images)}
-        looks = {artwork: [round(float(x), 4) for x in look] for artwork, look in self.looks.items()}
-        text = json.dumps(said | {"looks": looks}, sort_keys=True, separators=(",", ":"), allow_nan=False)
+        text = json.dumps(said, sort_keys=True, separators=(",", ":"), allow_nan=False)
         path.write_text(text + "\n", encoding="utf-8")
 
     @classmethod
@@ -64,26 +59,9 @@ class Catalogue:
                 frozenset(_texts(said["inactive"])),
                 Placement(tuple(_rule(rule) for rule in said["placement"])),
                 dict(zip(said["images"], _texts(said["images"].values()), strict=True)),
-                _alike_long({artwork: _finite(look) for artwork, look in said["looks"].items()}),
             )
         except (AttributeError, LookupError, OSError, OverflowError, RecursionError, TypeError, ValueError) as error:
             raise InputError(f"{path} cannot be read ({error}); run keyart publish again") from error
-
-
-def looks_of(artwork_ids: Sequence[str], features: Sequence[Sequence[float]]) -> dict[str, np.ndarray]:
-    """Features of artworks as numbers that compare: each standardised over the catalogue.
-
-    Only artworks whose vector is as long as most are; features that are the same everywhere say nothing and become 0.
-    """
-    lengths = [len(vector) for vector in features]
-    if not any(lengths):
-        return {}
-    usual = max(set(lengths), key=lambda length: (lengths.count(length), length))
-    kept = [i for i, length in enumerate(lengths) if length == usual]
-    values = np.nan_to_num(np.array([features[i] for i in kept], dtype=np.float64))
-    spread = values.std(axis=0)
-    scaled = (values - values.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
-    return {artwork_ids[i]: row for i, row in zip(kept, scaled, strict=True)}
 
 
 def _text(day: date | None) -> str | None:
@@ -103,19 +81,6 @@ def _texts(said: Iterable[Any]) -> list[str]:
     if isinstance(said, str) or not all(isinstance(one, str) for one in found):
         raise ValueError("a name is no text")
     return found
-
-
-def _finite(look: Iterable[Any]) -> list[float]:
-    found = [float(x) for x in look]
-    if not np.isfinite(found).all():
-        raise ValueError("a look holds what is no number")
-    return found
-
-
-def _alike_long(looks: dict[str, list[float]]) -> dict[str, list[float]]:
-    if len({len(look) for look in looks.values()}) > 1:
-        raise ValueError("looks are of different lengths")
-    return looks
 
 
 def _shown(said: Mapping[str, Any]) -> tuple[Sequence[str], Sequence[Window]]:

@@ -64,7 +64,7 @@ class ExposureLog:
         with self._lock:
             if self._path is not None and self._now() - self._since >= self._age:
                 self._close()
-            self._adopt()
+        self._adopt()  # without the lock: a folder may take long to list, and answers go on
 
     def close(self) -> None:
         """Close the file; the next row opens another."""
@@ -89,9 +89,10 @@ class ExposureLog:
             self._name(path)
 
     def _adopt(self) -> None:
+        own = self._path
         for path in self._folder.glob(f".exposures-*{OPEN}"):
             with suppress(FileNotFoundError):  # closed, or adopted by another process, meanwhile
-                if path != self._path and self._now() - path.stat().st_mtime > AGES * self._age and not _is_held(path):
+                if path != own and self._now() - path.stat().st_mtime > AGES * self._age and not _is_held(path):
                     self._name(path)
 
     def _name(self, path: Path) -> None:

@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from functools import cached_property
 from typing import Any
 
 from keyart.errors import InputError
@@ -84,5 +85,8 @@ class Exposures:
         return {name: value for name, value in row.items() if value is not None}
 
     def _signature(self, body: bytes) -> str:
-        key = hmac.digest(self.secret, PURPOSE, "sha256")
-        return hmac.digest(key, body, "sha256").hex()[:32]
+        return hmac.digest(self._key, body, "sha256").hex()[:32]
+
+    @cached_property
+    def _key(self) -> bytes:
+        return hmac.digest(self.secret, PURPOSE, "sha256")

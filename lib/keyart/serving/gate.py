@@ -66,8 +66,7 @@ class Gate:
         finally:
             path = "/images" if scope["path"].startswith("/images/") else scope["path"]
             path = path if path in (*PATHS, "/images") else "?"
-            self._metrics.requests.labels(path, str(status)).inc()
-            self._metrics.seconds.labels(path).observe(time.perf_counter() - began)
+            self._metrics.passed(path, status, time.perf_counter() - began)
 
 
 def _length(scope: Any) -> int:

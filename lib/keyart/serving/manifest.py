@@ -17,6 +17,7 @@ __all__ = [
     "CATALOGUE",
     "FORMAT_VERSION",
     "IMAGE",
+    "LOOKS",
     "MANIFEST",
     "SHELVES",
     "FileSum",
@@ -27,8 +28,9 @@ __all__ = [
 ]
 
 FORMAT = "keyart-policy-bundle"
-FORMAT_VERSION = 1
-MANIFEST, SHELVES, CATALOGUE = "manifest.json", "shelves.arrow", "catalogue.json"
+FORMAT_VERSION = 2
+"""2: looks lie in a file of their own. What another version wrote is refused: a bundle is made anew in minutes."""
+MANIFEST, SHELVES, LOOKS, CATALOGUE = "manifest.json", "shelves.arrow", "looks.arrow", "catalogue.json"
 MOST_SHARDS = 100_000
 """As publish.shards allows."""
 IMAGE = re.compile(r"[0-9a-f]{64}")
@@ -120,7 +122,7 @@ class Manifest:
     def _checked(self, folder: Path) -> "Manifest":
         if not 0 < self.shards <= MOST_SHARDS:
             raise InputError(f"{folder / MANIFEST} tells of {self.shards} shards; {AGAIN}")
-        wanted = {SHELVES, CATALOGUE, *(shard_name(shard) for shard in range(self.shards))}
+        wanted = {SHELVES, LOOKS, CATALOGUE, *(shard_name(shard) for shard in range(self.shards))}
         if strange := sorted(set(self.files) ^ wanted):
             raise InputError(f"{folder / MANIFEST} should name the bundle's own files, and differs in {strange[0]!r}")
         for name in (MANIFEST, "images"):

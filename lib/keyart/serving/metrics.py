@@ -1,5 +1,7 @@
 """What the service counts, for Prometheus: its own registry, so that two services in one process do not meet."""
 
+from functools import lru_cache
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 __all__ = ["Metrics"]
@@ -18,6 +20,8 @@ class Metrics:
         self.seconds = Histogram(
             "keyart_request_seconds", "Time to answer", ("path",), buckets=SECONDS, registry=self.registry
         )
+        requests, seconds = self.requests, self.seconds
+        self._of = lru_cache(1024)(lambda path, status: (requests.labels(path, status), seconds.labels(path)))
         self.answers = Counter("keyart_answers", "Titles answered, by level", ("level",), registry=self.registry)
         self.exposures = Counter("keyart_exposures", "Exposures logged", registry=self.registry)
         self.switches = Counter("keyart_policy_switches", "Policies that took another's place", registry=self.registry)
@@ -25,6 +29,12 @@ class Metrics:
             "keyart_policy_failures", "Bundles that were pointed to and could not be opened", registry=self.registry
         )
         self.bundle = Gauge("keyart_policy", "The bundle served now is 1", ("bundle",), registry=self.registry)
+
+    def passed(self, path: str, status: int, seconds: float) -> None:
+        """Count a request; ``path`` is one of few."""
+        requests, time = self._of(path, str(status))
+        requests.inc()
+        time.observe(seconds)
 
     def serves(self, bundle: str) -> None:
         """Say which bundle is served now."""

@@ -3,6 +3,7 @@
 NAME/manifest.json              format, policy, size and SHA-256 of every file; written last
 NAME/shelves.arrow              what every level shows of every title
 NAME/overrides/00000.arrow ...  members' own choices, in shards by user_key
+NAME/looks.arrow                what artworks look like, for pages whose neighbours should differ
 NAME/catalogue.json             rights, placement, withdrawn artworks, images
 NAME/images/SHA-256             the bytes of images, where they were asked for
 current                         beside the bundles: the name of the one that is served
@@ -18,14 +19,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from keyart.errors import ConfigError, InputError
-from keyart.policy.page import Alike, apart
+from keyart.policy.page import Alike
 from keyart.policy.remembering import RememberingResolver
 from keyart.policy.specification import Policy
 from keyart.serving.catalogue import Catalogue
-from keyart.serving.manifest import CATALOGUE, IMAGE, MANIFEST, SHELVES, FileSum, Manifest, shard_name, sum_of
+from keyart.serving.looks import MappedLooks
+from keyart.serving.manifest import CATALOGUE, IMAGE, LOOKS, MANIFEST, SHELVES, FileSum, Manifest, shard_name, sum_of
 from keyart.serving.shards import Names, OverrideShards
 from keyart.serving.shelves import MappedShelves
 from keyart.settings import Settings
@@ -85,8 +85,8 @@ class PolicyBundle:
             about.placement,
             remembered=remembered,
         )
-        looks = {artwork: np.asarray(look) for artwork, look in about.looks.items()}
-        return cls(folder, manifest, resolver, about.images, apart(looks, most_alike))
+        looks = MappedLooks(folder / LOOKS, shelves.artwork_ids, verify)
+        return cls(folder, manifest, resolver, about.images, looks.alike(most_alike))
 
     def image(self, name: str) -> bytes | None:
         """An image's bytes; None where the bundle has none of that name, whatever it is made of."""
@@ -124,7 +124,7 @@ def write_bundle(
         for room in ("overrides", "images"):
             (partial / room).mkdir(parents=True)
         shards, counts, known = fill(partial)
-        names = [SHELVES, CATALOGUE, *(shard_name(shard) for shard in range(shards))]
+        names = [SHELVES, LOOKS, CATALOGUE, *(shard_name(shard) for shard in range(shards))]
         files = {one: known[one] if one in known else sum_of(partial / one) for one in names}
         manifest = Manifest(name, policy, shards, inputs, counts, files)
         _write_text(partial / MANIFEST, manifest.to_json())
@@ -162,7 +162,7 @@ def discard(folder: Path) -> None:
 def left_over(folder: Path) -> list[Path]:
     """What runs left that broke off a day ago or earlier: partial bundles, and folders of a bundle's files alone,
     without a manifest. They hold members' keys, which nobody would look for there."""
-    rooms, before = {"overrides", "images", SHELVES, CATALOGUE}, time.time() - LEFT_SECONDS
+    rooms, before = {"overrides", "images", SHELVES, LOOKS, CATALOGUE}, time.time() - LEFT_SECONDS
     found = []
     for path in sorted(folder.iterdir()):
         with suppress(OSError):  # that goes away meanwhile

@@ -7,16 +7,19 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from keyart.errors import InputError
 from keyart.feedback.spark import opted_in
+from keyart.policy.columns import codes
 from keyart.policy.resolve import ArtworkResolver
 from keyart.policy.spark import resolver
-from keyart.serving.catalogue import Catalogue, looks_of
-from keyart.serving.manifest import CATALOGUE, FORMAT_VERSION, SHELVES, FileSum, shard_name, sum_of
+from keyart.serving.catalogue import Catalogue
+from keyart.serving.looks import looks_of, write_looks
+from keyart.serving.manifest import CATALOGUE, FORMAT_VERSION, LOOKS, SHELVES, FileSum, shard_name, sum_of
 from keyart.serving.policy_bundle import left_over, older, point, write_bundle
 from keyart.serving.shards import Overrides, write_shard
 from keyart.serving.shelves import write_shelves
@@ -61,10 +64,10 @@ def publish(tables: Tables, folder: Path, settings: PublishSettings) -> Publishe
     def fill(partial: Path) -> tuple[int, Mapping[str, int], Mapping[str, FileSum]]:
         write_shelves(partial / SHELVES, catalogue.shelves)
         images = _images(tables, partial / "images", settings)
-        about = Catalogue(
-            catalogue.titles, frozenset(catalogue.inactive), catalogue.placement, images, _looks(tables, catalogue)
+        write_looks(partial / LOOKS, *_looks(tables, catalogue))
+        Catalogue(catalogue.titles, frozenset(catalogue.inactive), catalogue.placement, images).write(
+            partial / CATALOGUE
         )
-        about.write(partial / CATALOGUE)
         sums, members, overrides = _shards(tables, catalogue, partial, settings.shards)
         counts = {
             "titles": len({key[0] for key in catalogue.shelves}),
@@ -89,7 +92,7 @@ def _shards(
 ) -> tuple[dict[str, FileSum], int, int]:
     """Sums of the shards' files, members and overrides in them."""
     titles = sorted({key[0] for key in catalogue.shelves})
-    artworks = sorted({artwork for shelf in catalogue.shelves.values() for artwork in shelf.artwork_ids})
+    artworks = _artworks(catalogue)
     target = str(partial.resolve())
 
     def write(rows: pa.Table) -> pa.Table:
@@ -171,11 +174,18 @@ def _put_image(folder: Path, content: bytes) -> str:
     return name
 
 
-def _looks(tables: Tables, catalogue: ArtworkResolver) -> dict:
-    shown = {artwork for shelf in catalogue.shelves.values() for artwork in shelf.artwork_ids}
-    rows = tables.read("artworks").where("active").select("artwork_id", "features").orderBy("artwork_id").collect()
-    kept = [row for row in rows if row["artwork_id"] in shown]
-    return looks_of([row["artwork_id"] for row in kept], [row["features"] for row in kept])
+def _looks(tables: Tables, catalogue: ArtworkResolver) -> tuple[np.ndarray, np.ndarray]:
+    """Codes (k,) and looks (k, D) of the active artworks that are shown, as Arrow: lists of numbers are no objects."""
+    found = tables.read("artworks").where("active").select("artwork_id", "features").orderBy("artwork_id").toArrow()
+    code = codes(found.column("artwork_id").combine_chunks(), _artworks(catalogue))
+    shown = np.flatnonzero(code >= 0)
+    kept, looks = looks_of(found.column("features").combine_chunks().take(pa.array(shown)))
+    return code[shown[kept]], looks
+
+
+def _artworks(catalogue: ArtworkResolver) -> list[str]:
+    """What artworks' codes stand for."""
+    return sorted({artwork for shelf in catalogue.shelves.values() for artwork in shelf.artwork_ids})
 
 
 def _list(name: str) -> pa.DataType:

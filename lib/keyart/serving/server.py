@@ -1,6 +1,5 @@
 """Run the service: open what the settings name, listen, and say where."""
 
-import gc
 import os
 import socket
 from pathlib import Path
@@ -9,6 +8,7 @@ import uvicorn
 
 from keyart.errors import ConfigError, SetupError
 from keyart.feedback.privacy import secret
+from keyart.serving.collecting import Pauses, settle
 from keyart.serving.exposure_log import ExposureLog
 from keyart.serving.exposures import Exposures
 from keyart.serving.live import Live
@@ -38,7 +38,7 @@ def service_of(settings: Settings) -> Service:
     has_key = bool(os.environ.get(settings.privacy.key_variable, "").strip())
     exposures = Exposures(secret(settings.privacy)) if has_key or wanted.log_folder else None
     logged = ExposureLog(Path(wanted.log_folder), wanted.log_bytes, wanted.log_seconds) if wanted.log_folder else None
-    return Service(live, exposures, logged, wanted.poll_seconds)
+    return Service(live, exposures, logged, wanted.poll_seconds, settle=settle)
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -58,8 +58,6 @@ def _listen(host: str, port: int) -> socket.socket:
 
 def serve(settings: Settings) -> int:
     """Answer until the process is asked to end; SetupError where the address cannot be listened on."""
-    gc.collect()
-    gc.freeze()  # modules stay: looking through them again takes tens of milliseconds, in the midst of an answer
     service, wanted = service_of(settings), settings.serve
     listening = _listen(wanted.host, wanted.port)
     host, port = listening.getsockname()[:2]
@@ -71,5 +69,7 @@ def serve(settings: Settings) -> int:
         server_header=False,
         timeout_graceful_shutdown=FAREWELL,
     )
-    uvicorn.Server(config).run(sockets=[listening])
+    settle()
+    with Pauses():
+        uvicorn.Server(config).run(sockets=[listening])
     return 0

@@ -52,6 +52,8 @@ class Service:
     logged: ExposureLog | None = None
     poll_seconds: float = 1.0
     now: Callable[[], datetime] = _now
+    settle: Callable[[], object] = object
+    """Called when another policy has taken its place."""
     metrics: Metrics = field(default_factory=Metrics)
 
     def reload(self) -> bool:
@@ -65,6 +67,7 @@ class Service:
             self.metrics.switches.inc()
             self.metrics.serves(self.live.bundle.manifest.name)
             log.info("serving %s", self.live.bundle.manifest.name)
+            self.settle()
         return switched
 
 
@@ -174,7 +177,7 @@ async def _watch(service: Service) -> None:
                 log.exception("serving goes on from %s", service.live.bundle.manifest.name)
         if service.logged is not None:
             try:
-                service.logged.rotate()
+                await asyncio.to_thread(service.logged.rotate)
             except OSError as error:
                 log.warning("the log of exposures cannot be closed: %s", error)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from numba import njit, types
 
 from keyart.errors import InputError
 from keyart.feedback.privacy import KEY_LENGTH
@@ -122,8 +123,8 @@ class MemberOverrides(Mapping[str, Override]):
         code = shard.names.title_codes.get(title_id)
         if code is None:
             return default
-        place = self._begin + int(shard.titles[self._begin : self._end].searchsorted(np.uint32(code)))
-        return shard.override(place) if place < self._end and shard.titles[place] == code else default
+        place = _title_at(shard.titles, self._begin, self._end, code)
+        return shard.override(place) if place >= 0 else default
 
     def __iter__(self) -> Iterator[str]:
         titles = self._shard.names.title_ids
@@ -149,6 +150,7 @@ class _Shard:
         batch = batch_of(path, SCHEMA, whole)
         self.names = names
         self.keys = np.frombuffer(batch.column("user_key").buffers()[1] or b"", dtype=f"S{KEY_LENGTH}")
+        self.digits = self.keys.view(np.uint8).reshape(-1, KEY_LENGTH)
         lists = [batch.column(name) for name in ("titles", "artworks", "gains", "reasons")]
         self.offsets = lists[0].offsets.to_numpy(zero_copy_only=True)
         self.titles, self.artworks, self.gains, self.reasons = (
@@ -172,9 +174,8 @@ class _Shard:
         )
 
     def override(self, place: int) -> Override:
-        return Override(
-            self.names.artwork_ids[self.artworks[place]], float(self.gains[place]), self.texts[self.reasons[place]]
-        )
+        artwork, gain, reason = (values.item(place) for values in (self.artworks, self.gains, self.reasons))
+        return Override(self.names.artwork_ids[artwork], gain, self.texts[reason])
 
 
 class OverrideShards:
@@ -188,10 +189,49 @@ class OverrideShards:
     def __call__(self, user_key: str) -> Mapping[str, Override]:
         try:
             shard = self._shards[shard_of(user_key, len(self._shards))]
+            wanted = np.frombuffer(user_key.encode(), np.uint8)
         except ValueError:
             return self._none  # no key that a table could hold
-        wanted = np.bytes_(user_key.encode())
-        place = int(shard.keys.searchsorted(wanted))
-        if place == len(shard.keys) or shard.keys[place] != wanted:
-            return self._none
-        return MemberOverrides(shard, int(shard.offsets[place]), int(shard.offsets[place + 1]))
+        begin, end = _entries_of(shard.digits, shard.offsets, wanted)
+        return MemberOverrides(shard, begin, end) if end else self._none
+
+
+def _mapped(kind: types.Type, dimensions: int = 1) -> types.Array:
+    return types.Array(kind, dimensions, "C", readonly=True)
+
+
+# Compiled when the module is imported, or read from numba's cache: the first question does not wait for it. A search by
+# numpy took three times as long, nearly all of it to make a key and a number into arrays.
+@njit(types.UniTuple(types.int64, 2)(_mapped(types.uint8, 2), _mapped(types.int64), _mapped(types.uint8)), cache=True)
+def _entries_of(digits, offsets, wanted):
+    """Where the entries of the row lie whose digits (n, KEY_LENGTH) are the wanted ones; (0, 0) where none has them."""
+    n, length = digits.shape
+    if len(wanted) != length:
+        return 0, 0
+    low, high = 0, n
+    while low < high:
+        middle = (low + high) // 2
+        place = 0
+        while place < length and digits[middle, place] == wanted[place]:
+            place += 1
+        if place == length:
+            return offsets[middle], offsets[middle + 1]
+        if digits[middle, place] < wanted[place]:
+            low = middle + 1
+        else:
+            high = middle
+    return 0, 0
+
+
+@njit(types.int64(_mapped(types.uint32), types.int64, types.int64, types.int64), cache=True)
+def _title_at(titles, begin, end, code):
+    """Place of a title among one member's, which ascend; -1 where they have none of their own for it."""
+    low, high = max(begin, 0), min(end, len(titles))  # offsets that nobody verified lead nowhere
+    end = high
+    while low < high:
+        middle = (low + high) // 2
+        if titles[middle] < code:
+            low = middle + 1
+        else:
+            high = middle
+    return low if low < end and titles[low] == code else -1

@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
+from weakref import ref
 
 import numpy as np
 import pyarrow as pa
@@ -28,6 +30,8 @@ SCHEMA = pa.schema(
 )
 PART = "\x1f"
 KEPT = 65_536
+PIECE = 4_096
+"""Texts made at a time: a service answers meanwhile, which waits where one call makes a million."""
 
 
 def write_shelves(path: Path, shelves: Mapping[ShelfKey, Shelf]) -> None:
@@ -60,14 +64,14 @@ class MappedShelves(Mapping[ShelfKey, Shelf]):
     def __init__(self, path: Path) -> None:
         batch = batch_of(path, SCHEMA, whole=True)
         self._title, self._where = (batch.column(name).indices.to_numpy() for name in ("title", "where"))
-        self.title_ids: Sequence[str] = batch.column("title").dictionary.to_pylist()
+        self.title_ids: Sequence[str] = _texts(batch.column("title").dictionary)
         self.title_codes = {title: code for code, title in enumerate(self.title_ids)}
-        self._cells: Sequence[str] = batch.column("where").dictionary.to_pylist()
+        self._cells: Sequence[str] = _texts(batch.column("where").dictionary)
         self._cell_codes = {where: code for code, where in enumerate(self._cells)}
         self._offsets = batch.column("artworks").offsets.to_numpy()
         artworks, reasons = batch.column("artworks").values, batch.column("reasons").values
-        self.artwork_ids: Sequence[str] = artworks.dictionary.to_pylist()
-        self._reasons: Sequence[str] = reasons.dictionary.to_pylist()
+        self.artwork_ids: Sequence[str] = _texts(artworks.dictionary)
+        self._reasons: Sequence[str] = _texts(reasons.dictionary)
         self._artwork, self._reason = artworks.indices.to_numpy(), reasons.indices.to_numpy()
         self._scores, self._sds = (batch.column(name).values.to_numpy() for name in ("scores", "sds"))
         # Rows are in the order of their keys, so that these ascend.
@@ -76,10 +80,13 @@ class MappedShelves(Mapping[ShelfKey, Shelf]):
         lists = [batch.column(name).offsets for name in ("artworks", "scores", "sds", "reasons")]
         if len(lengths) > 1 or not all(one.equals(lists[0]) for one in lists) or np.isnan(self._scores).any():
             raise InputError(f"{path} has shelves whose columns do not belong together; run keyart publish again")
-        sorted_ids = all(list(ids) == sorted(set(ids)) for ids in (self.title_ids, self.artwork_ids, self._cells))
+        sorted_ids = all(
+            one < other for ids in (self.title_ids, self.artwork_ids, self._cells) for one, other in pairwise(ids)
+        )
         if (np.diff(self._rows) <= 0).any() or not sorted_ids or not all(c.count(PART) == 2 for c in self._cells):
             raise InputError(f"{path} has its shelves out of order; run keyart publish again")
-        self._shelf = lru_cache(KEPT)(self._made)
+        me = ref(self)  # the cache does not keep its shelves alive
+        self._shelf = lru_cache(KEPT)(lambda row: me()._made(row))  # type: ignore[union-attr]
 
     def get(self, key, default=None):
         """The shelf, or ``default``."""
@@ -112,6 +119,10 @@ class MappedShelves(Mapping[ShelfKey, Shelf]):
             self._sds[here],
             tuple(self._reasons[code] for code in self._reason[here].tolist()),
         )
+
+
+def _texts(values: pa.StringArray) -> list[str]:
+    return [text for start in range(0, len(values), PIECE) for text in values.slice(start, PIECE).to_pylist()]
 
 
 def _coded(texts: Sequence[str]) -> pa.DictionaryArray:

@@ -289,6 +289,7 @@ class Bundles:
                 for region in ("SE", "JP", "unknown"):
                     with_answer(bundle, member, title, region)
         assert bundle.image("../manifest.json") is None
+        assert not bundle.alike("A0", "none") and bundle.alike("A1", "A2") in (True, False)
 
     def sign(self) -> None:
         """Make sums and the manifest's own checksum fit what lies there, as an enemy would."""

@@ -1,6 +1,7 @@
 """Seeding, Java, jars, the zip, the command line: the ground floor without a JVM."""
 
 import hashlib
+import hmac
 import os
 import stat
 import subprocess
@@ -27,6 +28,13 @@ def test_keyed_hash_is_uniform_and_salted():
     counts = np.histogram(draws, bins=20, range=(0, 1))[0]
     assert ((counts - 1000) ** 2 / 1000).sum() < 43.8  # chi-square, 19 degrees of freedom, p = 0.001
     assert seeding.uniform("salt", 1) != seeding.uniform("other", 1)
+
+
+@pytest.mark.parametrize("salt", ["", "salt", "ß" * 32, "x" * 64, "x" * 65, "long" * 100])
+def test_keyed_hash_is_an_hmac(salt):
+    for parts in [("u", "t", "2026-01-05"), ("ü", 7), ("",)]:
+        whole = hmac.digest(salt.encode(), "\x1f".join(map(str, parts)).encode(), "sha256")
+        assert seeding.uniform(salt, *parts) == (int.from_bytes(whole[:8], "big") >> 11) / 2**53
 
 
 def test_buckets_cover_the_range_evenly():

@@ -48,6 +48,23 @@ def test_propensities_are_distributions_over_what_may_be_shown(policy, scores):
     assert (found >= 0).all()
 
 
+@pytest.mark.parametrize("policy", POLICIES, ids=lambda p: p.kind)
+@settings(deadline=None)
+@given(scores=SCORES)
+def test_one_title_has_to_the_last_bit_what_it_has_among_many(policy, scores):
+    """A resolver asks for one, assign-artwork for all: there are quicker ways for one."""
+    for row, wanted in zip(scores, propensities(policy, scores), strict=True):
+        assert propensities(policy, row).tolist() == wanted.tolist()
+
+
+def test_one_title_is_taken_in_any_layout():
+    rng, policy = np.random.default_rng(2), Thompson(16, "salt")
+    scores, sds, noise = rng.normal(size=9), rng.random(9), policy.noise([str(a) for a in range(9)])
+    wanted = policy.propensities(scores.astype(np.float32).astype(np.float64), sds, noise).tolist()
+    spread = np.repeat(scores.astype(np.float32), 3)[::3]
+    assert policy.propensities(spread, np.repeat(sds, 2)[::2], np.asfortranarray(noise)).tolist() == wanted
+
+
 def test_epsilon_greedy_by_hand():
     found = EpsilonGreedy(0.2).propensities(np.array([0.1, 0.7, -np.inf, 0.7]))
     np.testing.assert_allclose(found, [0.2 / 3, 0.2 / 3 + 0.8, 0, 0.2 / 3])  # the first of equals

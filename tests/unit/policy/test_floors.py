@@ -174,3 +174,10 @@ def test_a_new_artwork_with_good_features_has_a_chance_at_once():
     assert chance["best"]["good"] == 1
     floored = Floor(0.02).of_titles(drawn[None], np.ones((1, 3), bool), slate.title_index, slate.title_ids)[0]
     assert floored.min() == pytest.approx(0.02) and floored.sum() == pytest.approx(1)
+
+
+def test_a_titles_share_is_the_same_alone_and_among_others():
+    floor, titles = Floor(0.07, {"new": 0.3, "all": 1.0}), ["old", "new", "all"]
+    for size in (1, 2, 5, 14, 15, 200):
+        among = floor.shares(titles, np.full(3, size)).tolist()
+        assert [floor.share(title, size) for title in titles] == among

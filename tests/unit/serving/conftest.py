@@ -15,7 +15,8 @@ from keyart.policy.placement import Placement, Rule
 from keyart.policy.resolve import ArtworkResolver, Override
 from keyart.policy.specification import Policy
 from keyart.serving.catalogue import Catalogue
-from keyart.serving.manifest import CATALOGUE, SHELVES, shard_name
+from keyart.serving.looks import looks_of, write_looks
+from keyart.serving.manifest import CATALOGUE, LOOKS, SHELVES, shard_name
 from keyart.serving.policy_bundle import write_bundle
 from keyart.serving.shards import Overrides, shard_of, write_shard
 from keyart.serving.shelves import write_shelves
@@ -71,8 +72,8 @@ class World:
             frozenset({"A3", *(f"gone{i}" for i in range(4))}),
             Placement((Rule("B", "B0", "ban", ("nordics",)), Rule("A", "A1", "pin", ("SE",), DAY, date(2026, 2, 3)))),
             {"A0": hashlib.sha256(PICTURE).hexdigest()},
-            {f"A{i}": [float(i == 0), 1.0] for i in range(4)},
         )
+        self.features = {f"A{i}": [float(i == 0), 1.0] for i in range(4)}
 
     def resolver(self) -> ArtworkResolver:
         """As from tables."""
@@ -119,6 +120,9 @@ class World:
         """Everything of a bundle but its manifest; what ``write_bundle`` asks of ``fill``."""
         write_shelves(partial / SHELVES, self.resolver().shelves)
         self.catalogue.write(partial / CATALOGUE)
+        artworks = sorted({row["artwork_id"] for row in self.rows})
+        kept, looks = looks_of(pa.array(list(self.features.values())))
+        write_looks(partial / LOOKS, np.array([artworks.index(one) for one in self.features])[kept], looks)
         for shard, found in enumerate(self.shards(shards, order)):
             write_shard(partial / shard_name(shard), found)
         (partial / "images" / hashlib.sha256(PICTURE).hexdigest()).write_bytes(PICTURE)

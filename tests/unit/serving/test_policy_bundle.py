@@ -1,9 +1,11 @@
 """A bundle answers as the tables do, has the same bytes every time, and is refused where a byte of it is another."""
 
+import gc
 import json
 import os
 from dataclasses import asdict, replace
 from datetime import timedelta
+from weakref import ref
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +18,7 @@ from keyart.privacy.decoding import examine
 from keyart.privacy.needles import Needles
 from keyart.serving.manifest import Manifest, shard_name, sum_of
 from keyart.serving.policy_bundle import PolicyBundle, discard, is_good, left_over, older, point, pointed, write_bundle
-from keyart.serving.shards import SCHEMA, write_shard
+from keyart.serving.shards import SCHEMA, _entries_of, _title_at, write_shard
 
 KINDS = [Uniform(), Best(), EpsilonGreedy(0.3), Softmax(0.5), Thompson(16, "s")]
 
@@ -78,7 +80,7 @@ def test_a_page_of_a_bundle_sets_lookalikes_apart(world, tmp_path):
 def test_the_same_policy_is_the_same_bytes(world, tmp_path):
     one, two = world.write(tmp_path / "one"), world.write(tmp_path / "two", order=-1)
     names = sorted(path.relative_to(one) for path in one.rglob("*") if path.is_file())
-    assert len(names) == 8
+    assert len(names) == 9
     assert [(one / name).read_bytes() for name in names] == [(two / name).read_bytes() for name in names]
     assert not list(tmp_path.rglob("*.partial"))
 
@@ -148,7 +150,7 @@ def test_a_run_that_fails_leaves_nothing(world, tmp_path):
             write_bundle(tmp_path, name, world.policy, {}, fails)
 
 
-@pytest.mark.parametrize("name", ["shelves.arrow", "catalogue.json", "overrides/00001.arrow", "images/"])
+@pytest.mark.parametrize("name", ["shelves.arrow", "looks.arrow", "catalogue.json", "overrides/00001.arrow", "images/"])
 @pytest.mark.parametrize("where", [0.02, 0.5, 0.98])
 def test_a_changed_byte_is_found_wherever_it_is(world, tmp_path, name, where):
     folder = world.write(tmp_path)
@@ -160,7 +162,7 @@ def test_a_changed_byte_is_found_wherever_it_is(world, tmp_path, name, where):
         PolicyBundle.open(folder, verify=True)
 
 
-@pytest.mark.parametrize("name", ["shelves.arrow", "catalogue.json", "overrides/00003.arrow"])
+@pytest.mark.parametrize("name", ["shelves.arrow", "looks.arrow", "catalogue.json", "overrides/00003.arrow"])
 def test_a_file_cut_short_or_gone_is_seen_without_reading_it(world, tmp_path, name):
     folder = world.write(tmp_path)
     (folder / name).write_bytes((folder / name).read_bytes()[:-1])
@@ -204,7 +206,7 @@ def named(name):
         (named("overrides/../../outside"), "differs in"),
         (lambda said: said["files"].pop("shelves.arrow"), "differs in 'shelves.arrow'"),
         (lambda said: said.update(shards=5), "differs in 'overrides/00004.arrow'"),
-        (lambda said: said.update(format_version=2), "format version 2, this keyart reads 1"),
+        (lambda said: said.update(format_version=1), "format version 1, this keyart reads 2"),
         (lambda said: said.update(format="another"), "not of a policy bundle"),
         (lambda said: said.pop("policy"), "lacks what a bundle must say"),
         (lambda said: said["policy"].update(policy_id="../../x"), "lacks what a bundle must say"),
@@ -234,14 +236,15 @@ def test_a_manifest_with_a_changed_byte_is_refused(world, tmp_path):
         Manifest.read(path.parent)
 
 
-def test_arrow_files_of_other_columns_are_refused(world, tmp_path):
+@pytest.mark.parametrize("name", ["overrides/00000.arrow", "looks.arrow"])
+def test_arrow_files_of_other_columns_are_refused(world, tmp_path, name):
     folder = world.write(tmp_path)
     content = (folder / "shelves.arrow").read_bytes()
-    (folder / "overrides/00000.arrow").write_bytes(content)
+    (folder / name).write_bytes(content)
 
     def change(said):
-        one = sum_of(folder / "overrides/00000.arrow")
-        said["files"]["overrides/00000.arrow"] = {"bytes": one.bytes, "sha256": one.sha256}
+        one = sum_of(folder / name)
+        said["files"][name] = {"bytes": one.bytes, "sha256": one.sha256}
 
     rewritten(folder, change)
     with pytest.raises(InputError, match="no such file of a bundle"):
@@ -292,6 +295,38 @@ def test_a_proof_of_erasure_finds_members_in_a_bundle(world, tmp_path):
     assert found.error == "" and found.members == {1}
 
 
+def test_a_bundle_goes_with_its_last_reference(world, tmp_path):
+    """Its maps and all that was remembered: no collector has to look for it."""
+    gc.disable()
+    try:
+        bundle = PolicyBundle.open(world.write(tmp_path))
+        for user, title, region, context, kids, epoch in everything(world, world.policy.taste_as_of)[:500]:
+            answer(bundle.resolver, user, title, region, context, epoch=epoch, kids=kids)
+        assert bundle.resolver.overrides(next(iter(world.members)))
+        left = [ref(bundle), ref(bundle.resolver), ref(bundle.resolver.shelves), ref(bundle.resolver.overrides)]
+        del bundle
+        assert [one() for one in left] == [None] * 4
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize("members", [0, 1, 2, 77])
+def test_searches_find_what_is_there(members):
+    rng = np.random.default_rng(members)
+    keys = np.sort(np.array([rng.bytes(16).hex() for _ in range(members)], dtype="S32"))
+    digits, offsets = keys.view(np.uint8).reshape(-1, 32), np.arange(members + 1) * 3
+    for place, key in enumerate(keys.tolist()):
+        assert _entries_of(digits, offsets, np.frombuffer(key, np.uint8)) == (3 * place, 3 * place + 3)
+        for other in (key[:-1], key + b"0", key[:-1] + b"g"):
+            assert _entries_of(digits, offsets, np.frombuffer(other, np.uint8)) == (0, 0)
+    titles = np.sort(rng.choice(200, 3 * members, replace=members > 60)).astype(np.uint32)
+    for begin, end in [(0, len(titles)), (members, 2 * members), (5, 5), (-3, 10_000), (10_000, 20_000)]:
+        here = titles[max(0, begin) : max(0, end)].tolist()
+        for code in range(-1, 202):
+            place = _title_at(titles, begin, end, code)
+            assert place == (max(0, begin) + here.index(code) if code in here else -1)
+
+
 def test_opening_touches_no_member(world, tmp_path):
     """What an open bundle holds in memory does not grow with the members: arrays are views of the map."""
     lookup = PolicyBundle.open(world.write(tmp_path, shards=1)).resolver.overrides
@@ -301,7 +336,7 @@ def test_opening_touches_no_member(world, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["shelves.arrow", "catalogue.json", "overrides/00001.arrow", "manifest.json", "images"]
+    "name", ["shelves.arrow", "looks.arrow", "catalogue.json", "overrides/00001.arrow", "manifest.json", "images"]
 )
 def test_a_bundle_whose_links_lead_out_is_refused(world, tmp_path, name):
     folder = world.write(tmp_path / "bundles")

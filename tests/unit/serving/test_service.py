@@ -1,5 +1,7 @@
 """The service over HTTP: answers, refusals in one line, exposures that ingestion reads, and a switch of policies."""
 
+import asyncio
+import gc
 import json
 import os
 import resource
@@ -11,7 +13,6 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -231,7 +232,7 @@ def test_forged_exposures_are_refused_and_nothing_of_their_batch_is_logged(serve
 
 def test_a_token_of_very_many_candidates_is_taken(world):
     many, own = world.resolver().resolve("f" * 32, "A", "SE", epoch=MOMENT.date()), Exposures(SECRET)
-    served = replace(many, candidate_set=[f"{n:032x}" for n in range(5_000)], probabilities=[1 / 7_000] * 5_000)
+    served = many._replace(candidate_set=tuple(f"{n:032x}" for n in range(5_000)), probabilities=(1 / 7_000,) * 5_000)
     token = own.token(own.user_key("m"), "A", "SE", MOMENT.date(), None, served)
     assert len(token) > 200_000 and len(own.line(token, "m", MOMENT, {})["candidate_set"]) == 5_000
 
@@ -367,6 +368,55 @@ def test_the_log_is_closed_also_where_the_watch_ended_in_an_error(world, tmp_pat
         client.get("/health")
         log.write([{"a": 1}])
     assert lines(tmp_path / "log") == [{"a": 1}]
+
+
+def test_garbage_is_settled_once_a_switch(world, other, tmp_path):
+    world.write(tmp_path)
+    other.write(tmp_path)
+    point(tmp_path, "old")
+    settled = []
+    live = Live(tmp_path, PolicyBundle.open)
+    service = Service(live, settle=lambda: settled.append(live.bundle.manifest.name))
+    assert not service.reload() and settled == []
+    point(tmp_path, "new")
+    assert service.reload() and not service.reload() and settled == ["new"]
+    point(tmp_path, "none")
+    with pytest.raises(InputError):
+        service.reload()
+    assert settled == ["new"]
+
+
+def test_answers_leave_nothing_for_the_collector(served):
+    """Else a service that seldom looks through everything would grow."""
+    kinds = [{}, {"title_id": "unknown"}, {"title_id": "gone"}, {"region": 7}]
+    bodies = [json.dumps({"user_id": "m", "title_id": "A", "region": "SE"} | one).encode() for one in kinds]
+    statuses = []
+
+    async def answered(body):
+        async def receive():
+            return {"type": "http.request", "body": body}
+
+        async def send(message):
+            statuses.append(message.get("status", 0))
+
+        headers = [(b"content-type", b"application/json")]
+        scope = {"type": "http", "method": "POST", "path": "/v1/artwork", "query_string": b"", "headers": headers}
+        await served.app(scope | {"http_version": "1.1", "root_path": "", "app": served.app}, receive, send)
+
+    async def all_answered(times):
+        for body in bodies * times:
+            await answered(body)
+
+    with asyncio.Runner() as runner:
+        runner.run(all_answered(1))
+        gc.collect()
+        gc.disable()
+        try:
+            runner.run(all_answered(50))
+            assert gc.collect() < 50  # of 200 answers
+        finally:
+            gc.enable()
+    assert set(statuses) == {0, 200, 400, 403, 404}
 
 
 def test_settings_that_cannot_serve_say_so(world, tmp_path, monkeypatch):
