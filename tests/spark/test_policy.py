@@ -46,6 +46,7 @@ ARTWORKS = [(f"{title}{i}", title, i + 1) for title in "AB" for i in range(4)] +
 WITHDRAWN, NEW = "B3", ("B-new", "B", 9)
 LOOK = {artwork: "warm" if artwork[-1] in "0w" else "dark" for artwork, *_ in [*ARTWORKS, NEW]}
 MEMBERS = 600
+WRITTEN = ("region_assignments", "user_assignments", "policies", "policy_weights", "policy_calibration")
 
 
 def zero(kind):
@@ -86,6 +87,9 @@ def response_model():
         "region_weights": 0.1 * rng.normal(size=(len(CELLS), 3)),
         "region_weights_sd": np.full((len(CELLS), 3), 0.03),
         "title_index": titles,
+        "calibration_slopes": np.array([[[1.0, 0.1], [np.nan, np.nan], [1.02, 0.05]], [[0.8, 0.05]] * 3]),
+        "calibration_reliability": np.tile([200.0, 0.1, 0.11, 0.01], (3, 10, 1)),
+        "calibration_uplift": np.array([[300.0, 0.01 * t, 0.009 * t, 0.004] for t in range(1, 11)]),
     }
     about = {
         "artwork_ids": [row[0] for row in ARTWORKS],
@@ -95,6 +99,7 @@ def response_model():
         "feature_version": "f1",
         "taste_version": "taste-1",
         "member_names": ["factor 1", "factor 2", "genre drama", "genre action"],
+        "regions": ["SE", "JP"],
     }
     return ModelArrays("response", arrays, about)
 
@@ -244,6 +249,19 @@ def expected_overrides(members, model, minimum):
             if best != default and score[best] - score[default] >= minimum:
                 found[user, title] = (best, score[best] - score[default])
     return found
+
+
+def test_calibration_of_the_model_stands_beside_the_policy(assigned):
+    tables, _, _, model = assigned
+    policy, _ = newest_policy(tables)
+    rows = tables.read("policy_calibration").where(F.col("policy_id") == policy.policy_id).toPandas()
+    assert not rows.duplicated(list(TABLES["policy_calibration"].key)).any()
+    slopes = rows[rows["measure"] == "slope of chance"].set_index("region")["observed"]
+    assert slopes.to_dict() == {"SE": 1.0, "*": 1.02}, "what is not known has no row"
+    tenths = rows[rows["measure"] == "uplift"].sort_values("part")
+    told = tenths[["decisions", "predicted", "observed", "standard_error"]].to_numpy()
+    np.testing.assert_array_equal(told, model.arrays["calibration_uplift"])
+    assert (rows["measure"] == "reliability").sum() == 30
 
 
 def test_overrides_are_those_of_a_loop(assigned):
@@ -609,7 +627,7 @@ def test_what_is_excluded_in_a_region_is_a_candidate_there_at_no_level(assigned,
     assert run("evaluate_policy", tables, replace(judged, evaluate=quick)) == 0
     tables.overwrite("artworks", frame(spark, "artworks", [row.asDict() for row in before]))
     tables.delete("editor_overrides", "true")
-    for name in ("region_assignments", "user_assignments", "policies", "policy_weights", "evaluations"):
+    for name in (*WRITTEN, "evaluations"):
         tables.delete(name, "policy_id = 'placed'")
 
 
@@ -833,7 +851,7 @@ def test_a_candidate_becomes_champion_or_is_refused_and_a_rollback_brings_the_on
     # What was rolled back does not come back by itself.
     assert run("promote", tables, settings) == 1
     assert "was rolled back" in capsys.readouterr().out
-    for table in ("region_assignments", "user_assignments", "policies", "policy_weights"):
+    for table in WRITTEN:
         tables.delete(table, "policy_id = 'bold'")
     tables.delete("promotions", "true")
 
@@ -918,7 +936,7 @@ def test_members_keep_what_they_saw_until_their_border(assigned):
     judged = replace(settings, time=replace(settings.time, t0=T0, t1=T1, end=END))
     quick = replace(judged.evaluate, policy_id=held.policy_id, slices=(), pages=False, replicates=0)
     assert run("evaluate_policy", tables, replace(judged, evaluate=quick)) == 0
-    for name in ("region_assignments", "user_assignments", "policies", "policy_weights", "evaluations"):
+    for name in (*WRITTEN, "evaluations"):
         tables.delete(name, f"policy_id LIKE 'stay-%' OR policy_id = '{held.policy_id}'")
 
 

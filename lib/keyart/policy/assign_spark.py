@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from threadpoolctl import threadpool_limits
 from keyart.clock import after, instant
 from keyart.errors import ModelError
 from keyart.feedback.spark import opted_in, windows_of
+from keyart.learning.calibration import Calibration
 from keyart.learning.members import member_vectors, standardised
 from keyart.learning.newest_spark import newest_vectors
 from keyart.learning.predict import user_scores
@@ -52,6 +54,7 @@ __all__ = [
     "ground_of",
     "limit_costs",
     "plan_assignment",
+    "policy_calibration",
     "policy_weights",
     "region_assignments",
     "scope_of",
@@ -87,6 +90,7 @@ class Assignment:
     free: Slate  # with the artworks that limits withhold, to say what these cost
     stay_gain: float = 0.0
     before: Before | None = None  # whose choices members keep until their border
+    calibration: Calibration | None = None  # of the response model, where it kept it
 
 
 def plan_assignment(tables: Tables, tracking: Tracking, settings: Settings) -> Assignment:
@@ -160,6 +164,7 @@ def plan_assignment(tables: Tables, tracking: Tracking, settings: Settings) -> A
         free,
         assign.stay_gain,
         before,
+        Calibration.kept(response.model.arrays, [str(name) for name in about.get("regions", ())]),
     )
 
 
@@ -232,6 +237,7 @@ def write_assignment(tables: Tables, plan: Assignment) -> None:
     mine = f"policy_id = '{plan.policy.policy_id}'"
     tables.replace("region_assignments", region_assignments(tables, plan), mine)
     tables.replace("policy_weights", policy_weights(tables, plan), mine)
+    tables.replace("policy_calibration", policy_calibration(tables, plan), mine)
     taste = tables.read("taste").where(F.col("taste_version") == plan.policy.taste_version)
     members = opted_in(newest_vectors(taste, plan.policy.taste_as_of), tables)
     known = members if plan.before is None else with_choices_before(members, tables, plan.before.policy_id)
@@ -272,6 +278,13 @@ def policy_weights(tables: Tables, plan: Assignment) -> DataFrame:
         for f, feature in enumerate(plan.feature_names)
     ]
     return tables.spark.createDataFrame(rows, schema)
+
+
+def policy_calibration(tables: Tables, plan: Assignment) -> DataFrame:
+    """Rows of policy_calibration: how the model's predictions came true on later days; what is not known has no row."""
+    figures = plan.calibration.figures() if plan.calibration else []
+    rows = [(plan.policy.policy_id, *row) for row in figures if isfinite(row.observed) and isfinite(row.standard_error)]
+    return tables.spark.createDataFrame(rows, TABLES["policy_calibration"].schema)
 
 
 def user_assignments(members: DataFrame, plan: Assignment, version: int | None = None) -> DataFrame:
