@@ -124,7 +124,9 @@ def reliability_plot(rows: Rows | None, colours: Mapping[str, str] = COLOURS) ->
 
     The dashed line is where both are equal.
     """
-    base = alt.Chart(_data(rows)).encode(x=alt.X("predicted:Q", title="predicted", axis=alt.Axis(format=PERCENT, tickCount=6)))
+    base = alt.Chart(_data(rows)).encode(
+        x=alt.X("predicted:Q", title="predicted", axis=alt.Axis(format=PERCENT, tickCount=6))
+    )
     figures = [alt.Tooltip(f"{name}:Q", format=".3%") for name in ("predicted", "value", "lower", "upper")]
     across = alt.Y("lower:Q", title="observed", axis=alt.Axis(format=PERCENT, tickCount=6), scale=alt.Scale(zero=False))
     return _sized(
