@@ -95,6 +95,7 @@ STAGES: tuple[Stage, ...] = (
             "region_assignments",
             "user_assignments",
             "evaluations",
+            "artwork_stats",
         ),
         ("responsibility", "privacy", "time"),
         writes=("policy_measures",),

@@ -511,6 +511,39 @@ def test_what_the_policy_does_is_measured(assigned):
     assert before.equals(after.sort_values(list(TABLES["policy_measures"].key), ignore_index=True))
 
 
+def launched_rows():
+    """Title N from the fifth day on: drawn evenly for six days, then its best in 94 of 100; title O all the time."""
+    rng = np.random.default_rng(5)
+    for day in range(30):
+        for title, first, learned in (("N", 4, 10), ("O", 0, 0)):
+            for a in range(4 if day >= first else 0):
+                share = 0.25 if day < learned else 0.94 if a == 0 else 0.02
+                for region in ("SE", "JP"):
+                    n = int(rng.poisson(400 * share))
+                    takes = int(rng.binomial(n, 0.10 if a == 0 else 0.04))
+                    yield {
+                        "event_date": T0 + timedelta(days=day), "cell": f"{region}|{title}{a}", "region": region,
+                        "title_id": title, "artwork_id": f"{title}{a}", "n": n, "takes": takes, "w": n / share,
+                        "w2": n / share**2, "wr": takes / share, "w2r2": takes / share**2, "reward": float(takes),
+                    }  # fmt: skip
+
+
+def test_days_from_a_launch_to_its_eventual_value(assigned, spark):
+    tables, settings, _, _ = assigned
+    tables.overwrite("artwork_stats", frame(spark, "artwork_stats", list(launched_rows())))
+    measured = replace(settings, time=replace(settings.time, t0=T0, t1=T1, end=END))
+    assert run("measure_policy", tables, measured) == 0
+    rows = tables.read("policy_measures").where("behaviour = 'logged' AND measure <> 'cold_value'").toPandas()
+    found = rows.set_index(["measure", "segment"])
+    assert found.loc[("launches", "*"), "value"] == found.loc[("launches", "kind=title"), "value"] == 1
+    assert found.loc[("cold_days", "*"), "value"] == 6
+    assert found.loc[("cold_gain_days", "kind=title"), "value"] == 6
+    days = found.loc[("cold_days", "*"), ["from_day", "to_day"]].tolist()
+    assert days == [T0, T0 + timedelta(days=30)], "of the whole log"
+    assert found.loc[("take_fraction", "*"), "from_day"] == T1, "and not of the days that are judged"
+    tables.delete("artwork_stats", "true")
+
+
 def test_a_limit_is_obeyed_and_its_cost_is_said(assigned, capsys):
     tables, settings, _, _ = assigned
     first, _ = newest_policy(tables)

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from keyart.report import calibration, wording
+from keyart.report import calibration, launches, wording
 from keyart.report.facts import Facts, Row
 
 __all__ = ["card_files", "conduct", "known_faults", "model_card", "policy_card", "segments"]
@@ -82,6 +82,8 @@ def policy_card(facts: Facts) -> str:
             ("What it does", _table(("measure", "value", "95% interval", "as logged", "at random", "limit"),
                                     [_cells(line) for line in conduct(facts)])),
             ("By segment", _segment_table(facts)),
+            ("New titles and artworks", _pairs(dict(launches.told(facts.measures)))
+                                        or ["Nothing was launched within the log, or too late to tell."]),
             ("Limits", _bullets(limits)),
             ("What the limits cost", _bullets(f"{wording.named(r['measure'])}: {_number(r['value'])}" for r in costs)
                                      if costs else ["No limit was set that costs anything."]),

@@ -19,6 +19,7 @@ __all__ = [
     "beside_plot",
     "film_plot",
     "intervals_plot",
+    "launch_plot",
     "library",
     "picture",
     "ratios_plot",
@@ -180,6 +181,23 @@ def trend_plot(rows: Rows | None, colours: Mapping[str, str] = COLOURS) -> alt.L
     )
 
 
+def launch_plot(rows: Rows | None, colours: Mapping[str, str] = COLOURS) -> alt.LayerChart:
+    """A share by days since a launch, dashed at 90%: ``day``, ``value``, ``lower``, ``upper``."""
+    figures = [alt.Tooltip(f"{name}:Q", format=".1%") for name in ("value", "lower", "upper")]
+    base = alt.Chart(_data(rows)).encode(x=alt.X("day:Q", title="days since launch", axis=alt.Axis(tickMinStep=1)))
+    across = alt.Y("lower:Q", title=None, axis=alt.Axis(format=PERCENT, tickCount=6), scale=alt.Scale(zero=False))
+    return _sized(
+        alt.layer(
+            _reference(rows, colours).encode(y=alt.datum(0.9, type="quantitative")),
+            base.mark_area(opacity=0.18, color=colours["accent"]).encode(y=across, y2="upper:Q"),
+            base.mark_line(point={"color": colours["accent"]}, color=colours["accent"]).encode(
+                y="value:Q", tooltip=["day:Q", *figures]
+            ),
+        ),
+        240,
+    )
+
+
 def bars_plot(rows: Rows | None, colours: Mapping[str, str] = COLOURS) -> alt.Chart:
     """Amounts in their given order: ``label``, ``value``."""
     chart = alt.Chart(_data(rows)).mark_bar(color=colours["accent"], height=12)
@@ -220,6 +238,7 @@ PLOTS: dict[str, Callable[..., Any]] = {
     "reliability": reliability_plot,
     "weights": weights_plot,
     "trend": trend_plot,
+    "launch": launch_plot,
     "bars": bars_plot,
     "beside": beside_plot,
 }

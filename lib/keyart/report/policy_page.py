@@ -6,7 +6,7 @@ from typing import Any
 
 from keyart.evaluation.promotion import told
 from keyart.policy.champions import standing
-from keyart.report import calibration, cards, evidence, wording
+from keyart.report import calibration, cards, evidence, launches, wording
 from keyart.report.catalogue import Catalogue
 from keyart.report.facts import Row
 from keyart.report.plots import Plot
@@ -49,6 +49,8 @@ def policy_page(catalogue: Catalogue) -> dict[str, Any]:
         "favours": _favours(catalogue),
         "calibration": _calibration(facts.measures),
         "came_true": list(calibration.plots_of(facts.calibration).values()),
+        "launches": launches.told(facts.measures),
+        "launch_curve": launches.curve(facts.measures),
         "costs": [
             (wording.named(r["measure"]), f"{r['value']:.3g}") for r in facts.measures if r["behaviour"] == "limits"
         ],

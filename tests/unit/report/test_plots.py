@@ -21,6 +21,7 @@ ROWS = {
         {"label": f"tenth {t}", "predicted": t / 50, "value": t / 40, "lower": t / 60, "upper": t / 30}
         for t in range(1, 11)
     ],
+    "launch": [{"day": d, "value": 0.8 + d / 20, "lower": 0.7, "upper": 1.0} for d in range(3)],
     "bars": [{"label": "scan", "value": 12.0}],
 }
 
@@ -31,7 +32,7 @@ def test_a_chart_draws_its_rows(name):
     picture = vl_convert.vegalite_to_svg({**PLOTS[name](ROWS[name]).to_dict(), "width": 300})
     marks = [text for text in ("mark-area", "mark-line", "mark-rule", "mark-symbol", "mark-rect") if text in picture]
     wanted = {"film": 3, "intervals": 2, "ratios": 2, "weights": 1, "trend": 3, "bars": 1, "beside": 1}
-    wanted |= {"slopes": 3, "reliability": 3}
+    wanted |= {"slopes": 3, "reliability": 3, "launch": 3}
     assert len(marks) >= wanted[name]
 
 
