@@ -482,7 +482,9 @@ def test_what_the_policy_does_is_measured(assigned):
     assert run("measure_policy", tables, settings) == 0
     rows = tables.read("policy_measures").toPandas()
     assert not rows.duplicated(list(TABLES["policy_measures"].key)).any()
-    assert set(rows["behaviour"]) == {"logged", "uniform", "region", "user"}
+    assert set(rows["behaviour"]) == {"logged", "uniform", "region", "user", "limits"}
+    costs = rows[rows["behaviour"] == "limits"].set_index("measure")["value"]
+    assert 0 < costs["reward_explored"] < costs["decisions_explored"] < settings.assign.exploration
     assert {"region=SE", "region=JP", "kids=yes", "device="} <= set(rows["segment"])
     log = tables.read("decisions").where(f"epoch >= '{T1}' AND take IS NOT NULL")
     members = log.select("user_key", "region", "kids").dropDuplicates(["user_key"])

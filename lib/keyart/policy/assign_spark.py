@@ -5,7 +5,7 @@ The slate (catalogue side) reaches the workers in the closure; members come as t
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from math import isfinite
 from typing import Any
@@ -29,7 +29,7 @@ from keyart.policy.columns import per_text, vectors
 from keyart.policy.exploration import Exploration, chosen
 from keyart.policy.floors import NO_FLOOR, Floor
 from keyart.policy.levels import GLOBAL, Levels
-from keyart.policy.limiting import COSTS, Limits, cost_of, cost_rows, within_limits, worth_of
+from keyart.policy.limiting import COSTS, Limits, cost_of, cost_rows, limit_rows, within_limits, worth_of
 from keyart.policy.limits import is_available
 from keyart.policy.limits_spark import limits_for, with_looks
 from keyart.policy.placement import Placed, Placement, Shelves, place
@@ -65,6 +65,8 @@ __all__ = [
 CELLS = 4_000_000  # members x artworks scored at a time: 32 MB an array
 ENTRIES = 4_000_000
 """Members x titles decided at a time: room for as many overrides."""
+EXPLORED = ("decisions_explored", "reward_explored")
+"""Expected shares of decisions beside the best of the world's level, and of its reward that these cost."""
 LOOKED_AT = ("region", "factors", "genre_mix", "history")
 """Of a member's row of taste."""
 GENRE = "genre "
@@ -91,6 +93,7 @@ class Assignment:
     stay_gain: float = 0.0
     before: Before | None = None  # whose choices members keep until their border
     calibration: Calibration | None = None  # of the response model, where it kept it
+    explored: Mapping[str, float] = field(default_factory=dict)  # EXPLORED
 
 
 def plan_assignment(tables: Tables, tracking: Tracking, settings: Settings) -> Assignment:
@@ -116,7 +119,7 @@ def plan_assignment(tables: Tables, tracking: Tracking, settings: Settings) -> A
         seed=assign.salt,
     )
     scope = scope_of(taste, version, free, assign.likely_titles)
-    floor, floors = _floor(assign, shelves, levels, exploration)
+    floor, spent, floors = _floor(assign, shelves, levels, exploration)
     said = (*limits.said, *placement.said(day), *scope.said, *floors)
     parts = [
         content,
@@ -165,6 +168,7 @@ def plan_assignment(tables: Tables, tracking: Tracking, settings: Settings) -> A
         assign.stay_gain,
         before,
         Calibration.kept(response.model.arrays, [str(name) for name in about.get("regions", ())]),
+        spent,
     )
 
 
@@ -242,11 +246,12 @@ def write_assignment(tables: Tables, plan: Assignment) -> None:
     members = opted_in(newest_vectors(taste, plan.policy.taste_as_of), tables)
     known = members if plan.before is None else with_choices_before(members, tables, plan.before.policy_id)
     tables.replace("user_assignments", known.transform(user_assignments, plan), mine)
+    rows = limit_rows(plan.explored, plan.policy.policy_id, plan.policy.taste_as_of)
     if plan.limits.said:
-        rows = limit_costs(tables, members, plan)
-        schema = TABLES["policy_measures"].schema
-        frame = tables.spark.createDataFrame([tuple(row[name] for name in schema.names) for row in rows], schema)
-        tables.replace("policy_measures", frame, f"{mine} AND behaviour = 'limits'")
+        rows += limit_costs(tables, members, plan)
+    schema = TABLES["policy_measures"].schema
+    frame = tables.spark.createDataFrame([tuple(row[name] for name in schema.names) for row in rows], schema)
+    tables.replace("policy_measures", frame, f"{mine} AND behaviour = 'limits'")
     tables.replace("policies", _policy_row(tables, plan), mine)
 
 
@@ -346,22 +351,22 @@ def limit_costs(tables: Tables, members: DataFrame, plan: Assignment) -> list[di
 
 def _floor(
     assign: AssignSettings, shelves: Shelves, levels: Levels, exploration: Exploration
-) -> tuple[Floor, tuple[str, ...]]:
-    """The floor, and what of it and of the budget the policy's row says."""
-    if not assign.floor and not assign.cold_exploration and assign.budget >= 1:
-        return NO_FLOOR, ()
-    floor, spent = floor_within(
-        shelves,
-        levels.cells.index(GLOBAL),
-        exploration,
-        least=assign.floor,
-        cold=assign.cold_exploration,
-        half=assign.cold_decisions,
-        budget=assign.budget,
-    )
-    return floor, (
-        f"every artwork at least {assign.floor:.2%}, {len(floor.cold)} cold titles more; exploration shows another "
-        f"than the best in {spent:.2%} of decisions, at most {assign.budget:.2%}",
+) -> tuple[Floor, dict[str, float], tuple[str, ...]]:
+    """The floor, what is explored (EXPLORED), and what of it and of the budgets the policy's row says."""
+    bounds = {"least": assign.floor, "cold": assign.cold_exploration, "half": assign.cold_decisions}
+    budgets = {"budget": assign.budget, "reward_budget": assign.reward_budget}
+    floor, *shares = floor_within(shelves, levels.cells.index(GLOBAL), exploration, **bounds, **budgets)
+    spent = dict(zip(EXPLORED, shares, strict=True))
+    if not assign.floor and not assign.cold_exploration and min(budgets.values()) >= 1:
+        return NO_FLOOR, spent, ()
+    return (
+        floor,
+        spent,
+        (
+            f"every artwork at least {assign.floor:.2%}, {len(floor.cold)} cold titles more; exploration shows another "
+            f"than the best in {shares[0]:.2%} of decisions, at most {assign.budget:.2%}, and costs {shares[1]:.2%} of "
+            f"the best's expected reward, at most {assign.reward_budget:.2%}",
+        ),
     )
 
 
