@@ -85,8 +85,9 @@ def policy_card(facts: Facts) -> str:
             ("New titles and artworks", _pairs(dict(launches.told(facts.measures)))
                                         or ["Nothing was launched within the log, or too late to tell."]),
             ("Limits", _bullets(limits)),
-            ("What the limits cost", _bullets(f"{wording.named(r['measure'])}: {_number(r['value'])}" for r in costs)
-                                     if costs else ["No limit was set that costs anything."]),
+            ("What limits and exploration cost",
+             _bullets(f"{wording.named(r['measure'])}: {_number(r['value'])}" for r in costs)
+             or ["No limit was set that costs anything."]),
             ("Experiments", _bullets(f"{r['name']}, {r['variant']}: {r['verdict']}" for r in facts.experiments
                                      if r["kind"] == "primary") or ["None yet: the figures above are from logs."]),
             ("Known faults", _bullets(known_faults(facts))),

@@ -184,7 +184,8 @@ def trend_plot(rows: Rows | None, colours: Mapping[str, str] = COLOURS) -> alt.L
 def launch_plot(rows: Rows | None, colours: Mapping[str, str] = COLOURS) -> alt.LayerChart:
     """A share by days since a launch, dashed at 90%: ``day``, ``value``, ``lower``, ``upper``."""
     figures = [alt.Tooltip(f"{name}:Q", format=".1%") for name in ("value", "lower", "upper")]
-    base = alt.Chart(_data(rows)).encode(x=alt.X("day:Q", title="days since launch", axis=alt.Axis(tickMinStep=1)))
+    along = alt.X("day:Q", title="days since launch", axis=alt.Axis(tickCount=7, tickMinStep=1))
+    base = alt.Chart(_data(rows)).encode(x=along)
     across = alt.Y("lower:Q", title=None, axis=alt.Axis(format=PERCENT, tickCount=6), scale=alt.Scale(zero=False))
     return _sized(
         alt.layer(
