@@ -89,7 +89,8 @@ def _scores(
         by_title((n * weight).sum(axis=1)[:, None], title), 1e-9
     )
     usual = np.where(usual > 0, usual, TAKE_RATE)[title, 0]
-    found = rate_effects(tree_of([-1]), takes.sum(axis=1)[None], (n.sum(axis=1) * usual)[None], features, rounds=2)
+    expected = (n.sum(axis=1) * usual)[None]
+    found = rate_effects(tree_of([-1]), takes.sum(axis=1)[None], expected, features, title, rounds=2)
     return found.mean[0], found.sd[0]
 
 

@@ -33,6 +33,7 @@ __all__ = [
     "Variances",
     "averaged",
     "fit_variances",
+    "freedom_within",
     "own_covariance",
     "posterior",
     "rate_effects",
@@ -130,7 +131,12 @@ class _Conditioned:
 
 
 def _condition(
-    tree: Tree, observed: np.ndarray, precision: np.ndarray, coordinates: np.ndarray, variances: Variances
+    tree: Tree,
+    observed: np.ndarray,
+    precision: np.ndarray,
+    coordinates: np.ndarray,
+    variances: Variances,
+    freedom: np.ndarray | float = 1.0,
 ) -> _Conditioned:
     cells, width = len(tree.parent), coordinates.shape[1]
     seen, prior, inner, inverse = _own(tree, precision, variances.artwork)
@@ -144,7 +150,7 @@ def _condition(
     right = ((answer @ reach).T @ coordinates).ravel()
     standard = cho_solve(factor, right)
     fit = np.sum(answer * observed[seen].T) - right @ standard
-    volume = np.linalg.slogdet(inner)[1].sum() + 2 * np.log(np.diag(factor[0])).sum()
+    volume = np.sum(freedom * np.linalg.slogdet(inner)[1]) + 2 * np.log(np.diag(factor[0])).sum()
     return _Conditioned(seen, spread, prior, inverse, factor, standard, float(-0.5 * (fit + volume)))
 
 
@@ -175,13 +181,22 @@ def _outer(coordinates: np.ndarray) -> np.ndarray:
 
 
 def fit_variances(
-    tree: Tree, observed: np.ndarray, precision: np.ndarray, coordinates: np.ndarray, start: Variances | None = None
+    tree: Tree,
+    observed: np.ndarray,
+    precision: np.ndarray,
+    coordinates: np.ndarray,
+    freedom: np.ndarray,
+    start: Variances | None = None,
 ) -> Variances:
-    """The variances under which the observations are most likely."""
-    chosen = _telling(observed, precision, coordinates)
+    """The variances under which the observations are most likely.
+
+    ``freedom`` (A,) are degrees of freedom an artwork: 1, or what is left of it where observations are relative to
+    their title's mean (``freedom_within``).
+    """
+    telling, left = _telling(observed, precision, coordinates, freedom)
 
     def loss(log_sds: np.ndarray) -> tuple[float, np.ndarray]:
-        value, slopes = _evidence(tree, *chosen, Variances.of(log_sds))
+        value, slopes = _evidence(tree, *telling, Variances.of(log_sds), left)
         return -value, -slopes
 
     first = np.full(2 * LEVELS, np.log(0.1)) if start is None else start.log_sds
@@ -193,24 +208,28 @@ def averaged(
     observed: np.ndarray,
     precision: np.ndarray,
     coordinates: np.ndarray,
+    freedom: np.ndarray,
     fitted: Variances,
     points: int = POINTS,
 ) -> Posterior:
     """The posterior over effects and variances: means over the variances that are likely, found from ``fitted``.
 
+    ``freedom`` is that of ``fit_variances``.
+
     Covariances follow from the law of total variance: the weights' exactly; for effects, where each point would cost
     several (C, C) matrices an artwork, those under the mean variances stand for the mean of all, which is a little
     smaller because they are concave in the variances.
     """
-    width, chosen = coordinates.shape[1], _telling(observed, precision, coordinates)
+    width = coordinates.shape[1]
+    telling, left = _telling(observed, precision, coordinates, freedom)
 
     def loss(log_sds: np.ndarray) -> tuple[float, np.ndarray]:
-        value, slopes = _evidence(tree, *chosen, Variances.of(log_sds))
+        value, slopes = _evidence(tree, *telling, Variances.of(log_sds), left)
         return -value - log_prior(log_sds).sum(), -slopes - 1 + np.exp(log_sds) / PRIOR_SD
 
     mode = _largest(loss, np.maximum(fitted.log_sds, np.log(0.02)))
     likely, shares = likely_points(
-        lambda log_sds: _condition(tree, *chosen, Variances.of(log_sds)).evidence, mode, points
+        lambda log_sds: _condition(tree, *telling, Variances.of(log_sds), left).evidence, mode, points
     )
     squares = shares @ np.exp(2 * likely)
     alone = posterior(tree, observed, precision, coordinates, Variances(squares[:LEVELS], squares[LEVELS:]))
@@ -230,10 +249,12 @@ def averaged(
     return replace(alone, mean=alone.mean + away, sd=sd, weights=alone.weights + aside, weights_covariance=covariance)
 
 
-def _telling(observed: np.ndarray, precision: np.ndarray, coordinates: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Of the artworks that decide the variances."""
+def _telling(
+    observed: np.ndarray, precision: np.ndarray, coordinates: np.ndarray, freedom: np.ndarray
+) -> tuple[tuple[np.ndarray, np.ndarray, np.ndarray], np.ndarray]:
+    """Of the artworks that decide the variances: observations, precisions, coordinates; and their freedom."""
     most = np.argsort(-precision.sum(axis=0), kind="stable")[:EVIDENCE_ARTWORKS]
-    return observed[:, most], precision[:, most], coordinates[most]
+    return (observed[:, most], precision[:, most], coordinates[most]), freedom[most]
 
 
 def _largest(loss: Callable[[np.ndarray], tuple[float, np.ndarray]], first: np.ndarray) -> np.ndarray:
@@ -244,7 +265,12 @@ def _largest(loss: Callable[[np.ndarray], tuple[float, np.ndarray]], first: np.n
 
 
 def _evidence(
-    tree: Tree, observed: np.ndarray, precision: np.ndarray, coordinates: np.ndarray, variances: Variances
+    tree: Tree,
+    observed: np.ndarray,
+    precision: np.ndarray,
+    coordinates: np.ndarray,
+    variances: Variances,
+    freedom: np.ndarray,
 ) -> tuple[float, np.ndarray]:
     """The log evidence and its derivatives (6,) by the logs of the sds.
 
@@ -252,7 +278,7 @@ def _evidence(
     identity).
     """
     artworks, width = coordinates.shape
-    found = _condition(tree, observed, precision, coordinates, variances)
+    found = _condition(tree, observed, precision, coordinates, variances, freedom)
     seen, cells, inverse = found.seen, len(tree.parent), found.inverse
     covariance, standard = found.covariance(width), found.standard.reshape(cells, width)
     features = (standard**2 + np.einsum("cpcp->cp", covariance) - 1).sum(axis=1)
@@ -261,18 +287,39 @@ def _evidence(
     answer = np.einsum("ast,ta->as", inverse, (observed - expected)[seen])
     nodes = _outer(coordinates) @ covariance.transpose(1, 3, 0, 2).reshape(width * width, cells * cells)
     reach, paths = found.spread[seen], tree.paths[seen]
-    doubt = inverse - inverse @ (reach @ nodes.reshape(artworks, cells, cells) @ reach.T) @ inverse
+    doubt = (
+        freedom[:, None, None] * inverse - inverse @ (reach @ nodes.reshape(artworks, cells, cells) @ reach.T) @ inverse
+    )
     own = ((answer @ paths) ** 2 - np.einsum("sc,ast,tc->ac", paths, doubt, paths, optimize=True)).sum(axis=0)
     by_level = [np.bincount(tree.level, values, LEVELS) for values in (features, own)]
     return found.evidence, np.append(by_level[0], by_level[1] * variances.artwork)
 
 
+def freedom_within(title_index: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """Degrees of freedom (A,) of artworks whose observations are relative to their title's mean.
+
+    Of a title's k artworks that were ``seen`` (A,) the mean takes one degree, as in restricted maximum likelihood
+    (Patterson and Thompson 1971): (k - 1) / k each. Without it variances come out too small, and with them errors.
+
+    >>> freedom_within(np.array([0, 0, 1, 1, 1]), np.array([True, True, True, True, False])).tolist()
+    [0.5, 0.5, 0.5, 0.5, 0.0]
+    """
+    size = np.bincount(title_index, seen)[title_index]
+    return np.where(seen, 1 - 1 / np.maximum(size, 1), 0.0)
+
+
 def rate_effects(
-    tree: Tree, seen: np.ndarray, expected: np.ndarray, coordinates: np.ndarray, rounds: int = 4
+    tree: Tree,
+    seen: np.ndarray,
+    expected: np.ndarray,
+    coordinates: np.ndarray,
+    title_index: np.ndarray | None = None,
+    rounds: int = 4,
 ) -> Posterior:
     """Log rate ratios of counts (C, A) against what was expected (C, A): seen ~ Poisson(expected exp(effect)).
 
-    Laplace: each round observes effect + (seen - fitted) / fitted with precision fitted, at the last round's mean.
+    With ``title_index`` (A,) expectations are of the titles' own mean rates, as the counts say them. Laplace: each
+    round observes effect + (seen - fitted) / fitted with precision fitted, at the last round's mean.
     ValueError where a count, an expectation or a coordinate is no finite number, or a count or expectation is negative.
     """
     for name, values, least in (
@@ -283,11 +330,13 @@ def rate_effects(
         if not (np.isfinite(values) & (values >= least)).all():
             kind = "finite numbers" if least else "finite numbers of at least 0"
             raise ValueError(f"{name} must be {kind}, shape {np.shape(values)}: its source holds something else")
+    there = expected.any(axis=0)
+    freedom = np.ones(len(there)) if title_index is None else freedom_within(title_index, there)
     mean, variances = np.zeros_like(expected), None
     for turn in range(rounds):
         fitted = expected * np.exp(mean)
         observed = mean + np.divide(seen - fitted, fitted, out=np.zeros_like(fitted), where=fitted > 0)
-        variances = fit_variances(tree, observed, fitted, coordinates, variances)
+        variances = fit_variances(tree, observed, fitted, coordinates, freedom, variances)
         if turn + 1 < rounds:
             mean = posterior(tree, observed, fitted, coordinates, variances).mean
-    return averaged(tree, observed, fitted, coordinates, variances)
+    return averaged(tree, observed, fitted, coordinates, freedom, variances)

@@ -23,8 +23,9 @@ NOTHING = 0.5
 """Prior chance that features explain nothing everywhere."""
 MAYBE_NOTHING = 0
 """Which of the sds that is of: of features at the root."""
-POINTS = 32
-"""Means of effects differ from those of many more points by some hundredths of what the variances leave open."""
+POINTS = 64
+LIGHTEST = 0.01
+"""Weight of the lightest points together that are left out."""
 STEPS = np.array([-8, -5, -3.5, -2.5, -1.7, -1, -0.5, 0, 0.5, 1, 1.7, 2.5, 3.5, 5])
 """Where a conditional density is looked at, in its standard deviations from the mode."""
 NARROWEST, WIDEST = 0.03, 0.7
@@ -97,7 +98,7 @@ class _Marginal:
 def likely_points(
     evidence: Callable[[np.ndarray], float], mode: np.ndarray, points: int = POINTS
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Logs of sds (points, S), -infinity for none, and their weights (points,), that stand for the posterior of sds.
+    """Logs of sds (n, S), -infinity for none, and their weights (n,), that stand for the posterior of sds; n <= points.
 
     ``evidence`` is the log likelihood of logs of sds (S,), ``mode`` (S,) where it and the prior are largest together.
     """
@@ -114,7 +115,10 @@ def likely_points(
     prior[:, MAYBE_NOTHING] += np.where(maybe, np.log(NOTHING), np.log(1 - NOTHING))
     logs = np.array([evidence(point) for point in drawn]) - top + prior.sum(axis=1) - proposed
     weights = np.exp(logs - logs.max())
-    return drawn, weights / weights.sum()
+    weights /= weights.sum()
+    order = np.argsort(weights, kind="stable")
+    kept = np.sort(order[np.cumsum(weights[order]) > LIGHTEST])
+    return drawn[kept], weights[kept] / weights[kept].sum()
 
 
 def _conditional(evidence: Callable[[float], float], mode: float, k: int) -> _Marginal:

@@ -10,6 +10,8 @@ from keyart.seeding import rng
 
 TREE = tree_of([-1, 0, 0, 1, 1, 2])
 REGIONS = [3, 4, 5]
+FREE = np.ones(60)
+"""Degrees of freedom of observations that are relative to nothing."""
 
 
 def test_points_stand_for_a_density_that_is_known():
@@ -34,6 +36,7 @@ def test_points_stand_for_a_density_that_is_known():
         truth.append([np.trapezoid(density * f, grid) for f in (np.exp(grid), np.exp(2 * grid))])
     points, weights = likely_points(evidence, np.array(mode), 256)
     assert weights.sum() == pytest.approx(1) and 1 / np.sum(weights**2) > 128, "few points would carry all weight"
+    assert len(points) < 256, "the lightest are left out"
     for k, (mean, square) in enumerate(truth):
         sds = np.exp(points[:, k + 1])
         assert weights @ sds == pytest.approx(mean, rel=0.03)
@@ -69,10 +72,11 @@ def observations(seed, feature=0.0, own=0.2, artworks=60):
 @pytest.mark.parametrize("seed", range(3))
 def test_slopes_of_the_evidence_are_its_differences(seed):
     observed, precision, x, _ = observations(seed, 0.3)
-    at = rng(seed, "slopes").uniform(np.log(0.02), np.log(0.5), 6)
-    _, slopes = _evidence(TREE, observed, precision, x, Variances.of(at))
+    random = rng(seed, "slopes")
+    at, free = random.uniform(np.log(0.02), np.log(0.5), 6), random.uniform(0.5, 1, observed.shape[1])
+    _, slopes = _evidence(TREE, observed, precision, x, Variances.of(at), free)
     for k, step in enumerate(1e-5 * np.eye(6)):
-        ends = [_evidence(TREE, observed, precision, x, Variances.of(at + s * step))[0] for s in (1, -1)]
+        ends = [_evidence(TREE, observed, precision, x, Variances.of(at + s * step), free)[0] for s in (1, -1)]
         assert slopes[k] == pytest.approx((ends[0] - ends[1]) / 2e-5, rel=1e-5, abs=1e-6)
 
 
@@ -89,9 +93,9 @@ def test_one_artwork_averages_over_its_variance():
     variances = 1 / (precision + np.exp(-2 * grid))
     mean = density @ means
     sd = np.sqrt(density @ variances + density @ (means - mean) ** 2)
-    fitted = fit_variances(tree, observed, precision, x)
+    fitted = fit_variances(tree, observed, precision, x, FREE[: len(x)])
     for points, off in ((512, 0.02), (POINTS, 0.06)):
-        found = averaged(tree, observed, precision, x, fitted, points)
+        found = averaged(tree, observed, precision, x, FREE[: len(x)], fitted, points)
         np.testing.assert_allclose(found.mean[0], mean, rtol=off)
         np.testing.assert_allclose(found.sd[0], sd, rtol=0.2)  # three artworks leave the sd wide open
         assert (found.sd[0] > 0.98 * sd).all(), "rather too wide than too narrow"
@@ -102,9 +106,9 @@ def test_features_that_explain_nothing_are_left_alone_and_real_ones_are_kept():
     for feature, kept in weights.items():
         for seed in range(20):
             observed, precision, x, _ = observations(seed, feature)
-            fitted = fit_variances(TREE, observed, precision, x)
+            fitted = fit_variances(TREE, observed, precision, x, FREE[: len(x)])
             alone = posterior(TREE, observed, precision, x, fitted)
-            found = averaged(TREE, observed, precision, x, fitted)
+            found = averaged(TREE, observed, precision, x, FREE[: len(x)], fitted)
             kept.append([np.linalg.norm(found.weights[0]), np.linalg.norm(alone.weights[0])])
             assert (found.variances.feature > 0).all()
     chance, real = (np.array(found).mean(axis=0) for found in weights.values())
@@ -130,9 +134,9 @@ def test_errors_of_weights_average_over_the_variances():
             moments[1] += mass * (found.weights_covariance[0] + np.outer(found.weights[0], found.weights[0]))
     mean = moments[0] / total
     sd = np.sqrt(np.diag(moments[1] / total) - mean**2)
-    fitted = fit_variances(tree, observed, precision, x)
+    fitted = fit_variances(tree, observed, precision, x, FREE[: len(x)])
     for points, off in ((512, 0.02), (POINTS, 0.06)):
-        found = averaged(tree, observed, precision, x, fitted, points)
+        found = averaged(tree, observed, precision, x, FREE[: len(x)], fitted, points)
         np.testing.assert_allclose(found.weights[0], mean, rtol=off, atol=off * sd.max())
         np.testing.assert_allclose(found.weights_sd(np.eye(2))[0], sd, rtol=off)
 
@@ -145,8 +149,8 @@ def _root(feature, artwork):
 
 def test_the_same_observations_give_the_same_posterior():
     observed, precision, x, _ = observations(1, 0.2)
-    fitted = fit_variances(TREE, observed, precision, x)
-    one, two = (averaged(TREE, observed, precision, x, fitted) for _ in range(2))
+    fitted = fit_variances(TREE, observed, precision, x, FREE[: len(x)])
+    one, two = (averaged(TREE, observed, precision, x, FREE[: len(x)], fitted) for _ in range(2))
     assert (one.mean == two.mean).all() and (one.sd == two.sd).all()
     alone = posterior(TREE, observed, precision, x, one.variances)
     assert (one.sd >= alone.sd - 1e-12).all(), "what the variances leave open widens every interval"
