@@ -23,6 +23,7 @@ from keyart.learning.variances import (
     PRIOR_SD,
     SMALLEST,
     Variances,
+    differing,
     likely_points,
     log_prior,
 )
@@ -216,9 +217,10 @@ def averaged(
 
     ``freedom`` is that of ``fit_variances``.
 
-    Covariances follow from the law of total variance: the weights' exactly; for effects, where each point would cost
-    several (C, C) matrices an artwork, those under the mean variances stand for the mean of all, which is a little
-    smaller because they are concave in the variances.
+    Deviations of effects follow from the law of total variance, where those under the mean variances stand for the mean
+    of all: each point would cost several (C, C) matrices an artwork, and the mean is a little smaller because they are
+    concave in the variances. The weights' covariance is about their mean as it is if regions do differ in what they
+    like (``variances.differing``): the chance that they do not would make errors look smaller than they then are.
     """
     width = coordinates.shape[1]
     telling, left = _telling(observed, precision, coordinates, freedom)
@@ -233,20 +235,26 @@ def averaged(
     )
     squares = shares @ np.exp(2 * likely)
     alone = posterior(tree, observed, precision, coordinates, Variances(squares[:LEVELS], squares[LEVELS:]))
-    sums = [np.zeros_like(v) for v in (alone.mean, alone.mean, alone.weights, alone.weights_covariance)]
-    for log_sds, share in zip(likely, shares, strict=True):
+    apart = differing(likely, shares)
+    sums = [np.zeros_like(v) for v in (alone.mean, alone.mean, *[alone.weights] * 2, alone.weights_covariance)]
+    for log_sds, share, part in zip(likely, shares, apart, strict=True):
         found = _condition(tree, observed, precision, coordinates, Variances.of(log_sds))
         mean, weights = _effects(found, found.prior[:, found.seen] @ found.inverse, observed, coordinates)
         away, aside = mean - alone.mean, weights - alone.weights
-        second = found.of_weights(found.covariance(width).transpose(1, 3, 0, 2)) + _outer(aside).reshape(
-            -1, width, width
-        )
-        for total, part in zip(sums, (away, away**2, aside, second), strict=True):
-            total += share * part
-    away, squared, aside, second = sums
+        second = found.of_weights(found.covariance(width).transpose(1, 3, 0, 2)) + _products(aside, aside)
+        for total, moment in zip(
+            sums, (share * away, share * away**2, share * aside, part * aside, part * second), strict=True
+        ):
+            total += moment
+    away, squared, aside, of_apart, second = sums
     sd = np.sqrt(alone.sd**2 + np.maximum(squared - away**2, 0))
-    covariance = second - _outer(aside).reshape(second.shape)
+    covariance = second - _products(aside, of_apart) - _products(of_apart, aside) + _products(aside, aside)
     return replace(alone, mean=alone.mean + away, sd=sd, weights=alone.weights + aside, weights_covariance=covariance)
+
+
+def _products(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Outer products (C, P, P) of weights (C, P)."""
+    return left[:, :, None] * right[:, None, :]
 
 
 def _telling(

@@ -1,9 +1,10 @@
 """The prior variances of shrinkage: how likely each is, and a few weighted points that stand for all likely ones.
 
 Plugging in the most likely variances takes chance for an effect where there is none and lets intervals count them as
-known. Here an sd has an exponential prior (a penalised-complexity prior; Simpson et al. 2017), and features may explain
-nothing of what artworks are worth everywhere, at even odds. Points are drawn from the product of the sds' conditional
-densities at their mode, by a Sobol sequence, and weigh by the joint density (importance sampling).
+known. Here an sd has an exponential prior (a penalised-complexity prior; Simpson et al. 2017), and all but that of
+artworks everywhere may be nothing, at even odds: features may explain nothing, regions be alike. Points are drawn from
+the product of the sds' conditional densities at their mode, by a Sobol sequence, and weigh by the joint density
+(importance sampling).
 """
 
 from collections.abc import Callable
@@ -12,20 +13,26 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import qmc
 
-__all__ = ["LARGEST", "LEVELS", "POINTS", "PRIOR_SD", "SMALLEST", "Variances", "likely_points", "log_prior"]
+__all__ = [
+    "LARGEST",
+    "LEVELS",
+    "POINTS",
+    "PRIOR_SD",
+    "SMALLEST",
+    "Variances",
+    "differing",
+    "likely_points",
+    "log_prior",
+]
 
 LEVELS = 3
 SMALLEST, LARGEST = 1e-6, 4.0
 """Bounds of a variance of log effects."""
 PRIOR_SD = 0.2
 """Mean of the exponential prior of an sd of log effects."""
-NOTHING = 0.5
-"""Prior chance that features explain nothing everywhere."""
-MAYBE_NOTHING = 0
-"""Which of the sds that is of: of features at the root."""
+NOTHING = (0.5, 0.5, 0.5, 0.0, 0.5, 0.5)
+"""Prior chances that an sd is 0, by level of features and of artworks; what artworks are worth everywhere differs."""
 POINTS = 64
-LIGHTEST = 0.01
-"""Weight of the lightest points together that are left out."""
 STEPS = np.array([-8, -5, -3.5, -2.5, -1.7, -1, -0.5, 0, 0.5, 1, 1.7, 2.5, 3.5, 5])
 """Where a conditional density is looked at, in its standard deviations from the mode."""
 NARROWEST, WIDEST = 0.03, 0.7
@@ -34,8 +41,8 @@ FLATTER = 0.75
 """Power of the conditional densities: the joint one is wider where sds depend on each other."""
 DEEPEST = -12.0
 """Logs of a conditional density below its top at which it is cut off."""
-LEAST = 0.1
-"""Least chance of points with and without features."""
+LEAST = 0.3
+"""Least chance with which a point's sd that may be nothing is, and is not: errors of weights go by points of one kind."""
 LOW, HIGH = 0.5 * np.log(SMALLEST), 0.5 * np.log(LARGEST)
 NONE = -np.inf
 """The log of an sd of nothing."""
@@ -98,7 +105,7 @@ class _Marginal:
 def likely_points(
     evidence: Callable[[np.ndarray], float], mode: np.ndarray, points: int = POINTS
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Logs of sds (n, S), -infinity for none, and their weights (n,), that stand for the posterior of sds; n <= points.
+    """Logs of sds (points, S), -infinity for none, and their weights (points,), that stand for the posterior of sds.
 
     ``evidence`` is the log likelihood of logs of sds (S,), ``mode`` (S,) where it and the prior are largest together.
     """
@@ -111,14 +118,21 @@ def likely_points(
         proposed += density
     nothing = np.isneginf(drawn)
     prior = np.where(nothing, 0.0, log_prior(np.where(nothing, 0.0, drawn)))
-    maybe = nothing[:, MAYBE_NOTHING]
-    prior[:, MAYBE_NOTHING] += np.where(maybe, np.log(NOTHING), np.log(1 - NOTHING))
+    chances = np.array(NOTHING[: len(mode)])
+    prior += np.log(np.where(nothing, np.maximum(chances, 1e-300), 1 - chances))
     logs = np.array([evidence(point) for point in drawn]) - top + prior.sum(axis=1) - proposed
     weights = np.exp(logs - logs.max())
-    weights /= weights.sum()
-    order = np.argsort(weights, kind="stable")
-    kept = np.sort(order[np.cumsum(weights[order]) > LIGHTEST])
-    return drawn[kept], weights[kept] / weights[kept].sum()
+    return drawn, weights / weights.sum()
+
+
+def differing(log_sds: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Weights (n,) of points given that parents and regions differ in what they like; as they are where no point has it
+    so."""
+    alike = np.isneginf(log_sds[:, 1:LEVELS]).any(axis=1)
+    if alike.all():
+        return weights
+    apart = np.where(alike, 0.0, weights)
+    return apart / apart.sum()
 
 
 def _conditional(evidence: Callable[[float], float], mode: float, k: int) -> _Marginal:
@@ -133,10 +147,10 @@ def _conditional(evidence: Callable[[float], float], mode: float, k: int) -> _Ma
     grid = np.unique(np.clip(mode + width * STEPS, LOW, HIGH))
     logs = FLATTER * np.array([density(value) for value in grid])
     heights = np.exp(np.maximum(logs, logs.max() + DEEPEST))
-    if k != MAYBE_NOTHING:
+    if not NOTHING[k]:
         return _Marginal(grid, heights, 0.0)
-    some = (1 - NOTHING) * np.trapezoid(heights, grid)
-    none = NOTHING * np.exp(FLATTER * evidence(NONE))
+    some = (1 - NOTHING[k]) * np.trapezoid(heights, grid)
+    none = NOTHING[k] * np.exp(FLATTER * evidence(NONE))
     return _Marginal(grid, heights, float(np.clip(none / (none + some), LEAST, 1 - LEAST)))
 
 

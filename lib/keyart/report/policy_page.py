@@ -15,7 +15,7 @@ from keyart.vision.words import phrase
 __all__ = ["policy_page"]
 
 NORMAL = 1.96
-"""Standard deviations from a weight to the ends of its interval: 95% if the fitted variances were known."""
+"""Standard deviations from a weight to the ends of its interval."""
 TRIES = 8
 """Tries for champion that the page tells of."""
 FEATURES = 16
@@ -120,9 +120,7 @@ def _favours(catalogue: Catalogue) -> Plot | None:
         cells.append((phrase(name), *texts))
     caption = "Weight of each feature by region: change in log reward a standard deviation of the feature"
     if margins:
-        caption += (
-            "; ± reaches 1.96 standard deviations, a little less than a 95% interval; brackets mean that 0 is within"
-        )
+        caption += "; ± reaches 1.96 standard deviations, about a 95% interval; brackets mean that 0 is within"
     return Plot("weights", caption, points, ("feature", *regions), cells)
 
 

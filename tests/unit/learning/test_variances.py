@@ -5,7 +5,15 @@ import pytest
 from scipy.stats import norm
 
 from keyart.learning.shrinkage import _evidence, averaged, fit_variances, posterior, tree_of
-from keyart.learning.variances import LARGEST, POINTS, SMALLEST, Variances, likely_points, log_prior
+from keyart.learning.variances import (
+    LARGEST,
+    POINTS,
+    SMALLEST,
+    Variances,
+    differing,
+    likely_points,
+    log_prior,
+)
 from keyart.seeding import rng
 
 TREE = tree_of([-1, 0, 0, 1, 1, 2])
@@ -15,34 +23,45 @@ FREE = np.ones(60)
 
 
 def test_points_stand_for_a_density_that_is_known():
-    """Sds of one and of two observations each, without nothing: moments by a grid."""
-    data = [np.array([0.4]), np.array([0.05, -0.3])]
+    """Sds of one, of two and of three observations, the first two maybe nothing: moments by a grid."""
+    data = {1: np.array([0.4]), 2: np.array([0.05, -0.1]), 3: np.array([0.3, -0.5, 0.2])}
 
     def likelihood(log_sds, values):
         scale = np.sqrt(np.exp(2 * log_sds)[..., None] + 0.1**2)
         return norm.logpdf(values, scale=scale).sum(axis=-1)
 
     def evidence(log_sds):
-        # The first sd, which may be nothing, has no say here.
-        return float(sum(likelihood(log_sds[k + 1], values) for k, values in enumerate(data)))
+        # The first sd has no say here.
+        return float(sum(likelihood(log_sds[k], values) for k, values in data.items()))
 
     grid = np.linspace(0.5 * np.log(SMALLEST), 0.5 * np.log(LARGEST), 20_001)
-    mode, truth = [np.log(0.2)], []
-    for values in data:
+    mode, truth = [np.log(0.2)], {}
+    for k, values in data.items():
         logs = likelihood(grid, values) + log_prior(grid)
         density = np.exp(logs - logs.max())
-        density /= np.trapezoid(density, grid)
         mode.append(grid[np.argmax(density)])
-        truth.append([np.trapezoid(density * f, grid) for f in (np.exp(grid), np.exp(2 * grid))])
-    points, weights = likely_points(evidence, np.array(mode), 256)
-    assert weights.sum() == pytest.approx(1) and 1 / np.sum(weights**2) > 128, "few points would carry all weight"
-    assert len(points) < 256, "the lightest are left out"
-    for k, (mean, square) in enumerate(truth):
-        sds = np.exp(points[:, k + 1])
-        assert weights @ sds == pytest.approx(mean, rel=0.03)
-        assert weights @ sds**2 == pytest.approx(square, rel=0.08)
-    assert weights @ np.isneginf(points[:, 0]) == pytest.approx(0.5, abs=0.02), "even odds, as before any observation"
-    assert not np.isneginf(points[:, 1:]).any()
+        some, none = np.trapezoid(np.exp(logs), grid), np.exp(likelihood(np.array(-np.inf), values))
+        nothing = none / (none + some) if k < 3 else 0.0
+        density *= (1 - nothing) / np.trapezoid(density, grid)
+        truth[k] = nothing, *(np.trapezoid(density * f, grid) for f in (np.exp(grid), np.exp(2 * grid)))
+    points, weights = likely_points(evidence, np.array(mode), 1024)
+    assert weights.sum() == pytest.approx(1) and 1 / np.sum(weights**2) > 256, "few points would carry all weight"
+    for k, (nothing, mean, square) in truth.items():
+        sds = np.exp(points[:, k])
+        assert weights @ np.isneginf(points[:, k]) == pytest.approx(nothing, abs=0.03)
+        assert weights @ sds == pytest.approx(mean, rel=0.05)
+        assert weights @ sds**2 == pytest.approx(square, rel=0.1)
+    assert weights @ np.isneginf(points[:, 0]) == pytest.approx(0.5, abs=0.03), "even odds, as before any observation"
+
+
+def test_errors_go_by_points_that_tell_regions_apart():
+    log_sds = np.log([[0.1, 0.2, 0.1], [0.1, 1e-300, 0.2], [0.1, 0.4, 0.3]])
+    log_sds[1, 1] = -np.inf
+    found = differing(log_sds, np.array([0.2, 0.5, 0.3]))
+    assert found[1] == 0 and found.sum() == pytest.approx(1)
+    assert found[2] / found[0] == pytest.approx(1.5)
+    alike = np.full((2, 3), -np.inf)
+    assert differing(alike, np.array([0.5, 0.5])).tolist() == [0.5, 0.5]
 
 
 def test_chances_of_nothing_follow_bayes():
@@ -138,7 +157,7 @@ def test_errors_of_weights_average_over_the_variances():
     for points, off in ((512, 0.02), (POINTS, 0.06)):
         found = averaged(tree, observed, precision, x, FREE[: len(x)], fitted, points)
         np.testing.assert_allclose(found.weights[0], mean, rtol=off, atol=off * sd.max())
-        np.testing.assert_allclose(found.weights_sd(np.eye(2))[0], sd, rtol=off)
+        np.testing.assert_allclose(found.weights_sd(np.eye(2))[0], sd, rtol=2 * off)
 
 
 def _root(feature, artwork):
