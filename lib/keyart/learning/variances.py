@@ -42,7 +42,7 @@ FLATTER = 0.75
 DEEPEST = -12.0
 """Logs of a conditional density below its top at which it is cut off."""
 LEAST = 0.3
-"""Least chance with which a point's sd that may be nothing is, and is not: errors of weights go by points of one kind."""
+"""Least share of points whose sd is nothing, and whose is not: errors of weights go by those of one kind."""
 LOW, HIGH = 0.5 * np.log(SMALLEST), 0.5 * np.log(LARGEST)
 NONE = -np.inf
 """The log of an sd of nothing."""
