@@ -178,8 +178,8 @@ def launch_figures(found: Sequence[Launch]) -> list[dict[str, Any]]:
         reached = reached[np.isfinite(reached)]
         if len(reached) >= FEWEST:
             mean, margin = float(reached.mean()), 1.96 * float(reached.std(ddof=1)) / np.sqrt(len(reached))
-            values = (mean, mean - margin, mean + margin)
-            rows.append({"measure": "cold_value", "segment": f"day={age:03}", "values": values})
+            ends = (mean, mean - margin, mean + margin)
+            rows.append({"measure": "cold_value", "segment": f"day={age:03}", "values": ends})
     return rows
 
 

@@ -78,7 +78,7 @@ def quality_effects(
     mean = np.divide(quality, takes, out=usual.copy(), where=takes > 0)
     observed[cells.observed] = mean / usual - 1
     precision[cells.observed] = takes / relative
-    freedom = freedom_within(title_index, precision.any(axis=0))
+    freedom = freedom_within(title_index, precision.sum(axis=0) > 0)
     variances = fit_variances(cells.tree, observed, precision, coordinates.features, freedom)
     return averaged(cells.tree, observed, precision, coordinates.features, freedom, variances)
 

@@ -338,13 +338,20 @@ def rate_effects(
         if not (np.isfinite(values) & (values >= least)).all():
             kind = "finite numbers" if least else "finite numbers of at least 0"
             raise ValueError(f"{name} must be {kind}, shape {np.shape(values)}: its source holds something else")
-    there = expected.any(axis=0)
-    freedom = np.ones(len(there)) if title_index is None else freedom_within(title_index, there)
-    mean, variances = np.zeros_like(expected), None
-    for turn in range(rounds):
-        fitted = expected * np.exp(mean)
-        observed = mean + np.divide(seen - fitted, fitted, out=np.zeros_like(fitted), where=fitted > 0)
+    freedom = (
+        np.ones(len(coordinates)) if title_index is None else freedom_within(title_index, expected.sum(axis=0) > 0)
+    )
+    fitted, mean = expected, np.zeros_like(expected)
+    observed, variances = _working(seen, fitted, mean), None
+    for _ in range(rounds - 1):
         variances = fit_variances(tree, observed, fitted, coordinates, freedom, variances)
-        if turn + 1 < rounds:
-            mean = posterior(tree, observed, fitted, coordinates, variances).mean
+        mean = posterior(tree, observed, fitted, coordinates, variances).mean
+        fitted = expected * np.exp(mean)
+        observed = _working(seen, fitted, mean)
+    variances = fit_variances(tree, observed, fitted, coordinates, freedom, variances)
     return averaged(tree, observed, fitted, coordinates, freedom, variances)
+
+
+def _working(seen: np.ndarray, fitted: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """What Poisson counts observe of log effects at ``mean``, with precision ``fitted``."""
+    return mean + np.divide(seen - fitted, fitted, out=np.zeros_like(fitted), where=fitted > 0)
