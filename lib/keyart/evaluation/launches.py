@@ -24,6 +24,8 @@ TAIL = 7
 """Days at the end that say what a launch comes to; it is judged when it has lived for twice as many."""
 UNSEEN = 10.0
 """Decisions that something old would have had by then: what has none is new, not rare."""
+EXPLORED = 0.02
+"""Share of its title's decisions that something old would have had at least."""
 SMALLEST = 200
 """Decisions of a launch below which nothing is said."""
 SURE = 1.64
@@ -94,8 +96,8 @@ def days_to_share(value: np.ndarray, weight: np.ndarray, share: float = SHARE, b
 def launches(log: Log) -> list[Launch]:
     """What was first seen within the log, lived for twice TAIL days and has decisions enough.
 
-    New is what would have been seen UNSEEN times before, at the pace it had afterwards. A launch ends with the title's
-    next one.
+    New is what would have been seen UNSEEN times before: a title at the pace that it had afterwards, an artwork if it
+    had been explored in EXPLORED of the title's decisions. A launch ends with the title's next one.
     """
     mean, variance = log.rewards()
     found: list[Launch] = []
@@ -113,11 +115,11 @@ def _of_title(log: Log, rows: np.ndarray, mean: np.ndarray, variance: np.ndarray
     first = np.where(shown, np.argmax(n > 0, axis=1), last)
     begin = int(first.min())
     starts = []
-    if begin * of_title[begin:].mean() >= UNSEEN:
+    if begin * min(of_title[begin:].mean(), of_title[begin : begin + TAIL].mean()) >= UNSEEN:
         starts.append((begin, "title"))
     for day in sorted({int(day) for day in first[shown] if day > begin}):
         pace = n[first == day][:, day:].sum() / of_title[day:].sum()
-        if pace * of_title[:day].sum() >= UNSEEN:
+        if min(pace, EXPLORED) * of_title[:day].sum() >= UNSEEN:
             starts.append((day, "artwork"))
     for (day, kind), (end, _) in pairwise([*starts, (last, "")]):
         part, total = n[:, day:end], of_title[day:end]

@@ -94,6 +94,11 @@ def test_new_artworks_of_an_old_title_are_a_launch_of_their_own():
 def test_what_is_rare_young_or_thin_is_no_launch():
     rare = np.full((4, DAYS), 0.25)
     assert not launches(log_of(rare, np.where(np.arange(DAYS) == 4, 8.0, 0.2), [0] * 4)), "old and seldom seen"
+    found_late = np.full((4, DAYS), 0.02)
+    found_late[1] = 0.94
+    found_late[:2, 15:] = found_late[1::-1, 15:]
+    found_late[0, :3] = 0  # by chance not drawn on the first three days, for all its 2%
+    assert not launches(log_of(found_late, 100.0, [0] * 4)), "explored all the time, found good on day 15"
     assert not launches(log_of(learning(DAYS - 10, 2), 400.0, [0] * 4)), "ten days old"
     assert not launches(log_of(learning(5, 2), 2.0, [0] * 4)), "70 decisions"
     assert not launches(log_of(learning(0, 2), 400.0, [0] * 4)), "there on the log's first day"
