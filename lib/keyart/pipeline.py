@@ -68,7 +68,14 @@ STAGES: tuple[Stage, ...] = (
         ("titles", "artworks", "taste", "editor_overrides", "opt_outs"),
         ("assign", "regions", "tracking", "responsibility"),
         today=lambda s, tables: (*placement_of(tables).said(day_of(s.assign)), *_followed(s, tables)),
-        writes=("region_assignments", "user_assignments", "policies", "policy_weights", "policy_measures"),
+        writes=(
+            "region_assignments",
+            "user_assignments",
+            "policies",
+            "policy_weights",
+            "policy_calibration",
+            "policy_measures",
+        ),
         after=("train-taste", "train-response"),
     ),
     Stage(
@@ -88,6 +95,7 @@ STAGES: tuple[Stage, ...] = (
             "region_assignments",
             "user_assignments",
             "evaluations",
+            "artwork_stats",
         ),
         ("responsibility", "privacy", "time"),
         writes=("policy_measures",),

@@ -509,6 +509,17 @@ POLICY_WEIGHTS = _fields(
     ("sd?", DOUBLE, "standard deviation of what is known of the weight; null of a model that kept none"),
 )
 
+POLICY_CALIBRATION = _fields(
+    ("policy_id", TEXT, ""),
+    ("measure", TEXT, "slope of chance, slope of artwork, reliability or uplift, of the response model on later days"),
+    ("region", TEXT, "* all of them"),
+    ("part", INT, "tenth of the predicted chance or gain, 1 to 10; 0 of a slope"),
+    ("decisions", LONG, ""),
+    ("predicted", DOUBLE, "mean chance or gain in it; 1 of a slope"),
+    ("observed", DOUBLE, "take rate, doubly robust gain, or the slope"),
+    ("standard_error", DOUBLE, "of the observed one, clustered by member"),
+)
+
 USER_ASSIGNMENTS = _fields(
     ("policy_id", TEXT, ""),
     ("user_key", TEXT, ""),
@@ -748,6 +759,11 @@ TABLES: dict[str, TableSpec] = {
         POLICY_WEIGHTS,
         ("policy_id", "level", "cell", "feature"),
         steps=(Added("sd"),),
+    ),
+    "policy_calibration": TableSpec(
+        "whether a policy's predictions came true on later days",
+        POLICY_CALIBRATION,
+        ("policy_id", "measure", "region", "part"),
     ),
     "user_assignments": TableSpec(
         "a member's overrides", USER_ASSIGNMENTS, ("policy_id", "user_key", "version"), ("policy_id", "user_bucket")

@@ -434,6 +434,9 @@ class AssignSettings:
     budget: Annotated[float, Range(0, 1)] = 1.0
     """Most expected share of decisions over the catalogue that do not show their level's best; ``cold_exploration`` is
     cut to it, and what is spent without it must lie within."""
+    reward_budget: Annotated[float, Range(0, 1)] = 1.0
+    """Most expected reward that this exploration may cost, as a share of what the levels' best would bring; it cuts
+    ``cold_exploration`` as ``budget`` does."""
     stay_days: Annotated[int, Range(1, 365)] = 1
     """Days for which a member's artwork of a title stays as it is; members change on different days."""
     stay_gain: Annotated[float, Range(0, 10)] = 0.1

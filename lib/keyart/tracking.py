@@ -137,7 +137,7 @@ class Tracking:
         self._mlflow.log_metrics({key: float(value) for key, value in values.items()}, step=step)
 
     def text(self, name: str, lines: Sequence[str]) -> None:
-        """Keep a small text file with the running run."""
+        """Keep a small text file, or a picture as SVG, with the running run."""
         self._mlflow.log_text(hidden("\n".join([*lines, ""])), name)
 
     def register(

@@ -416,6 +416,9 @@ def test_response_says_how_it_was_found(trained):
         "reliability",
         "uplift",
     }
+    for name in ("slopes", "reliability", "uplift"):
+        picture = mlflow.artifacts.load_text(f"runs:/{loaded.run_id}/calibration/{name}.svg")
+        assert picture.startswith("<svg") and picture.rstrip().endswith("</svg>")
     assert (loaded.model.arrays["weights_sd"] > 0).all()
     assert metrics["chosen_l2"] in settings.response.l2
     assert parameters["decisions_version"] == "1"  # 0 made the table

@@ -46,6 +46,7 @@ ARTWORKS = [(f"{title}{i}", title, i + 1) for title in "AB" for i in range(4)] +
 WITHDRAWN, NEW = "B3", ("B-new", "B", 9)
 LOOK = {artwork: "warm" if artwork[-1] in "0w" else "dark" for artwork, *_ in [*ARTWORKS, NEW]}
 MEMBERS = 600
+WRITTEN = ("region_assignments", "user_assignments", "policies", "policy_weights", "policy_calibration")
 
 
 def zero(kind):
@@ -86,6 +87,9 @@ def response_model():
         "region_weights": 0.1 * rng.normal(size=(len(CELLS), 3)),
         "region_weights_sd": np.full((len(CELLS), 3), 0.03),
         "title_index": titles,
+        "calibration_slopes": np.array([[[1.0, 0.1], [np.nan, np.nan], [1.02, 0.05]], [[0.8, 0.05]] * 3]),
+        "calibration_reliability": np.tile([200.0, 0.1, 0.11, 0.01], (3, 10, 1)),
+        "calibration_uplift": np.array([[300.0, 0.01 * t, 0.009 * t, 0.004] for t in range(1, 11)]),
     }
     about = {
         "artwork_ids": [row[0] for row in ARTWORKS],
@@ -95,6 +99,7 @@ def response_model():
         "feature_version": "f1",
         "taste_version": "taste-1",
         "member_names": ["factor 1", "factor 2", "genre drama", "genre action"],
+        "regions": ["SE", "JP"],
     }
     return ModelArrays("response", arrays, about)
 
@@ -244,6 +249,19 @@ def expected_overrides(members, model, minimum):
             if best != default and score[best] - score[default] >= minimum:
                 found[user, title] = (best, score[best] - score[default])
     return found
+
+
+def test_calibration_of_the_model_stands_beside_the_policy(assigned):
+    tables, _, _, model = assigned
+    policy, _ = newest_policy(tables)
+    rows = tables.read("policy_calibration").where(F.col("policy_id") == policy.policy_id).toPandas()
+    assert not rows.duplicated(list(TABLES["policy_calibration"].key)).any()
+    slopes = rows[rows["measure"] == "slope of chance"].set_index("region")["observed"]
+    assert slopes.to_dict() == {"SE": 1.0, "*": 1.02}, "what is not known has no row"
+    tenths = rows[rows["measure"] == "uplift"].sort_values("part")
+    told = tenths[["decisions", "predicted", "observed", "standard_error"]].to_numpy()
+    np.testing.assert_array_equal(told, model.arrays["calibration_uplift"])
+    assert (rows["measure"] == "reliability").sum() == 30
 
 
 def test_overrides_are_those_of_a_loop(assigned):
@@ -464,7 +482,9 @@ def test_what_the_policy_does_is_measured(assigned):
     assert run("measure_policy", tables, settings) == 0
     rows = tables.read("policy_measures").toPandas()
     assert not rows.duplicated(list(TABLES["policy_measures"].key)).any()
-    assert set(rows["behaviour"]) == {"logged", "uniform", "region", "user"}
+    assert set(rows["behaviour"]) == {"logged", "uniform", "region", "user", "limits"}
+    costs = rows[rows["behaviour"] == "limits"].set_index("measure")["value"]
+    assert 0 < costs["reward_explored"] < costs["decisions_explored"] < settings.assign.exploration
     assert {"region=SE", "region=JP", "kids=yes", "device="} <= set(rows["segment"])
     log = tables.read("decisions").where(f"epoch >= '{T1}' AND take IS NOT NULL")
     members = log.select("user_key", "region", "kids").dropDuplicates(["user_key"])
@@ -491,6 +511,39 @@ def test_what_the_policy_does_is_measured(assigned):
     assert run("measure_policy", tables, settings) == 0
     after = tables.read("policy_measures").toPandas()
     assert before.equals(after.sort_values(list(TABLES["policy_measures"].key), ignore_index=True))
+
+
+def launched_rows():
+    """Title N from the fifth day on: drawn evenly for six days, then its best in 94 of 100; title O all the time."""
+    rng = np.random.default_rng(5)
+    for day in range(30):
+        for title, first, learned in (("N", 4, 10), ("O", 0, 0)):
+            for a in range(4 if day >= first else 0):
+                share = 0.25 if day < learned else 0.94 if a == 0 else 0.02
+                for region in ("SE", "JP"):
+                    n = int(rng.poisson(400 * share))
+                    takes = int(rng.binomial(n, 0.10 if a == 0 else 0.04))
+                    yield {
+                        "event_date": T0 + timedelta(days=day), "cell": f"{region}|{title}{a}", "region": region,
+                        "title_id": title, "artwork_id": f"{title}{a}", "n": n, "takes": takes, "w": n / share,
+                        "w2": n / share**2, "wr": takes / share, "w2r2": takes / share**2, "reward": float(takes),
+                    }  # fmt: skip
+
+
+def test_days_from_a_launch_to_its_eventual_value(assigned, spark):
+    tables, settings, _, _ = assigned
+    tables.overwrite("artwork_stats", frame(spark, "artwork_stats", list(launched_rows())))
+    measured = replace(settings, time=replace(settings.time, t0=T0, t1=T1, end=END))
+    assert run("measure_policy", tables, measured) == 0
+    rows = tables.read("policy_measures").where("behaviour = 'logged' AND measure <> 'cold_value'").toPandas()
+    found = rows.set_index(["measure", "segment"])
+    assert found.loc[("launches", "*"), "value"] == found.loc[("launches", "kind=title"), "value"] == 1
+    assert found.loc[("cold_days", "*"), "value"] == 6
+    assert found.loc[("cold_gain_days", "kind=title"), "value"] == 6
+    days = found.loc[("cold_days", "*"), ["from_day", "to_day"]].tolist()
+    assert days == [T0, T0 + timedelta(days=30)], "of the whole log"
+    assert found.loc[("take_fraction", "*"), "from_day"] == T1, "and not of the days that are judged"
+    tables.delete("artwork_stats", "true")
 
 
 def test_a_limit_is_obeyed_and_its_cost_is_said(assigned, capsys):
@@ -609,7 +662,7 @@ def test_what_is_excluded_in_a_region_is_a_candidate_there_at_no_level(assigned,
     assert run("evaluate_policy", tables, replace(judged, evaluate=quick)) == 0
     tables.overwrite("artworks", frame(spark, "artworks", [row.asDict() for row in before]))
     tables.delete("editor_overrides", "true")
-    for name in ("region_assignments", "user_assignments", "policies", "policy_weights", "evaluations"):
+    for name in (*WRITTEN, "evaluations"):
         tables.delete(name, "policy_id = 'placed'")
 
 
@@ -852,7 +905,7 @@ def test_a_candidate_becomes_champion_or_is_refused_and_a_rollback_brings_the_on
     # What was rolled back does not come back by itself.
     assert run("promote", tables, settings) == 1
     assert "was rolled back" in capsys.readouterr().out
-    for table in ("region_assignments", "user_assignments", "policies", "policy_weights"):
+    for table in WRITTEN:
         tables.delete(table, "policy_id = 'bold'")
     tables.delete("promotions", "true")
 
@@ -937,7 +990,7 @@ def test_members_keep_what_they_saw_until_their_border(assigned):
     judged = replace(settings, time=replace(settings.time, t0=T0, t1=T1, end=END))
     quick = replace(judged.evaluate, policy_id=held.policy_id, slices=(), pages=False, replicates=0)
     assert run("evaluate_policy", tables, replace(judged, evaluate=quick)) == 0
-    for name in ("region_assignments", "user_assignments", "policies", "policy_weights", "evaluations"):
+    for name in (*WRITTEN, "evaluations"):
         tables.delete(name, f"policy_id LIKE 'stay-%' OR policy_id = '{held.policy_id}'")
 
 

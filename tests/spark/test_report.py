@@ -261,6 +261,7 @@ def feedback() -> dict[str, list[tuple]]:
     models = {"response": {"name": "keyart-response", "version": "3"}, "segments": ["drama", "comedy"]}
     policy = {"policy_id": POLICY, "kind": "epsilon-greedy", "salt": "artwork-1", "data_versions": '{"decisions": 4}'}
     stats = [(t, i, region) for t in TITLES for i in range(ARTWORKS) for region in REGIONS]
+    told = {"decisions": 700, "predicted": 1.0, "observed": 0.95, "standard_error": 0.02}
     honest = {"value": 0.9, "lower": 0.6, "upper": 1.2, "members": 900}
     figures = [("rows", 1_204_331.0, None), ("quarantine_share", 0.0112, 0.2), ("take_fraction", 0.0351, None)]
     reasons = ["no user_id"] * 20 + ["propensity outside (0, 1]"] * 11
@@ -271,6 +272,15 @@ def feedback() -> dict[str, list[tuple]]:
             row("policy_weights", policy_id=POLICY, level="region", cell=r, feature=name, weight=0.1 * (n - 1) * sign)
             for r, sign in zip(REGIONS, (1, -1) * 4, strict=True)
             for n, name in enumerate(("warmth", "sharpness", "face_area"))
+        ],
+        "policy_calibration": [
+            row("policy_calibration", policy_id=POLICY, measure=measure, region=region, part=part, **told)
+            for measure, region, parts in (
+                ("slope of chance", "*", 1),
+                ("slope of chance", "SE", 1),
+                ("uplift", "*", 10),
+            )
+            for part in range(parts)
         ],
         "policy_measures": [
             row("policy_measures", policy_id=POLICY, behaviour="user", measure="calibration", segment=segment, **honest)
@@ -604,7 +614,7 @@ def test_a_members_picture_gives_way_to_the_default_and_back(page, site):
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize(("file", "plots"), [("policy.html", 2), ("experiments.html", 2), ("operations.html", 1)])
+@pytest.mark.parametrize(("file", "plots"), [("policy.html", 4), ("experiments.html", 2), ("operations.html", 1)])
 def test_charts_are_drawn_and_their_figures_can_be_downloaded(page, site, file, plots):
     page.goto((site / file).as_uri())
     figures = page.locator("figure[data-plot]")

@@ -1,6 +1,6 @@
 """From a policy's figures to rows of policy_measures: values with intervals, gaps between segments, limits."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf, isfinite, nan
 from typing import Any
@@ -10,9 +10,20 @@ import numpy as np
 from keyart.errors import ConfigError
 from keyart.evaluation import concentration
 from keyart.evaluation.estimators import Moments
+from keyart.evaluation.launches import Launch, launch_figures
 from keyart.evaluation.responsibility import MEASURES, calibration, entropy, gap, measure
 
-__all__ = ["CATALOGUE_MEASURES", "GAPS", "Findings", "Limit", "Pictures", "breaches", "limits_of", "measure_rows"]
+__all__ = [
+    "CATALOGUE_MEASURES",
+    "GAPS",
+    "LAUNCH_MEASURES",
+    "Findings",
+    "Limit",
+    "Pictures",
+    "breaches",
+    "limits_of",
+    "measure_rows",
+]
 
 ALL = "*"
 GAPS = ("small_roles", "prominence", "abandonment", "take_fraction", "value")
@@ -31,6 +42,13 @@ CATALOGUE_MEASURES = {
     "niche_creator_takes": "share of takes that go to niche creators",
     "creator_gini": "inequality of takes over creators, 0 all alike",
 }
+LAUNCH_MEASURES = {
+    "launches": "new titles, and new artworks of old ones, that have lived long enough to be judged",
+    "cold_days": "days from a launch until it is served at 90% of its eventual value, the median",
+    "cold_gain_days": "days from a launch until 90% of its eventual gain over an even draw, the median",
+    "cold_value": "value some days after the launch, over the eventual one",
+}
+"""Of all of the log and of whatever served, not of the days and the policy that are judged."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +62,7 @@ class Findings:
     members: Mapping[str, int]  # of the decisions, by segment
     audience: Mapping[str, int]  # of all members, by region
     alike: float = nan  # share of artworks that score like their title's best
+    launches: Sequence[Launch] = ()  # of the whole log
 
 
 @dataclass(frozen=True)
@@ -89,6 +108,9 @@ def measure_rows(
     rows = [*_by_segment(found, smallest), *_gaps(found, smallest), *_gains(found, smallest)]
     rows.append(_row("user", "alike_scores", ALL, (found.alike,)))
     rows += [*_catalogue(found, pictures, niche_share), *_representation(found, smallest)]
+    rows += [
+        _row("logged", said["measure"], said["segment"], said["values"]) for said in launch_figures(found.launches)
+    ]
     return [_judged(row, limits.get(row["measure"])) for row in rows if isfinite(row["value"])]
 
 

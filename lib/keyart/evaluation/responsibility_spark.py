@@ -1,7 +1,7 @@
 """measure-policy: one pass over the test days' decisions, judging what the policy shows beside what was shown."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -16,7 +16,8 @@ from keyart.evaluation.concentration import alike_scores, prominence, roles
 from keyart.evaluation.estimators import Moments
 from keyart.evaluation.experiments.comparison import flat, unflat
 from keyart.evaluation.experiments.pass_spark import EPOCH, Key, add_up
-from keyart.evaluation.measures import Findings, Pictures, limits_of, measure_rows
+from keyart.evaluation.launches_spark import launches_of
+from keyart.evaluation.measures import LAUNCH_MEASURES, Findings, Pictures, limits_of, measure_rows
 from keyart.evaluation.responsibility import Catalogue, Shown, member_figures, previous_of
 from keyart.feedback.spark import windows_of
 from keyart.learning.newest_spark import newest_vectors
@@ -36,6 +37,7 @@ COLUMNS = (
     "take", "abandoned", "reward",
 )  # fmt: skip
 BEHAVIOURS = ("logged", "uniform", "region", "user")
+DAYS = ("from_day", "to_day")
 ALL = "*"
 SCALE = 1e-9
 
@@ -73,8 +75,14 @@ def measure_policy(tables: Tables, settings: Settings) -> list[dict[str, Any]]:
     if (BEHAVIOURS[0], ALL) not in found.moments:
         raise ModelError(f"no matured decision lies in [{windows.t1}, {windows.end}); ingest later logs or set time.t1")
     shares, smallest = settings.responsibility.niche_share, settings.privacy.smallest_cell
-    always = {"policy_id": policy.policy_id, "from_day": windows.t1, "to_day": windows.end}
-    return [{**always, **row} for row in measure_rows(found, pictures, limits, shares, smallest)]
+    launched, days = launches_of(tables)
+    found = replace(found, launches=launched)
+    judged = dict(zip(DAYS, (windows.t1, windows.end), strict=True))
+    whole = dict(zip(DAYS, days or (windows.t1, windows.end), strict=True))
+    return [
+        {"policy_id": policy.policy_id, **(whole if row["measure"] in LAUNCH_MEASURES else judged), **row}
+        for row in measure_rows(found, pictures, limits, shares, smallest)
+    ]
 
 
 def write_measures(tables: Tables, rows: list[dict[str, Any]], behaviour: str = "") -> None:

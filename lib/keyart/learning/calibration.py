@@ -9,6 +9,7 @@ array the last of R + 1 is all of them together.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
@@ -17,8 +18,9 @@ from scipy.special import expit
 from keyart.learning.blocks import Arrays, Total
 from keyart.learning.response import Base, rows_of
 
-__all__ = ["KINDS", "Calibration", "Judged", "calibration"]
+__all__ = ["KINDS", "Calibration", "Figure", "Judged", "calibration"]
 
+ALL = "*"
 KINDS = ("chance", "artwork")
 """Whose slope: of the whole log odds, of the artwork's share in them."""
 PARTS = 10
@@ -63,20 +65,51 @@ class Calibration:
         """As the model keeps them."""
         return {f"calibration_{name}": getattr(self, name) for name in ("slopes", "reliability", "uplift")}
 
-    def lines(self) -> list[str]:
-        """The tables as CSV: measure, region, part, decisions, predicted, observed, standard error."""
-        names, lines = (*self.regions, "*"), ["measure,region,part,decisions,predicted,observed,standard_error"]
+    @classmethod
+    def kept(cls, arrays: Mapping[str, np.ndarray], regions: Sequence[str]) -> "Calibration | None":
+        """From a model's arrays and its regions; None of a model that kept none."""
+        try:
+            slopes, reliability, uplift = (
+                np.asarray(arrays[f"calibration_{name}"]) for name in ("slopes", "reliability", "uplift")
+            )
+        except KeyError:
+            return None
+        return cls(tuple(regions), slopes, reliability, uplift) if slopes.shape[1] == len(regions) + 1 else None
+
+    def figures(self) -> list["Figure"]:
+        """Slopes (part 0, 1 predicted; NaN where there is nothing to tell), then tenths 1 to 10 that hold decisions."""
+        names, found = (*self.regions, ALL), []
         for kind, of_kind in zip(KINDS, self.slopes, strict=True):
             rows = zip(names, of_kind, self.reliability[:, :, 0].sum(axis=1), strict=True)
-            lines += [f"slope of {kind},{name},,{n:.0f},1,{slope:.6g},{sd:.6g}" for name, (slope, sd), n in rows]
-        parts = [(f"reliability,{name}", table) for name, table in zip(names, self.reliability, strict=True)]
-        for label, table in [*parts, ("uplift,*", self.uplift)]:
-            lines += [
-                f"{label},{part + 1},{n:.0f},{predicted:.6g},{observed:.6g},{sd:.6g}"
-                for part, (n, predicted, observed, sd) in enumerate(table)
-                if n
+            found += [Figure(f"slope of {kind}", name, 0, int(n), 1.0, *map(float, told)) for name, told, n in rows]
+        parts = [("reliability", name, table) for name, table in zip(names, self.reliability, strict=True)]
+        for measure, name, table in [*parts, ("uplift", ALL, self.uplift)]:
+            found += [
+                Figure(measure, name, part, int(row[0]), *map(float, row[1:]))
+                for part, row in enumerate(table, 1)
+                if row[0]
             ]
+        return found
+
+    def lines(self) -> list[str]:
+        """The figures as CSV; a slope's part is empty."""
+        lines = [",".join(Figure._fields)]
+        for row in self.figures():
+            told = ",".join(f"{value:.6g}" for value in row[4:])
+            lines.append(f"{row.measure},{row.region},{row.part or ''},{row.decisions},{told}")
         return lines
+
+
+class Figure(NamedTuple):
+    """A line of what is kept: of ``slope of chance`` or ``slope of artwork``, ``reliability`` or ``uplift``."""
+
+    measure: str
+    region: str  # * all of them
+    part: int  # tenth of the predicted chance or gain, 0 of a slope
+    decisions: int
+    predicted: float
+    observed: float
+    standard_error: float
 
 
 @dataclass(frozen=True)

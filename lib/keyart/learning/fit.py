@@ -8,7 +8,7 @@ import numpy as np
 from keyart.learning.blocks import Arrays
 from keyart.learning.coordinates import Coordinates, by_title, centred_within
 from keyart.learning.offset import smoothed_rates
-from keyart.learning.shrinkage import Posterior, Tree, fit_variances, posterior, tree_of
+from keyart.learning.shrinkage import Posterior, Tree, averaged, fit_variances, freedom_within, tree_of
 
 __all__ = [
     "Cells",
@@ -78,8 +78,9 @@ def quality_effects(
     mean = np.divide(quality, takes, out=usual.copy(), where=takes > 0)
     observed[cells.observed] = mean / usual - 1
     precision[cells.observed] = takes / relative
-    variances = fit_variances(cells.tree, observed, precision, coordinates.features)
-    return posterior(cells.tree, observed, precision, coordinates.features, variances)
+    freedom = freedom_within(title_index, precision.sum(axis=0) > 0)
+    variances = fit_variances(cells.tree, observed, precision, coordinates.features, freedom)
+    return averaged(cells.tree, observed, precision, coordinates.features, freedom, variances)
 
 
 def chosen_strength(found: Mapping[str, np.ndarray], scores: Sequence[float]) -> int | None:

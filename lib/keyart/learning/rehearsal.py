@@ -97,7 +97,7 @@ def shrunk(drawn: Drawn) -> Posterior:
     seen, expected = np.zeros(shape), np.zeros(shape)
     seen[drawn.cells.observed] = drawn.takes
     expected[drawn.cells.observed] = drawn.n * rates[drawn.title_index].T
-    return rate_effects(drawn.cells.tree, seen, expected, drawn.coordinates.features)
+    return rate_effects(drawn.cells.tree, seen, expected, drawn.coordinates.features, drawn.title_index)
 
 
 def _own_rates(n: np.ndarray, takes: np.ndarray, title_index: np.ndarray) -> np.ndarray:

@@ -61,7 +61,7 @@ def fit_response(
     regions = len(counts.regions)
     opening = total(lambda block: opening_sums(block, regions, regions * (int(title_index.max()) + 1)))
     bases, sums = _fit_offsets(total, opening, regions, len(title_index), settings.iterations)
-    taken = {name: _region_effects(cells, sums[name]["cells"], coordinates) for name in SLICES}
+    taken = {name: _region_effects(cells, sums[name]["cells"], coordinates, title_index) for name in SLICES}
     effects = {name: found.mean[cells.observed] for name, found in taken.items()}
 
     level = MemberLevel(total, coordinates.features, len(np.asarray(taste["member_mean"])))
@@ -150,7 +150,7 @@ def _log_odds(rate: np.ndarray) -> np.ndarray:
     return np.log(rate / (1 - rate))
 
 
-def _region_effects(cells: Cells, sums: np.ndarray, coordinates: Coordinates) -> Posterior:
+def _region_effects(cells: Cells, sums: np.ndarray, coordinates: Coordinates, title_index: np.ndarray) -> Posterior:
     """Effects on the log take rate from cell sums (3, R, A).
 
     These cells are weighted by clipped inverse propensities, because a region's effect is an average over all of its
@@ -162,4 +162,4 @@ def _region_effects(cells: Cells, sums: np.ndarray, coordinates: Coordinates) ->
     shape = (len(cells.about), takes.shape[1])
     seen, mean = np.zeros(shape), np.zeros(shape)
     seen[cells.observed], mean[cells.observed] = takes / inflation, expected / inflation
-    return rate_effects(cells.tree, seen, mean, coordinates.features)
+    return rate_effects(cells.tree, seen, mean, coordinates.features, title_index)

@@ -11,6 +11,8 @@ from keyart.feedback.windows import Windows
 from keyart.learning.decisions import Artworks, Counts
 from keyart.learning.predict import response_scores
 from keyart.learning.response_fit import Fitted
+from keyart.report.calibration import plots_of
+from keyart.report.plots import picture
 from keyart.settings import Settings
 from keyart.tables import Tables
 from keyart.tracking import LoadedModel, ModelArrays, Tracking
@@ -84,6 +86,8 @@ def register_response(
     with tracking.run("train-response", parameters):
         tracking.metrics(fitted.metrics)
         tracking.text("calibration.csv", fitted.calibration.lines())
+        for name, shown in plots_of([row._asdict() for row in fitted.calibration.figures()]).items():
+            tracking.text(f"calibration/{name}.svg", [picture(shown)])
         example = np.append(fitted.arrays["member_mean"], 0.0)[None]
         return tracking.register("response", model, example, response_scores(fitted.arrays, example))
 

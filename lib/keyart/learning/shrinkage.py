@@ -4,31 +4,43 @@ The effect of artwork a in cell c is the sum along c's path from the root of
     x_a . d_c      features times weights, d_c ~ N(0, feature variance of c's level)
   + u_ca           the artwork's own,      u_ca ~ N(0, artwork variance of c's level)
 so that an artwork in a region leans on the parent region, on the artwork everywhere and, where nobody has seen it, on
-its features. All is Gaussian: the posterior is exact, and the six variances maximise the evidence (empirical Bayes;
-Efron and Morris 1975; solving artwork by artwork is the Woodbury identity). C cells, A artworks, P coordinates.
+its features. All is Gaussian: given the six variances the posterior is exact (artwork by artwork by the Woodbury
+identity), and ``averaged`` weighs it over the variances that the observations leave likely (``learning.variances``).
+C cells, A artworks, P coordinates.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 from scipy.optimize import minimize
 
+from keyart.learning.variances import (
+    LARGEST,
+    LEVELS,
+    POINTS,
+    PRIOR_SD,
+    SMALLEST,
+    Variances,
+    differing,
+    likely_points,
+    log_prior,
+)
+
 __all__ = [
     "Posterior",
     "Tree",
     "Variances",
+    "averaged",
     "fit_variances",
+    "freedom_within",
     "own_covariance",
     "posterior",
     "rate_effects",
     "tree_of",
 ]
 
-LEVELS = 3
-SMALLEST, LARGEST = 1e-6, 4.0
-"""Bounds of a variance of log effects."""
 EVIDENCE_ARTWORKS = 2000
 """The most seen artworks that decide the variances; more change nothing but the time it takes."""
 
@@ -52,14 +64,6 @@ def tree_of(parent: Sequence[int]) -> Tree:
 
 
 @dataclass(frozen=True)
-class Variances:
-    """Prior variances by level (root, parent region, region)."""
-
-    feature: np.ndarray  # (3,)
-    artwork: np.ndarray  # (3,)
-
-
-@dataclass(frozen=True)
 class Posterior:
     """What is known of every cell x artwork after the observations, and of every cell's weights of features."""
 
@@ -67,16 +71,12 @@ class Posterior:
     sd: np.ndarray  # (C, A)
     weights: np.ndarray  # (C, P) of features along each cell's path
     weights_covariance: np.ndarray  # (C, P, P) of each cell's weights among themselves
-    evidence: float  # log marginal likelihood up to a constant of the observations
-    variances: Variances
+    evidence: float  # log marginal likelihood of the variances, up to a constant of the observations
+    variances: Variances  # averaged: their mean
     precision: np.ndarray  # (C, A) of what was observed; 0: nothing was
 
     def weights_sd(self, loadings: np.ndarray) -> np.ndarray:
-        """Standard deviations (C, F) of the weights that loadings (F, P) make of the coordinates' weights.
-
-        The variances count as known. With eight unequal regions, intervals of 1.96 hold the truth in 88 to 92% of
-        ``rehearsal``'s worlds, and where there are no effects none is 1.96 away from 0.
-        """
+        """Standard deviations (C, F) of the weights that loadings (F, P) make of the coordinates' weights."""
         variance = np.einsum("fp,cpq,fq->cf", loadings, self.weights_covariance, loadings, optimize=True)
         return np.sqrt(np.maximum(variance, 0))
 
@@ -88,21 +88,27 @@ def posterior(
     cells, (artworks, width) = len(tree.parent), coordinates.shape
     found = _condition(tree, observed, precision, coordinates, variances)
     seen, spread, prior, inverse = found.seen, found.spread, found.prior, found.inverse
-    weights = spread @ found.standard.reshape(cells, width)
-    expected = weights @ coordinates.T
     left = prior[:, seen] @ inverse  # (A, C, S): what an observation moves
-    own = np.einsum("acs,sa->ca", left, (observed - expected)[seen])
+    mean, weights = _effects(found, left, observed, coordinates)
 
-    covariance = cho_solve(found.factor, np.eye(cells * width)).reshape(cells, width, cells, width)
-    covariance = covariance.transpose(1, 3, 0, 2)
-    own_covariance = np.einsum("pqce,ce->cpq", spread @ covariance, spread)
+    covariance = found.covariance(width).transpose(1, 3, 0, 2)
+    own_covariance = found.of_weights(covariance)
     covariance = covariance.reshape(width * width, cells * cells)
     of_weights = spread @ (_outer(coordinates) @ covariance).reshape(artworks, cells, cells) @ spread.T
     kept = np.tile(np.eye(cells), (artworks, 1, 1))
     kept[:, :, seen] -= left
     variance = prior - left @ prior[seen] + kept @ of_weights @ kept.transpose(0, 2, 1)
     sd = np.sqrt(np.maximum(np.diagonal(variance, axis1=1, axis2=2), 0)).T
-    return Posterior(expected + own, sd, weights, own_covariance, found.evidence, variances, precision)
+    return Posterior(mean, sd, weights, own_covariance, found.evidence, variances, precision)
+
+
+def _effects(
+    found: "_Conditioned", left: np.ndarray, observed: np.ndarray, coordinates: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Posterior means of effects (C, A) and of weights (C, P)."""
+    weights = found.spread @ found.standard.reshape(len(found.spread), -1)
+    expected = weights @ coordinates.T
+    return expected + np.einsum("acs,sa->ca", left, (observed - expected)[found.seen]), weights
 
 
 @dataclass(frozen=True)
@@ -115,9 +121,23 @@ class _Conditioned:
     standard: np.ndarray  # (C P,) their posterior mean
     evidence: float
 
+    def covariance(self, width: int) -> np.ndarray:
+        """Of the standard normals, (C, P, C, P)."""
+        shape = (len(self.spread), width) * 2
+        return cho_solve(self.factor, np.eye(len(self.standard))).reshape(shape)
+
+    def of_weights(self, covariance: np.ndarray) -> np.ndarray:
+        """Covariance (C, P, P) of each cell's weights, from the standard normals' (P, P, C, C)."""
+        return np.einsum("pqce,ce->cpq", self.spread @ covariance, self.spread)
+
 
 def _condition(
-    tree: Tree, observed: np.ndarray, precision: np.ndarray, coordinates: np.ndarray, variances: Variances
+    tree: Tree,
+    observed: np.ndarray,
+    precision: np.ndarray,
+    coordinates: np.ndarray,
+    variances: Variances,
+    freedom: np.ndarray | float = 1.0,
 ) -> _Conditioned:
     cells, width = len(tree.parent), coordinates.shape[1]
     seen, prior, inner, inverse = _own(tree, precision, variances.artwork)
@@ -131,7 +151,7 @@ def _condition(
     right = ((answer @ reach).T @ coordinates).ravel()
     standard = cho_solve(factor, right)
     fit = np.sum(answer * observed[seen].T) - right @ standard
-    volume = np.linalg.slogdet(inner)[1].sum() + 2 * np.log(np.diag(factor[0])).sum()
+    volume = np.sum(freedom * np.linalg.slogdet(inner)[1]) + 2 * np.log(np.diag(factor[0])).sum()
     return _Conditioned(seen, spread, prior, inverse, factor, standard, float(-0.5 * (fit + volume)))
 
 
@@ -162,31 +182,152 @@ def _outer(coordinates: np.ndarray) -> np.ndarray:
 
 
 def fit_variances(
-    tree: Tree, observed: np.ndarray, precision: np.ndarray, coordinates: np.ndarray, start: Variances | None = None
+    tree: Tree,
+    observed: np.ndarray,
+    precision: np.ndarray,
+    coordinates: np.ndarray,
+    freedom: np.ndarray,
+    start: Variances | None = None,
 ) -> Variances:
-    """The variances under which the observations are most likely."""
+    """The variances under which the observations are most likely.
+
+    ``freedom`` (A,) are degrees of freedom an artwork: 1, or what is left of it where observations are relative to
+    their title's mean (``freedom_within``).
+    """
+    telling, left = _telling(observed, precision, coordinates, freedom)
+
+    def loss(log_sds: np.ndarray) -> tuple[float, np.ndarray]:
+        value, slopes = _evidence(tree, *telling, Variances.of(log_sds), left)
+        return -value, -slopes
+
+    first = np.full(2 * LEVELS, np.log(0.1)) if start is None else start.log_sds
+    return Variances.of(_largest(loss, first))
+
+
+def averaged(
+    tree: Tree,
+    observed: np.ndarray,
+    precision: np.ndarray,
+    coordinates: np.ndarray,
+    freedom: np.ndarray,
+    fitted: Variances,
+    points: int = POINTS,
+) -> Posterior:
+    """The posterior over effects and variances: means over the variances that are likely, found from ``fitted``.
+
+    ``freedom`` is that of ``fit_variances``.
+
+    Deviations of effects follow from the law of total variance, where those under the mean variances stand for the mean
+    of all: each point would cost several (C, C) matrices an artwork, and the mean is a little smaller because they are
+    concave in the variances. The weights' covariance is about their mean as it is if regions do differ in what they
+    like (``variances.differing``): the chance that they do not would make errors look smaller than they then are.
+    """
+    width = coordinates.shape[1]
+    telling, left = _telling(observed, precision, coordinates, freedom)
+
+    def loss(log_sds: np.ndarray) -> tuple[float, np.ndarray]:
+        value, slopes = _evidence(tree, *telling, Variances.of(log_sds), left)
+        return -value - log_prior(log_sds).sum(), -slopes - 1 + np.exp(log_sds) / PRIOR_SD
+
+    mode = _largest(loss, np.maximum(fitted.log_sds, np.log(0.02)))
+    likely, shares = likely_points(
+        lambda log_sds: _condition(tree, *telling, Variances.of(log_sds), left).evidence, mode, points
+    )
+    squares = shares @ np.exp(2 * likely)
+    alone = posterior(tree, observed, precision, coordinates, Variances(squares[:LEVELS], squares[LEVELS:]))
+    apart = differing(likely, shares)
+    sums = [np.zeros_like(v) for v in (alone.mean, alone.mean, *[alone.weights] * 2, alone.weights_covariance)]
+    for log_sds, share, part in zip(likely, shares, apart, strict=True):
+        found = _condition(tree, observed, precision, coordinates, Variances.of(log_sds))
+        mean, weights = _effects(found, found.prior[:, found.seen] @ found.inverse, observed, coordinates)
+        away, aside = mean - alone.mean, weights - alone.weights
+        second = found.of_weights(found.covariance(width).transpose(1, 3, 0, 2)) + _products(aside, aside)
+        for total, moment in zip(
+            sums, (share * away, share * away**2, share * aside, part * aside, part * second), strict=True
+        ):
+            total += moment
+    away, squared, aside, of_apart, second = sums
+    sd = np.sqrt(alone.sd**2 + np.maximum(squared - away**2, 0))
+    covariance = second - _products(aside, of_apart) - _products(of_apart, aside) + _products(aside, aside)
+    return replace(alone, mean=alone.mean + away, sd=sd, weights=alone.weights + aside, weights_covariance=covariance)
+
+
+def _products(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Outer products (C, P, P) of weights (C, P)."""
+    return left[:, :, None] * right[:, None, :]
+
+
+def _telling(
+    observed: np.ndarray, precision: np.ndarray, coordinates: np.ndarray, freedom: np.ndarray
+) -> tuple[tuple[np.ndarray, np.ndarray, np.ndarray], np.ndarray]:
+    """Of the artworks that decide the variances: observations, precisions, coordinates; and their freedom."""
     most = np.argsort(-precision.sum(axis=0), kind="stable")[:EVIDENCE_ARTWORKS]
-    chosen = (observed[:, most], precision[:, most], coordinates[most])
-
-    def loss(logs: np.ndarray) -> float:
-        return -_condition(tree, *chosen, _variances(logs)).evidence
-
-    first = np.full(2 * LEVELS, np.log(0.01)) if start is None else np.log(np.append(start.feature, start.artwork))
-    bounds = [(np.log(SMALLEST), np.log(LARGEST))] * (2 * LEVELS)
-    found = minimize(loss, first, method="L-BFGS-B", bounds=bounds, options={"maxiter": 40, "ftol": 1e-7})
-    return _variances(found.x)
+    return (observed[:, most], precision[:, most], coordinates[most]), freedom[most]
 
 
-def _variances(logs: np.ndarray) -> Variances:
-    return Variances(np.exp(logs[:LEVELS]), np.exp(logs[LEVELS:]))
+def _largest(loss: Callable[[np.ndarray], tuple[float, np.ndarray]], first: np.ndarray) -> np.ndarray:
+    """Logs of sds (6,) of the smallest loss within the bounds."""
+    bounds = [(0.5 * np.log(SMALLEST), 0.5 * np.log(LARGEST))] * len(first)
+    options = {"maxiter": 60, "ftol": 1e-8}
+    return minimize(loss, first, jac=True, method="L-BFGS-B", bounds=bounds, options=options).x
+
+
+def _evidence(
+    tree: Tree,
+    observed: np.ndarray,
+    precision: np.ndarray,
+    coordinates: np.ndarray,
+    variances: Variances,
+    freedom: np.ndarray,
+) -> tuple[float, np.ndarray]:
+    """The log evidence and its derivatives (6,) by the logs of the sds.
+
+    Of a variance they are the sum over its effects of E[square] / variance - 1, given the observations (Fisher's
+    identity).
+    """
+    artworks, width = coordinates.shape
+    found = _condition(tree, observed, precision, coordinates, variances, freedom)
+    seen, cells, inverse = found.seen, len(tree.parent), found.inverse
+    covariance, standard = found.covariance(width), found.standard.reshape(cells, width)
+    features = (standard**2 + np.einsum("cpcp->cp", covariance) - 1).sum(axis=1)
+
+    expected = found.spread @ standard @ coordinates.T
+    answer = np.einsum("ast,ta->as", inverse, (observed - expected)[seen])
+    nodes = _outer(coordinates) @ covariance.transpose(1, 3, 0, 2).reshape(width * width, cells * cells)
+    reach, paths = found.spread[seen], tree.paths[seen]
+    doubt = (
+        freedom[:, None, None] * inverse - inverse @ (reach @ nodes.reshape(artworks, cells, cells) @ reach.T) @ inverse
+    )
+    own = ((answer @ paths) ** 2 - np.einsum("sc,ast,tc->ac", paths, doubt, paths, optimize=True)).sum(axis=0)
+    by_level = [np.bincount(tree.level, values, LEVELS) for values in (features, own)]
+    return found.evidence, np.append(by_level[0], by_level[1] * variances.artwork)
+
+
+def freedom_within(title_index: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """Degrees of freedom (A,) of artworks whose observations are relative to their title's mean.
+
+    Of a title's k artworks that were ``seen`` (A,) the mean takes one degree, as in restricted maximum likelihood
+    (Patterson and Thompson 1971): (k - 1) / k each. Without it variances come out too small, and with them errors.
+
+    >>> freedom_within(np.array([0, 0, 1, 1, 1]), np.array([True, True, True, True, False])).tolist()
+    [0.5, 0.5, 0.5, 0.5, 0.0]
+    """
+    size = np.bincount(title_index, seen)[title_index]
+    return np.where(seen, 1 - 1 / np.maximum(size, 1), 0.0)
 
 
 def rate_effects(
-    tree: Tree, seen: np.ndarray, expected: np.ndarray, coordinates: np.ndarray, rounds: int = 4
+    tree: Tree,
+    seen: np.ndarray,
+    expected: np.ndarray,
+    coordinates: np.ndarray,
+    title_index: np.ndarray | None = None,
+    rounds: int = 4,
 ) -> Posterior:
     """Log rate ratios of counts (C, A) against what was expected (C, A): seen ~ Poisson(expected exp(effect)).
 
-    Laplace: each round observes effect + (seen - fitted) / fitted with precision fitted, at the last round's mean.
+    With ``title_index`` (A,) expectations are of the titles' own mean rates, as the counts say them. Laplace: each
+    round observes effect + (seen - fitted) / fitted with precision fitted, at the last round's mean.
     ValueError where a count, an expectation or a coordinate is no finite number, or a count or expectation is negative.
     """
     for name, values, least in (
@@ -197,11 +338,20 @@ def rate_effects(
         if not (np.isfinite(values) & (values >= least)).all():
             kind = "finite numbers" if least else "finite numbers of at least 0"
             raise ValueError(f"{name} must be {kind}, shape {np.shape(values)}: its source holds something else")
-    mean, variances = np.zeros_like(expected), None
-    for _ in range(rounds):
+    freedom = (
+        np.ones(len(coordinates)) if title_index is None else freedom_within(title_index, expected.sum(axis=0) > 0)
+    )
+    fitted, mean = expected, np.zeros_like(expected)
+    observed, variances = _working(seen, fitted, mean), None
+    for _ in range(rounds - 1):
+        variances = fit_variances(tree, observed, fitted, coordinates, freedom, variances)
+        mean = posterior(tree, observed, fitted, coordinates, variances).mean
         fitted = expected * np.exp(mean)
-        observed = mean + np.divide(seen - fitted, fitted, out=np.zeros_like(fitted), where=fitted > 0)
-        variances = fit_variances(tree, observed, fitted, coordinates, variances)
-        found = posterior(tree, observed, fitted, coordinates, variances)
-        mean = found.mean
-    return found
+        observed = _working(seen, fitted, mean)
+    variances = fit_variances(tree, observed, fitted, coordinates, freedom, variances)
+    return averaged(tree, observed, fitted, coordinates, freedom, variances)
+
+
+def _working(seen: np.ndarray, fitted: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """What Poisson counts observe of log effects at ``mean``, with precision ``fitted``."""
+    return mean + np.divide(seen - fitted, fitted, out=np.zeros_like(fitted), where=fitted > 0)

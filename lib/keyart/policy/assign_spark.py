@@ -5,8 +5,9 @@ The slate (catalogue side) reaches the workers in the closure; members come as t
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from threadpoolctl import threadpool_limits
 from keyart.clock import after, instant
 from keyart.errors import ModelError
 from keyart.feedback.spark import opted_in, windows_of
+from keyart.learning.calibration import Calibration
 from keyart.learning.members import member_vectors, standardised
 from keyart.learning.newest_spark import newest_vectors
 from keyart.learning.predict import user_scores
@@ -27,7 +29,7 @@ from keyart.policy.columns import per_text, vectors
 from keyart.policy.exploration import Exploration, chosen
 from keyart.policy.floors import NO_FLOOR, Floor
 from keyart.policy.levels import GLOBAL, Levels
-from keyart.policy.limiting import COSTS, Limits, cost_of, cost_rows, within_limits, worth_of
+from keyart.policy.limiting import COSTS, Limits, cost_of, cost_rows, limit_rows, within_limits, worth_of
 from keyart.policy.limits import is_available
 from keyart.policy.limits_spark import limits_for, with_looks
 from keyart.policy.placement import Placed, Placement, Shelves, place
@@ -52,6 +54,7 @@ __all__ = [
     "ground_of",
     "limit_costs",
     "plan_assignment",
+    "policy_calibration",
     "policy_weights",
     "region_assignments",
     "scope_of",
@@ -62,6 +65,8 @@ __all__ = [
 CELLS = 4_000_000  # members x artworks scored at a time: 32 MB an array
 ENTRIES = 4_000_000
 """Members x titles decided at a time: room for as many overrides."""
+EXPLORED = ("decisions_explored", "reward_explored")
+"""Expected shares of decisions beside the best of the world's level, and of its reward that these cost."""
 LOOKED_AT = ("region", "factors", "genre_mix", "history")
 """Of a member's row of taste."""
 GENRE = "genre "
@@ -87,6 +92,8 @@ class Assignment:
     free: Slate  # with the artworks that limits withhold, to say what these cost
     stay_gain: float = 0.0
     before: Before | None = None  # whose choices members keep until their border
+    calibration: Calibration | None = None  # of the response model, where it kept it
+    explored: Mapping[str, float] = field(default_factory=dict)  # EXPLORED
 
 
 def plan_assignment(tables: Tables, tracking: Tracking, settings: Settings) -> Assignment:
@@ -112,7 +119,7 @@ def plan_assignment(tables: Tables, tracking: Tracking, settings: Settings) -> A
         seed=assign.salt,
     )
     scope = scope_of(taste, version, free, assign.likely_titles)
-    floor, floors = _floor(assign, shelves, levels, exploration)
+    floor, spent, floors = _floor(assign, shelves, levels, exploration)
     said = (*limits.said, *placement.said(day), *scope.said, *floors)
     parts = [
         content,
@@ -160,6 +167,8 @@ def plan_assignment(tables: Tables, tracking: Tracking, settings: Settings) -> A
         free,
         assign.stay_gain,
         before,
+        Calibration.kept(response.model.arrays, [str(name) for name in about.get("regions", ())]),
+        spent,
     )
 
 
@@ -232,15 +241,17 @@ def write_assignment(tables: Tables, plan: Assignment) -> None:
     mine = f"policy_id = '{plan.policy.policy_id}'"
     tables.replace("region_assignments", region_assignments(tables, plan), mine)
     tables.replace("policy_weights", policy_weights(tables, plan), mine)
+    tables.replace("policy_calibration", policy_calibration(tables, plan), mine)
     taste = tables.read("taste").where(F.col("taste_version") == plan.policy.taste_version)
     members = opted_in(newest_vectors(taste, plan.policy.taste_as_of), tables)
     known = members if plan.before is None else with_choices_before(members, tables, plan.before.policy_id)
     tables.replace("user_assignments", known.transform(user_assignments, plan), mine)
+    rows = limit_rows(plan.explored, plan.policy.policy_id, plan.policy.taste_as_of)
     if plan.limits.said:
-        rows = limit_costs(tables, members, plan)
-        schema = TABLES["policy_measures"].schema
-        frame = tables.spark.createDataFrame([tuple(row[name] for name in schema.names) for row in rows], schema)
-        tables.replace("policy_measures", frame, f"{mine} AND behaviour = 'limits'")
+        rows += limit_costs(tables, members, plan)
+    schema = TABLES["policy_measures"].schema
+    frame = tables.spark.createDataFrame([tuple(row[name] for name in schema.names) for row in rows], schema)
+    tables.replace("policy_measures", frame, f"{mine} AND behaviour = 'limits'")
     tables.replace("policies", _policy_row(tables, plan), mine)
 
 
@@ -272,6 +283,13 @@ def policy_weights(tables: Tables, plan: Assignment) -> DataFrame:
         for f, feature in enumerate(plan.feature_names)
     ]
     return tables.spark.createDataFrame(rows, schema)
+
+
+def policy_calibration(tables: Tables, plan: Assignment) -> DataFrame:
+    """Rows of policy_calibration: how the model's predictions came true on later days; what is not known has no row."""
+    figures = plan.calibration.figures() if plan.calibration else []
+    rows = [(plan.policy.policy_id, *row) for row in figures if isfinite(row.observed) and isfinite(row.standard_error)]
+    return tables.spark.createDataFrame(rows, TABLES["policy_calibration"].schema)
 
 
 def user_assignments(members: DataFrame, plan: Assignment, version: int | None = None) -> DataFrame:
@@ -333,22 +351,22 @@ def limit_costs(tables: Tables, members: DataFrame, plan: Assignment) -> list[di
 
 def _floor(
     assign: AssignSettings, shelves: Shelves, levels: Levels, exploration: Exploration
-) -> tuple[Floor, tuple[str, ...]]:
-    """The floor, and what of it and of the budget the policy's row says."""
-    if not assign.floor and not assign.cold_exploration and assign.budget >= 1:
-        return NO_FLOOR, ()
-    floor, spent = floor_within(
-        shelves,
-        levels.cells.index(GLOBAL),
-        exploration,
-        least=assign.floor,
-        cold=assign.cold_exploration,
-        half=assign.cold_decisions,
-        budget=assign.budget,
-    )
-    return floor, (
-        f"every artwork at least {assign.floor:.2%}, {len(floor.cold)} cold titles more; exploration shows another "
-        f"than the best in {spent:.2%} of decisions, at most {assign.budget:.2%}",
+) -> tuple[Floor, dict[str, float], tuple[str, ...]]:
+    """The floor, what is explored (EXPLORED), and what of it and of the budgets the policy's row says."""
+    bounds = {"least": assign.floor, "cold": assign.cold_exploration, "half": assign.cold_decisions}
+    budgets = {"budget": assign.budget, "reward_budget": assign.reward_budget}
+    floor, *shares = floor_within(shelves, levels.cells.index(GLOBAL), exploration, **bounds, **budgets)
+    spent = dict(zip(EXPLORED, shares, strict=True))
+    if not assign.floor and not assign.cold_exploration and min(budgets.values()) >= 1:
+        return NO_FLOOR, spent, ()
+    return (
+        floor,
+        spent,
+        (
+            f"every artwork at least {assign.floor:.2%}, {len(floor.cold)} cold titles more; exploration shows another "
+            f"than the best in {shares[0]:.2%} of decisions, at most {assign.budget:.2%}, and costs {shares[1]:.2%} of "
+            f"the best's expected reward, at most {assign.reward_budget:.2%}",
+        ),
     )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from keyart.policy.assignment import Overrides
 from keyart.policy.limits import kept_by_look
 
-__all__ = ["COSTS", "Limits", "cost_of", "cost_rows", "within_limits", "worth_of"]
+__all__ = ["COSTS", "Limits", "cost_of", "cost_rows", "limit_rows", "within_limits", "worth_of"]
 
 COSTS = ("members", "overrides", "overrides_kept", "gain", "gain_kept", "worth_free", "worth_withheld", "worth")
 """What is summed over members to say what the limits cost; worth is expected reward over a title's average
@@ -76,7 +76,12 @@ def cost_rows(sums: Mapping[str, float], policy_id: str, withheld: int, day: dat
         "overrides_lost": 1 - sums["overrides_kept"] / overrides if overrides else 0.0,
         "artworks_withheld": float(withheld),
     }
-    always = {"policy_id": policy_id, "behaviour": "limits", "segment": "*", "members": int(sums["members"])}
+    return limit_rows(values, policy_id, day, int(sums["members"]))
+
+
+def limit_rows(values: Mapping[str, float], policy_id: str, day: date, members: int = 0) -> list[dict[str, Any]]:
+    """Rows of policy_measures of what limits and exploration cost, to ten digits."""
+    always = {"policy_id": policy_id, "behaviour": "limits", "segment": "*", "members": members}
     none = dict.fromkeys(("lower", "upper", "limit", "within"))
     return [
         {**always, **none, "measure": name, "value": float(f"{value:.10g}"), "from_day": day, "to_day": day}

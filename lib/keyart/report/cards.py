@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from keyart.report import wording
+from keyart.report import calibration, launches, wording
 from keyart.report.facts import Facts, Row
 
 __all__ = ["card_files", "conduct", "known_faults", "model_card", "policy_card", "segments"]
@@ -82,9 +82,12 @@ def policy_card(facts: Facts) -> str:
             ("What it does", _table(("measure", "value", "95% interval", "as logged", "at random", "limit"),
                                     [_cells(line) for line in conduct(facts)])),
             ("By segment", _segment_table(facts)),
+            ("New titles and artworks", _pairs(dict(launches.told(facts.measures)))
+                                        or ["Nothing was launched within the log, or too late to tell."]),
             ("Limits", _bullets(limits)),
-            ("What the limits cost", _bullets(f"{wording.named(r['measure'])}: {_number(r['value'])}" for r in costs)
-                                     if costs else ["No limit was set that costs anything."]),
+            ("What limits and exploration cost",
+             _bullets(f"{wording.named(r['measure'])}: {_number(r['value'])}" for r in costs)
+             or ["No limit was set that costs anything."]),
             ("Experiments", _bullets(f"{r['name']}, {r['variant']}: {r['verdict']}" for r in facts.experiments
                                      if r["kind"] == "primary") or ["None yet: the figures above are from logs."]),
             ("Known faults", _bullets(known_faults(facts))),
@@ -113,6 +116,7 @@ def model_card(facts: Facts) -> str:
             ("Data used", _data(facts)),
             ("What is inferred about members", [*_bullets(INFERRED), "", NOT_INFERRED]),
             ("How right they are", _evidence(facts)),
+            ("Calibration on later days", _came_true(facts)),
             ("By segment", _segment_table(facts)),
             ("Known faults", _bullets(known_faults(facts))),
         ],
@@ -172,8 +176,8 @@ def known_faults(facts: Facts) -> list[str]:
         faults.append("people in the pictures are not told apart, so that cast prominence is not measured")
     if measured and "niche_creator_exposure" not in measured:
         faults.append("creators of titles are not in the catalogue, so that their exposure is not measured")
-    calibration = [r for r in facts.measures if r["measure"] == "calibration" and r["segment"] == ALL]
-    for row in calibration:
+    faults += calibration.faults(facts.calibration)
+    for row in (r for r in facts.measures if r["measure"] == "calibration" and r["segment"] == ALL):
         if row["upper"] is not None and row["upper"] < 1:
             faults.append(f"gains are promised too large: observed over promised is {_with_interval(row)}")
     faults.append(
@@ -221,6 +225,14 @@ def _evidence(facts: Facts) -> list[str]:
     ]  # fmt: skip
     heads = ("slice", "lift over random artwork", "95% interval", "decisions", "may be claimed", "verdict")
     return _table(heads, table)
+
+
+def _came_true(facts: Facts) -> list[str]:
+    """The charts of the policy page as tables."""
+    lines: list[str] = []
+    for shown in calibration.plots_of(facts.calibration).values():
+        lines += [f"{shown.caption}.", "", *_table(shown.heads, shown.cells), ""]
+    return lines[:-1] or ["The model kept none: it was trained by an older keyart, or no day was left to judge it."]
 
 
 def _span(lower: float | None, upper: float | None) -> str:

@@ -72,6 +72,8 @@ class Facts:
     """All tries for champion and rollbacks, of whatever policy."""
     weights: Sequence[Row] = ()
     """The policy's rows of policy_weights."""
+    calibration: Sequence[Row] = ()
+    """The policy's rows of policy_calibration."""
     seen: Sequence[Row] = ()
     """artwork_stats summed by artwork: artwork_id, n, takes."""
     crowds: Sequence[Row] = ()

@@ -7,6 +7,7 @@ once in the site, with the colours left to the page's style, and the library bes
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from textwrap import wrap
 from typing import Any
 
 import altair as alt
@@ -18,8 +19,12 @@ __all__ = [
     "beside_plot",
     "film_plot",
     "intervals_plot",
+    "launch_plot",
     "library",
+    "picture",
     "ratios_plot",
+    "reliability_plot",
+    "slopes_plot",
     "specifications",
     "trend_plot",
     "weights_plot",
@@ -36,6 +41,9 @@ COLOURS = {
 }
 """On light paper; a page puts its own in their place."""
 PLACEHOLDERS = {name: f"var(--{name})" for name in COLOURS}
+PERCENT = "~%"
+CAPTION = 80
+"""Characters of a line above a picture."""
 SERIES = ("#ad3f22", "#2f6b4f", "#3a6ea5", "#8a6d1f", "#6b4f8a", "#4b4b4b")
 
 
@@ -76,7 +84,11 @@ def film_plot(rows: Rows | None, colours: Mapping[str, str] = COLOURS) -> alt.La
 
 
 def intervals_plot(
-    rows: Rows | None, colours: Mapping[str, str] = COLOURS, reference: float = 0.0, form: str = "+.0%"
+    rows: Rows | None,
+    colours: Mapping[str, str] = COLOURS,
+    reference: float = 0.0,
+    form: str = "+.0%",
+    zero: bool = True,
 ) -> alt.LayerChart:
     """Estimates on one axis, the first row on top: ``label``, ``value``, ``lower``, ``upper``, ``strong``."""
     base = alt.Chart(_data(rows)).encode(
@@ -84,7 +96,7 @@ def intervals_plot(
         color=alt.condition("datum.strong", alt.value(colours["accent"]), alt.value(colours["ink"])),
         tooltip=["label:N", *(alt.Tooltip(f"{name}:Q", format=form) for name in ("value", "lower", "upper"))],
     )
-    across = alt.X("lower:Q", title=None, axis=alt.Axis(format=form, tickCount=5))
+    across = alt.X("lower:Q", title=None, axis=alt.Axis(format=form, tickCount=5), scale=alt.Scale(zero=zero))
     return _sized(
         alt.layer(
             _reference(rows, colours).encode(x=alt.datum(reference, type="quantitative")),
@@ -98,6 +110,36 @@ def intervals_plot(
 def ratios_plot(rows: Rows | None, colours: Mapping[str, str] = COLOURS) -> alt.LayerChart:
     """As ``intervals_plot``, of ratios whose best value is 1."""
     return intervals_plot(rows, colours, reference=1.0, form=".2f")
+
+
+def slopes_plot(rows: Rows | None, colours: Mapping[str, str] = COLOURS) -> alt.LayerChart:
+    """As ``ratios_plot`` but without zero on the axis, before the band from 0.9 to 1.1 that slopes are to lie in."""
+    band = alt.Chart(_data(rows)).mark_rect(color=colours["good"], opacity=0.18).transform_aggregate(n="count()")
+    ends = {name: alt.datum(value, type="quantitative") for name, value in (("x", 0.9), ("x2", 1.1))}
+    marks = intervals_plot(rows, colours, reference=1.0, form=".2f", zero=False)
+    return _sized(alt.layer(band.encode(**ends), *marks.layer), alt.Step(26))
+
+
+def reliability_plot(rows: Rows | None, colours: Mapping[str, str] = COLOURS) -> alt.LayerChart:
+    """What came against what was predicted: ``label``, ``predicted``, ``value``, ``lower``, ``upper``.
+
+    The dashed line is where both are equal.
+    """
+    base = alt.Chart(_data(rows)).encode(
+        x=alt.X("predicted:Q", title="predicted", axis=alt.Axis(format=PERCENT, tickCount=6))
+    )
+    figures = [alt.Tooltip(f"{name}:Q", format=".3%") for name in ("predicted", "value", "lower", "upper")]
+    across = alt.Y("lower:Q", title="observed", axis=alt.Axis(format=PERCENT, tickCount=6), scale=alt.Scale(zero=False))
+    return _sized(
+        alt.layer(
+            base.mark_line(color=colours["soft"], strokeDash=[2, 3]).encode(y="predicted:Q"),
+            base.mark_rule(strokeWidth=4, opacity=0.35, color=colours["ink"]).encode(y=across, y2="upper:Q"),
+            base.mark_point(filled=True, size=60, opacity=1, color=colours["accent"]).encode(
+                y="value:Q", tooltip=["label:N", *figures]
+            ),
+        ),
+        300,
+    )
 
 
 def weights_plot(rows: Rows | None, colours: Mapping[str, str] = COLOURS) -> alt.Chart:
@@ -139,6 +181,24 @@ def trend_plot(rows: Rows | None, colours: Mapping[str, str] = COLOURS) -> alt.L
     )
 
 
+def launch_plot(rows: Rows | None, colours: Mapping[str, str] = COLOURS) -> alt.LayerChart:
+    """A share by days since a launch, dashed at 90%: ``day``, ``value``, ``lower``, ``upper``."""
+    figures = [alt.Tooltip(f"{name}:Q", format=".1%") for name in ("value", "lower", "upper")]
+    along = alt.X("day:Q", title="days since launch", axis=alt.Axis(tickCount=7, tickMinStep=1))
+    base = alt.Chart(_data(rows)).encode(x=along)
+    across = alt.Y("lower:Q", title=None, axis=alt.Axis(format=PERCENT, tickCount=6), scale=alt.Scale(zero=False))
+    return _sized(
+        alt.layer(
+            _reference(rows, colours).encode(y=alt.datum(0.9, type="quantitative")),
+            base.mark_area(opacity=0.18, color=colours["accent"]).encode(y=across, y2="upper:Q"),
+            base.mark_line(point={"color": colours["accent"]}, color=colours["accent"]).encode(
+                y="value:Q", tooltip=["day:Q", *figures]
+            ),
+        ),
+        240,
+    )
+
+
 def bars_plot(rows: Rows | None, colours: Mapping[str, str] = COLOURS) -> alt.Chart:
     """Amounts in their given order: ``label``, ``value``."""
     chart = alt.Chart(_data(rows)).mark_bar(color=colours["accent"], height=12)
@@ -175,8 +235,11 @@ PLOTS: dict[str, Callable[..., Any]] = {
     "film": film_plot,
     "intervals": intervals_plot,
     "ratios": ratios_plot,
+    "slopes": slopes_plot,
+    "reliability": reliability_plot,
     "weights": weights_plot,
     "trend": trend_plot,
+    "launch": launch_plot,
     "bars": bars_plot,
     "beside": beside_plot,
 }
@@ -196,6 +259,16 @@ def library() -> str:
     import vl_convert
 
     return vl_convert.javascript_bundle()  # type: ignore[call-arg]  # its stub lacks the default
+
+
+def picture(shown: Plot, width: int = 560) -> str:
+    """The chart as an SVG file with its caption, for places that draw none themselves."""
+    import vl_convert
+
+    chart = PLOTS[shown.name](shown.rows).properties(
+        width=width, title=alt.Title(wrap(shown.caption, CAPTION), anchor="start")
+    )
+    return vl_convert.vegalite_to_svg(chart.properties(background="white").to_dict())
 
 
 def _data(rows: Rows | None) -> alt.Data:

@@ -6,7 +6,7 @@ from typing import Any
 
 from keyart.evaluation.promotion import told
 from keyart.policy.champions import standing
-from keyart.report import cards, evidence, wording
+from keyart.report import calibration, cards, evidence, launches, wording
 from keyart.report.catalogue import Catalogue
 from keyart.report.facts import Row
 from keyart.report.plots import Plot
@@ -15,7 +15,7 @@ from keyart.vision.words import phrase
 __all__ = ["policy_page"]
 
 NORMAL = 1.96
-"""Standard deviations from a weight to the ends of its interval: 95% if the fitted variances were known."""
+"""Standard deviations from a weight to the ends of its interval."""
 TRIES = 8
 """Tries for champion that the page tells of."""
 FEATURES = 16
@@ -48,6 +48,9 @@ def policy_page(catalogue: Catalogue) -> dict[str, Any]:
         "slices": evidence.slices(facts),
         "favours": _favours(catalogue),
         "calibration": _calibration(facts.measures),
+        "came_true": list(calibration.plots_of(facts.calibration).values()),
+        "launches": launches.told(facts.measures),
+        "launch_curve": launches.curve(facts.measures),
         "costs": [
             (wording.named(r["measure"]), f"{r['value']:.3g}") for r in facts.measures if r["behaviour"] == "limits"
         ],
@@ -117,9 +120,7 @@ def _favours(catalogue: Catalogue) -> Plot | None:
         cells.append((phrase(name), *texts))
     caption = "Weight of each feature by region: change in log reward a standard deviation of the feature"
     if margins:
-        caption += (
-            "; ± reaches 1.96 standard deviations, a little less than a 95% interval; brackets mean that 0 is within"
-        )
+        caption += "; ± reaches 1.96 standard deviations, about a 95% interval; brackets mean that 0 is within"
     return Plot("weights", caption, points, ("feature", *regions), cells)
 
 

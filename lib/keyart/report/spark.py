@@ -145,6 +145,7 @@ def _site_parts(read: Reader, common: Facts, settings: Settings) -> dict[str, Ca
         "measures": lambda: _measures(of_policy(read("policy_measures"), policy_id)),
         "promotions": lambda: rows_of(read("promotions")),
         "weights": lambda: rows_of(of_policy(read("policy_weights"), policy_id)),
+        "calibration": lambda: rows_of(of_policy(read("policy_calibration"), policy_id)),
         "members": lambda: members_of(read, policy_id, settings.report),
         "audience": lambda: _audience(read("taste")),
         "overrides": lambda: _overrides(newest_assignments(read, policy_id)),

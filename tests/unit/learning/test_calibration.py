@@ -8,7 +8,7 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 from keyart.learning.blocks import total_of
-from keyart.learning.calibration import Judged, calibration
+from keyart.learning.calibration import Calibration, Judged, calibration
 from keyart.learning.offset import Offset
 from keyart.learning.response import Base
 from keyart.seeding import rng
@@ -120,6 +120,17 @@ def test_uplift_of_a_guess_is_told_from_the_logs():
     assert (predicted > 0).all()
     assert (observed + 3 * error < predicted).all()
     assert observed[-1] < 0
+
+
+def test_what_a_model_keeps_gives_the_same_figures():
+    told = found(*world(7, count=4000))
+    kept = Calibration.kept(told.arrays(), REGIONS)
+    assert kept is not None and kept.figures() == told.figures() and kept.lines() == told.lines()
+    assert len(told.figures()) == 2 * 3 + 3 * 10 + 10
+    everywhere = [row.decisions for row in told.figures() if (row.measure, row.region) == ("reliability", "*")]
+    assert sum(everywhere) == next(row.decisions for row in told.figures() if row.region == "*")
+    assert Calibration.kept({}, REGIONS) is None
+    assert Calibration.kept(told.arrays(), ("BR",)) is None, "arrays of other regions"
 
 
 def test_without_late_days_or_effects_nothing_is_claimed():

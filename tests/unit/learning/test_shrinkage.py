@@ -85,7 +85,7 @@ def test_an_artwork_nobody_saw_leans_on_its_features():
     observed, precision = np.zeros((6, 40)), np.zeros((6, 40))
     observed[REGIONS], precision[REGIONS] = truth, 400.0
     precision[:, 0] = 0
-    variances = fit_variances(TREE, observed, precision, x)
+    variances = fit_variances(TREE, observed, precision, x, np.ones(len(x)))
     found = posterior(TREE, observed, precision, x, variances)
     np.testing.assert_allclose(found.mean[:, 0], truth[0], atol=0.05)
     assert (found.sd[:, 0] > 0).all()
@@ -105,7 +105,7 @@ def test_variances_are_recovered(varied):
     precision = np.zeros((13, 150))
     precision[regions] = 200.0
     observed = truth + random.normal(size=truth.shape) / 200**0.5
-    found = fit_variances(tree, observed, precision, x)
+    found = fit_variances(tree, observed, precision, x, np.ones(len(x)))
     strong, weak = (found.feature, found.artwork) if varied == "feature" else (found.artwork, found.feature)
     np.testing.assert_allclose(np.sqrt(strong), sds, rtol=0.7 if varied == "feature" else 0.2)
     assert np.sqrt(weak[2]) < 0.03

@@ -13,7 +13,7 @@ from scipy.stats import chisquare
 from keyart.errors import ConfigError
 from keyart.learning.shrinkage import rate_effects, tree_of
 from keyart.policy.assignment import build_slate, level_probabilities
-from keyart.policy.budget import cold_shares, floor_within, within_budget
+from keyart.policy.budget import Spending, cold_shares, floor_within, spendings, within_budget
 from keyart.policy.exploration import Best, EpsilonGreedy, Softmax, Thompson
 from keyart.policy.floors import NO_FLOOR, Floor, mixed
 from keyart.policy.levels import Levels
@@ -58,31 +58,44 @@ def test_without_a_floor_nothing_changes():
     ),
     st.floats(0, 0.02),
     st.floats(0.25, 1),
+    st.floats(0.15, 1),
 )
-def test_what_is_spent_stays_within_the_budget(titles, least, budget):
+def test_what_is_spent_stays_within_the_budgets(titles, least, budget, reward_budget):
     sizes, seen, cold = titles
-    epsilon = 0.05
-    names = [f"t{i}" for i in range(len(sizes))]
-    floor, spent = within_budget(names, sizes, epsilon * (1 - 1 / sizes), seen, cold, least, budget)
+    epsilon, names = 0.05, [f"t{i}" for i in range(len(sizes))]
+    # The k-th artwork of a title brings 1 / k of what the best does.
+    worth = [1 / np.arange(1.0, k + 1) for k in sizes]
+    even = np.array([1 - values.mean() for values in worth])
+    budgets = {
+        "budget": (Spending.of(seen, epsilon * (1 - 1 / sizes), 1 - 1 / sizes), budget),
+        "reward_budget": (Spending.of(seen * 0.5, epsilon * even, even), reward_budget),
+    }
+    floor = within_budget(names, sizes, budgets, cold, least)
     share = floor.shares(names, sizes)
-    assert spent <= budget + 1e-9
     assert (share >= np.minimum(1, least * sizes)).all()
     # The same, from the propensities of each title.
-    weight = np.maximum(seen, seen.mean()) + 1e-9
-    aside = [
-        1 - mixed(EpsilonGreedy(epsilon).propensities(np.arange(k, 0.0, -1)), np.ones(k, bool), s)[0]
+    drawn = [
+        mixed(EpsilonGreedy(epsilon).propensities(np.arange(k, 0.0, -1)), np.ones(k, bool), s)
         for k, s in zip(sizes, share, strict=True)
     ]
-    assert spent == pytest.approx(np.average(aside, weights=weight), abs=1e-9)
+    aside = [1 - propensities[0] for propensities in drawn]
+    lost = [1 - propensities @ values for propensities, values in zip(drawn, worth, strict=True)]
+    spent = []
+    for values, (name, (spending, most)) in zip((aside, lost), budgets.items(), strict=True):
+        spent.append(spending.spent(share))
+        assert spent[-1] <= most + 1e-9, name
+        assert spent[-1] == pytest.approx(np.average(values, weights=spending.weight), abs=1e-9)
     wanted = np.where(sizes > 1, np.maximum(cold, np.minimum(1, least * sizes)), share)
     assert (share <= wanted + 1e-12).all()
-    if spent < budget - 0.01:  # nothing was cut but for rounding
+    if spent[0] < budget - 0.01 and spent[1] < reward_budget - 0.01:  # nothing was cut but for rounding
         np.testing.assert_allclose(share, wanted, atol=1.1e-4)
 
 
 def test_a_budget_that_exploration_alone_exceeds_is_refused():
-    with pytest.raises(ConfigError, match="and assign"):
-        within_budget(["a"], np.array([5]), np.array([0.04]), np.array([10]), np.zeros(1), 0.0, 0.03)
+    spending = Spending.of(np.array([10]), np.array([0.04]), np.array([0.8]))
+    for name, whole in (("budget", "decisions"), ("reward_budget", "the reward")):
+        with pytest.raises(ConfigError, match=rf"assign.{name} is 0.03, and assign.* spends 0.0400 of {whole}"):
+            within_budget(["a"], np.array([5]), {name: (spending, 0.03)}, np.zeros(1), 0.0)
     with pytest.raises(ConfigError, match="allowed is 0 to 1"):
         Floor(1.5)
 
@@ -102,7 +115,7 @@ def assigned(placement=EVERYWHERE, **options):
 
 
 def test_cold_titles_are_explored_more_and_warm_up():
-    shelves, floor, spent = assigned()
+    shelves, floor, spent, _ = assigned()
     assert floor.cold == {"New": 0.5, "Old": 0.05}
     found = shelves.probabilities(EpsilonGreedy(0.05), 0, floor)
     np.testing.assert_allclose(found[:2], [0.5 * 0.975 + 0.25, 0.5 * 0.025 + 0.25])
@@ -114,9 +127,41 @@ def test_cold_titles_are_explored_more_and_warm_up():
     assert cold_shares(np.array([0.0, 1e12]), 0.3, 100)[1] < 1e-9
 
 
+def test_what_exploration_costs_in_reward():
+    """By hand: rates of an average artwork, what artworks bring beside it, and what is drawn instead of the best."""
+    shelves, floor, _, spent = assigned()
+    found = shelves.probabilities(EpsilonGreedy(0.05), 0, floor)
+    n, takes, worth = np.array([500.0, 27000.0]), np.array([50.0, 2700.0]), np.exp([0.1, 0, 0.2, 0.1, 0])
+    title = np.array([0, 0, 1, 1, 1])
+    rate = (takes + 1) / (n + n.sum() / takes.sum())
+    average = np.bincount(title, worth) / [2, 3]
+    best = rate * worth[[0, 2]] / average
+    brought = rate * np.bincount(title, found * worth) / average
+    weight = np.maximum(n, n.mean())
+    assert spent == pytest.approx(1 - weight @ brought / (weight @ best))
+    tight = assigned(reward_budget=0.008)
+    assert tight[3] <= 0.008 < spent and 0 < tight[1].cold["New"] < 0.5
+    assert assigned(budget=0.06, reward_budget=1.0)[1] == assigned(budget=0.06)[1]
+    decisions, reward = spendings(shelves, 0, Best())
+    assert decisions.spent(np.zeros(2)) == reward.spent(np.zeros(2)) == pytest.approx(0, abs=1e-12)
+    assert 0 < reward.spent(np.ones(2)) < decisions.spent(np.ones(2)), (
+        "what is drawn instead of the best brings something"
+    )
+    with pytest.raises(ConfigError, match="reward_budget"):
+        assigned(reward_budget=0.001)
+
+
+def test_a_title_that_may_not_be_shown_spends_nothing():
+    rules = tuple(Rule("New", f"new{a}", "ban") for a in range(2))
+    _, _, spent, lost = assigned(Placement(rules), cold=0.0)
+    shelves, floor, _, _ = assigned(cold=0.0)
+    old = shelves.probabilities(EpsilonGreedy(0.05), 0, floor)[2:]
+    assert 0 < spent < 1 - old[0] and 0 < lost < spent
+
+
 def test_resolver_and_written_rows_agree_where_artworks_may_not_be_shown():
     placement = Placement((Rule("Old", "old2", "ban", ("SE",)),))
-    shelves, floor, _ = assigned(placement)
+    shelves, floor, *_ = assigned(placement)
     policy = Policy("p", EpsilonGreedy(0.05), "salt", 0.0, "t", DAY, {"SE": "nordics"}, (), floor)
     assert Policy.parse("p", policy.spec(), "salt") == policy
     slate, rows = shelves.slate, []

@@ -66,6 +66,21 @@ def test_faults_name_what_is_missing(whole, facts):
     assert any("not evaluated" in fault for fault in bare) and any("measure-policy" in fault for fault in bare)
 
 
+def test_days_of_launches_stand_on_the_page_and_in_the_card(facts, tmp_path):
+    rows = [measured("launches", 5.0, "logged"), measured("cold_days", 4.0, "logged", half=2)]
+    rows += [measured("launches", 5.0, "logged", "kind=title"), measured("cold_days", 4.0, "logged", "kind=title")]
+    rows += [measured("cold_value", value, "logged", f"day={day:03}") for day, value in ((0, 0.8), (10, 0.97))]
+    card = policy_card(replace(facts, measures=[*facts.measures, *rows]))
+    assert "new titles and artworks: 90% of the eventual value: 4 days, the median (95% interval 2 to 6)" in card
+    assert "new titles: " not in card, "one kind alone is all there is"
+    assert "Nothing was launched" in policy_card(facts)
+    page = policy_page(Catalogue(replace(facts, measures=[*facts.measures, *rows])))
+    assert [row["day"] for row in page["launch_curve"].rows] == [0, 10]
+    assert page["launch_curve"].cells[1][:2] == ("10", "97.0%")
+    write_site(replace(facts, measures=[*facts.measures, *rows]), tmp_path)
+    assert 'data-plot="launch"' in (tmp_path / "policy.html").read_text()
+
+
 def test_refusals_are_told_once_with_their_slices(whole):
     thin = {**whole.evaluations[0], "lift": None, "verdict": "too few members: 3 of 50 needed"}
     rows = [{**thin, "slice": name} for name in ("region=SE", "region=JP", "region=SE")]
