@@ -5,8 +5,7 @@ import sys
 from pyspark.sql import SparkSession
 
 from keyart.cli import run_job
-from keyart.feedback.decisions_spark import running
-from keyart.feedback.spark import opted_in, windows_of
+from keyart.feedback.spark import opted_in, running, windows_of
 from keyart.feedback.windows import holdout_buckets
 from keyart.learning.blocks_spark import blocks_of
 from keyart.learning.engagement_spark import ORDER, block_builder, catalogue_of, engagement

@@ -15,8 +15,7 @@ from pyspark.sql import functions as F
 
 from keyart.config import load, with_values
 from keyart.errors import ConfigError, ModelError
-from keyart.feedback.decisions_spark import running
-from keyart.feedback.spark import windows_of
+from keyart.feedback.spark import running, windows_of
 from keyart.feedback.windows import holdout_buckets
 from keyart.learning import als_spark
 from keyart.learning.blocks_spark import blocks_of

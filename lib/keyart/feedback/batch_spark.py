@@ -23,8 +23,8 @@ from keyart.feedback.decisions_spark import (
     impressions,
     newest_of,
     outcomes_since,
-    running,
 )
+from keyart.feedback.spark import running
 from keyart.schemas import DECISIONS, EVENTS
 from keyart.settings import EventsSettings
 from keyart.tables import Tables

@@ -12,7 +12,6 @@ from pyspark.sql import functions as F
 from keyart.feedback.events import DAY_PARTS, HOURS_PER_PART, REPEATS, WATCH_ENDS
 from keyart.schemas import DECISIONS, IMPRESSIONS
 from keyart.settings import EventsSettings
-from keyart.tables import Tables
 
 __all__ = [
     "PAIR",
@@ -24,7 +23,6 @@ __all__ = [
     "impressions",
     "newest_of",
     "outcomes_since",
-    "running",
     "running_times",
 ]
 
@@ -82,13 +80,6 @@ def running_times(videos: DataFrame, frames: DataFrame | None) -> DataFrame:
         .where(F.col("running_seconds") > 0)
         .select("title_id", "running_seconds")
     )
-
-
-def running(tables: Tables) -> DataFrame:
-    """title_id, running_seconds of titles with films; frames are read only where a container does not say."""
-    videos = tables.read_or_empty("videos")
-    untimed = videos.where(F.col("duration_seconds").isNull() & F.col("current_scan_id").isNotNull())
-    return running_times(videos, None if untimed.isEmpty() else tables.read_or_empty("frames"))
 
 
 def outcomes_since(day: date) -> Column:

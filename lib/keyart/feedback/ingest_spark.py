@@ -26,7 +26,6 @@ from keyart.feedback.decisions_spark import (
     impressions,
     newest_of,
     outcomes_since,
-    running,
 )
 from keyart.feedback.events import DROPPED, parse_now
 from keyart.feedback.events_spark import accepted, checked, doubled_ids, having_ids, quarantined
@@ -34,6 +33,7 @@ from keyart.feedback.log_spark import READ_ERRORS, Log, open_log, unreadable
 from keyart.feedback.privacy import secret
 from keyart.feedback.quality import beyond, limit_of
 from keyart.feedback.quality_spark import decision_measures, delivery_measures, take_drift, tally
+from keyart.feedback.spark import running
 from keyart.paths import Bounds
 from keyart.privacy.consent_spark import land_opt_outs, without_erased
 from keyart.privacy.rules import check_traits, kept_from

@@ -4,11 +4,12 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from keyart.errors import ModelError
+from keyart.feedback.decisions_spark import running_times
 from keyart.feedback.windows import Windows, resolve_windows
 from keyart.settings import TimeSettings
 from keyart.tables import Tables
 
-__all__ = ["opted_in", "windows_of"]
+__all__ = ["opted_in", "running", "windows_of"]
 
 
 def windows_of(decisions: DataFrame, time: TimeSettings) -> Windows:
@@ -25,3 +26,10 @@ def opted_in(rows: DataFrame, tables: Tables) -> DataFrame:
         return rows
     out = tables.read("opt_outs").where("opted_out").select("user_key")
     return rows.join(out, on="user_key", how="left_anti")
+
+
+def running(tables: Tables) -> DataFrame:
+    """title_id, running_seconds of titles with films; frames are read only where a container does not say."""
+    videos = tables.read_or_empty("videos")
+    untimed = videos.where(F.col("duration_seconds").isNull() & F.col("current_scan_id").isNotNull())
+    return running_times(videos, None if untimed.isEmpty() else tables.read_or_empty("frames"))

@@ -21,8 +21,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from keyart.errors import ModelError
-from keyart.feedback.decisions_spark import running
-from keyart.feedback.spark import opted_in
+from keyart.feedback.spark import opted_in, running
 from keyart.feedback.windows import Windows
 from keyart.learning.blocks_spark import blocks_of
 from keyart.learning.engagement_spark import ORDER, block_builder, engagement
