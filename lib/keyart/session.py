@@ -36,7 +36,7 @@ LOCAL = {
     # Pictures lie in rows: 4,096 of them at a time, as is usual, would not fit a small heap.
     "spark.sql.parquet.columnarReaderBatchSize": "512",
     # A batch of the stream has more classes than the usual 100: each would be compiled again and again.
-    "spark.sql.codegen.cache.maxEntries": "2000",
+    "spark.sql.codegen.cache.maxEntries": "500",
     "spark.sql.session.timeZone": "UTC",
     "spark.driver.host": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",
@@ -48,7 +48,7 @@ LOCAL_JVM = " ".join(
     [
         "-XX:+UseSerialGC",
         "-XX:NewRatio=1",
-        "-XX:ReservedCodeCacheSize=256m",
+        "-XX:ReservedCodeCacheSize=384m",
         "-XX:Tier4InvocationThreshold=50000",
         "-XX:Tier4MinInvocationThreshold=6000",
         "-XX:Tier4CompileThreshold=150000",

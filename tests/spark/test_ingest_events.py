@@ -22,10 +22,9 @@ import pytest
 from keyart.config import load, with_values
 from keyart.errors import ConfigError, InputError, LimitError, ModelError, SetupError
 from keyart.feedback.events import LOG_COLUMNS, REASONS
-from keyart.feedback.events_spark import members_of
-from keyart.feedback.ingest_spark import ingest_delivery
+from keyart.feedback.ingest_spark import Batch, ingest_delivery
 from keyart.feedback.log_spark import open_log
-from keyart.feedback.privacy import secret, user_keys
+from keyart.feedback.privacy import user_keys
 from keyart.schemas import EVENTS, TABLES
 from keyart.seeding import bucket, rng
 from keyart.tables import Tables
@@ -353,14 +352,13 @@ def test_a_log_delivered_again_after_a_kill_changes_nothing(spark, ingested, bla
 
 
 @pytest.mark.parametrize("last", ["decisions", "artwork_stats"])
-@pytest.mark.parametrize("by_members", [False, True])
-def test_days_that_only_open_decisions_tell_of_are_counted_whatever_dies(spark, blank, tmp_path, by_members, last):
+@pytest.mark.parametrize("batch", [None, Batch(lambda: None, True)], ids=["delivery", "batch"])
+def test_days_that_only_open_decisions_tell_of_are_counted_whatever_dies(spark, blank, tmp_path, batch, last):
     """After a week of silence old decisions become final; a run dies once it has written the one table or the other."""
 
     def ingest(tables, name):
         settings = settings_for(tables.root, tmp_path / name, **{"events.now": ""})
-        log = open_log(spark, settings.events)
-        ingest_delivery(tables, log, settings, members_of(log.rows, secret(settings.privacy)) if by_members else None)
+        ingest_delivery(tables, open_log(spark, settings.events), settings, batch)
 
     def dying(write):
         def died(self, table, *more, **named):

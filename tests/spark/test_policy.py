@@ -483,7 +483,8 @@ def test_what_the_policy_does_is_measured(assigned):
     rows = tables.read("policy_measures").toPandas()
     assert not rows.duplicated(list(TABLES["policy_measures"].key)).any()
     assert set(rows["behaviour"]) == {"logged", "uniform", "region", "user", "limits"}
-    costs = rows[rows["behaviour"] == "limits"].set_index("measure")["value"]
+    (policy,) = set(rows.loc[rows["behaviour"] == "user", "policy_id"])
+    costs = rows[(rows["behaviour"] == "limits") & (rows["policy_id"] == policy)].set_index("measure")["value"]
     assert 0 < costs["reward_explored"] < costs["decisions_explored"] < settings.assign.exploration
     assert {"region=SE", "region=JP", "kids=yes", "device="} <= set(rows["segment"])
     log = tables.read("decisions").where(f"epoch >= '{T1}' AND take IS NOT NULL")

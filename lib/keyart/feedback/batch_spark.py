@@ -100,7 +100,8 @@ def _settle(
     # Whatever is newer than the batch lies on its last day or later.
     now = present or newest_of(events.where(F.col("event_date") >= F.lit(days[1])))
     since = days[0] - timedelta(days=ceil(options.reward_window_hours / 24))
-    since = max(min(since, first_open(stands) or since), oldest or since)
+    since = min(since, first_open(stands) or since)
+    since = max(since, oldest or since)
     pairs = _pairs(batch).unionByName(stands.where(final_by(now, options)).select(*PAIR)).distinct().persist()
     try:
         found = _decided(tables, events, pairs, since, now, options)

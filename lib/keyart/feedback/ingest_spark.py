@@ -201,7 +201,8 @@ def _recompute(
     events, stands = tables.read("events"), tables.read_or_empty("decisions")
     window = ceil(options.reward_window_hours / 24)
     since = first - timedelta(days=window)
-    since = max(min(since, first_open(stands) or since), oldest or since)
+    since = min(since, first_open(stands) or since)
+    since = max(since, oldest or since)
     counted = first_unsettled(stands, tables.read_or_empty("artwork_stats"), since, window) or since
     now = present or newest_of(events)
     recent = F.col("event_date") >= F.lit(since)
