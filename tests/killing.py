@@ -39,7 +39,7 @@ CONFIG = ROOT / "conf" / "demo.yaml"
 SEED = 7
 UNKNOWN = 20
 """Rows of a log that name a film that nobody knows."""
-BESIDE = {"report.folder": "report", "taste.checkpoints": "checkpoints"}
+BESIDE = {"report.folder": "report", "taste.checkpoints": "checkpoints", "publish.folder": "bundles"}
 """Folders that each run has beside its tables: none may go on from what another kept."""
 AT_ONCE = ("--set=maintain.retain_hours=0", "--set=maintain.shorter=true")
 """What lets maintain remove files that nothing needs, however young they are."""
@@ -47,7 +47,7 @@ EXPERIMENT = (
     "--id=one", "--set=experiment.variants=[editors-and-uniform, another]", "--set=experiment.minimum_effect=0.5",
     f"--set=experiment.from_day={FIRST_DAY + timedelta(days=2)}", "--set=experiment.artworks=true",
 )  # fmt: skip
-JOBS_BESIDE = ("maintain", "publish", "experiment", "analyze-experiment", "erase-members", "simulate")
+JOBS_BESIDE = ("maintain", "experiment", "analyze-experiment", "erase-members", "simulate")
 """Jobs that write and are no stage of the pipeline; stream-feedback has tests of its own."""
 FILES = {"train-response": "mlflow", "build-report": "report", "publish": "bundles", "simulate": "log"}
 """Jobs whose first write is no table's: the folder beside the tables. MLflow's is touched by whoever reads a model."""
@@ -105,7 +105,6 @@ class World:
         member = pq.read_table(self.home / "logs" / "events-000.parquet")["user_id"][-1].as_py()
         told: dict[str, Sequence[str]] = {
             "maintain": AT_ONCE,
-            "publish": ("--out", str(home / "bundles")),
             "experiment": ("register", *EXPERIMENT),
             "analyze-experiment": EXPERIMENT,
             "erase-members": ("--user", member, "--request", "r"),
@@ -146,7 +145,7 @@ def _make(spark: Any, home: Path) -> tuple[dict[str, str], float]:
         **{f"time.{name}": str(day) for name, day in times.items()},
     }
     values |= _films(home)
-    small = {"demo.members": 400, "demo.days": days, "tables": home / "tables"}
+    small = {"demo.members": 600, "demo.days": days, "tables": home / "tables"}
     settings = load(CONFIG, [f"{name}={value}" for name, value in (values | small).items()])
     tables, seconds = Tables(spark, settings.tables), 0.0
     for stage in STAGES:

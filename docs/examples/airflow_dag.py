@@ -28,6 +28,7 @@ PARTS = {
     "evaluate-policy": ["assign-artwork"],
     "measure-policy": ["evaluate-policy"],
     "promote": ["measure-policy"],
+    "publish": ["promote"],
     "build-report": ["promote"],
 }
 

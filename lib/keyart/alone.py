@@ -6,6 +6,7 @@ URL or in a catalogue have none: there the scheduler sees to it (max_active_runs
 
 import fcntl
 import os
+import shutil
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,8 +29,7 @@ def alone(job: str, root: str, wait: bool = False) -> Iterator[None]:
         yield
         return
     folder = Path(path) / FOLDER
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / job).open("a+", encoding="utf-8") as lock:
+    with _there(folder, job), (folder / job).open("a+", encoding="utf-8") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError as error:
@@ -45,3 +45,15 @@ def alone(job: str, root: str, wait: bool = False) -> Iterator[None]:
         lock.write(f"process {os.getpid()} on {socket.gethostname()} since {datetime.now(UTC):%Y-%m-%d %H:%M} UTC\n")
         lock.flush()
         yield
+
+
+@contextmanager
+def _there(folder: Path, job: str) -> Iterator[None]:
+    """Make the folder; where a new root holds nothing else in the end, both go again: its name was mistyped."""
+    is_new = not folder.parent.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    finally:
+        if is_new and {*folder.parent.rglob("*")} == {folder, folder / job}:
+            shutil.rmtree(folder.parent, ignore_errors=True)

@@ -13,6 +13,7 @@ from keyart.operations.running_spark import StageResult, run_stages
 from keyart.policy.placement_spark import day_of, placement_of
 from keyart.policy.spark import champions, refused_policies
 from keyart.schemas import TABLES
+from keyart.serving.policy_bundle import bundles_folder, current_name
 from keyart.settings import Settings
 from keyart.tables import Tables
 
@@ -119,20 +120,39 @@ STAGES: tuple[Stage, ...] = (
         answers=True,
     ),
     Stage(
+        "publish",
+        (
+            "titles",
+            "artworks",
+            "images",
+            "editor_overrides",
+            "opt_outs",
+            "policies",
+            "region_assignments",
+            "user_assignments",
+            "policy_measures",
+            "promotions",
+        ),
+        ("publish",),
+        today=lambda s, tables: current_name(bundles_folder(s)),
+    ),
+    Stage(
         "build-report",
         # Its Operations page tells of all tables; the last two say nothing of catalogue or members.
         tuple(table for table in TABLES if table not in (TABLE, "evaluation_blocks")),
         ("report", "evaluate", "regions", "privacy"),
+        anyway=True,
     ),
 )
 NEEDS_EVENTS = {
     "measure-sessions", "train-taste", "train-response", "assign-artwork", "evaluate-policy", "measure-policy",
-    "promote",
+    "promote", "publish",
 }  # fmt: skip
 
 
 def stages_for(settings: Settings, tables: Tables) -> list[Stage]:
-    """The stages that have something to read: without logs, now or earlier, only the films' side runs.
+    """The stages that have something to read: without logs, now or earlier, only the films' side runs; what serves is
+    published where bundles have a folder (``publish.folder``, or the one beside the tables since somebody published).
 
     Of these ``pipeline.stages``, where it names some; ConfigError where it names one that there is not.
     """
@@ -143,6 +163,7 @@ def stages_for(settings: Settings, tables: Tables) -> list[Stage]:
     has_catalog = any(asdict(settings.catalog).values())
     has_events = bool(settings.events.events)
     learns = has_events or tables.exists("decisions")
+    is_served = bool(settings.publish.folder) or (":" not in settings.tables and bundles_folder(settings).is_dir())
     return [
         stage
         for stage in STAGES
@@ -150,6 +171,7 @@ def stages_for(settings: Settings, tables: Tables) -> list[Stage]:
         and (stage.job != "ingest-catalog" or has_catalog)
         and (stage.job != "ingest-events" or has_events)
         and (stage.job not in NEEDS_EVENTS or learns)
+        and (stage.job != "publish" or is_served)
     ]
 
 

@@ -8,14 +8,13 @@ in the handle, that is in the closure of the task.
 import hashlib
 import mmap
 import pickle
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from keyart.errors import SetupError
+from keyart.scratch import scratch
 
 __all__ = ["Shared", "shared"]
 
@@ -73,8 +72,8 @@ def shared(value: T, folder: str | None) -> Iterator[Shared[T]]:
     if folder is None:
         yield Shared(name, head, None, (), tuple(bytes(buffer) for buffer in raw))
         return
-    with tempfile.TemporaryDirectory(prefix="keyart-", dir=folder or None) as place:
-        path, spans = Path(place) / f"{name}.bin", []
+    with scratch(folder) as place:
+        path, spans = place / f"{name}.bin", []
         with path.open("wb") as file:
             for buffer in raw:
                 file.write(b"\0" * (-file.tell() % ALIGN))

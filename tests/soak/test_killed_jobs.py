@@ -26,6 +26,8 @@ def test_a_stage_of_the_pipeline(spark, world, tmp_path, job):
     root = tmp_path / "tables"
     shutil.copytree(world.before(job), tmp_path, dirs_exist_ok=True)
     killed_then_again(world, root, job)
+    if job == "publish":
+        PolicyBundle.open(pointed(tmp_path / "bundles"), verify=True)
     wanted = rows_of(spark, world.after(job) / "tables")
     assert not differences(rows_of(spark, root), wanted)
     assert run_job("maintain", ["--tables", str(root), *AT_ONCE]) == 0
@@ -51,8 +53,6 @@ def test_a_job_beside_the_pipeline(spark, world, tmp_path, monkeypatch, job):
             assert run_job(job, world.command(job, root, *more)[2:]) == 0
         else:
             killed_then_again(world, root, job, *more)
-        if job == "publish":
-            PolicyBundle.open(pointed(home / "bundles"), verify=True)
         found.append(rows_of(spark, root))
         if job == "simulate":
             found[-1]["log"] = Counter(map(repr, pq.read_table(home / "log").to_pylist()))

@@ -113,6 +113,20 @@ def test_rows_older_than_retention_go_and_files_wait(spark, tables):
     assert len(parquet(tables, "data_quality")) == 2
 
 
+def test_a_damaged_table_keeps_no_other_from_its_upkeep(spark, tables, capsys):
+    for i in range(2):
+        tables.append("shots", shots(spark, i))
+        tables.append("titles", spark.createDataFrame([], TABLES["titles"].schema))
+    for path in Path(tables.root, "titles", "_delta_log").glob("*"):
+        path.write_text("no log")
+    spark._jvm.org.apache.spark.sql.delta.DeltaLog.clearCache()
+    assert run_job("maintain", ["--tables", tables.root, "--set", "privacy.retention={data_quality: 30}"]) == 1
+    said = capsys.readouterr()
+    assert "shots: 2 files -> 1" in said.out
+    (line,) = said.err.splitlines()
+    assert line.startswith("keyart: upkeep of titles failed: ")
+
+
 def test_vacuum_prints_nothing(spark, tables):
     tables.append("shots", shots(spark, 1))
     jvm = spark.sparkContext._jvm

@@ -12,7 +12,7 @@ from keyart.config import load, with_values
 from keyart.errors import ModelError
 from keyart.operations.graph import Stage
 from keyart.operations.ledger_spark import Ledger, known
-from keyart.pipeline import run_stages
+from keyart.pipeline import run_stages, stages_for
 from keyart.schemas import TABLES
 from keyart.settings import SessionSettings
 
@@ -46,7 +46,7 @@ def graph(spark, tables, tmp_path, monkeypatch):
 
     job("catalogue", titles)
     job("names", names)
-    for plain in ("model", "assign", "other"):
+    for plain in ("model", "assign", "other", "told"):
         job(plain, lambda: None)
     stages = [
         Stage("catalogue", (), ("catalog",), lambda settings: (str(source),), writes=("titles",)),
@@ -54,6 +54,7 @@ def graph(spark, tables, tmp_path, monkeypatch):
         Stage("model", ("titles",), ()),
         Stage("assign", (), (), after=("model",)),
         Stage("other", ("shots",), ()),
+        Stage("told", ("titles",), (), after=("model",), anyway=True),
     ]
     settings = with_values(
         load(None),
@@ -90,7 +91,7 @@ def test_what_runs_again_and_what_does_not(spark, tables, graph):
     # A new title: those that read titles run, and what comes after the model; who reads something else does not.
     graph.source.write_text("a b c")
     changed = {"catalogue": "done", "names": "done", "model": "done", "assign": "done", "other": "skipped"}
-    assert graph() == changed
+    assert graph() == changed | {"told": "done"}
     assert known(tables).done["names"]["rows"] == 3
 
     # Compaction is no change.
@@ -105,7 +106,8 @@ def test_what_runs_again_and_what_does_not(spark, tables, graph):
 def test_a_failure_blocks_its_own_and_the_next_run_goes_on_there(tables, graph):
     graph.broken.add("model")
     assert graph() == {
-        "catalogue": "done", "names": "done", "model": "failed", "assign": "blocked", "other": "done"
+        "catalogue": "done", "names": "done", "model": "failed", "assign": "blocked", "other": "done",
+        "told": "done",
     }  # fmt: skip
     metrics = (graph.source.parent / "k.prom").read_text()
     assert 'keyart_stage_state{stage="model",state="failed"} 1.0' in metrics
@@ -115,8 +117,22 @@ def test_a_failure_blocks_its_own_and_the_next_run_goes_on_there(tables, graph):
     assert found["assign"]["error"] == "needs model"
     graph.broken.clear()
     assert graph() == {
-        "catalogue": "skipped", "names": "skipped", "model": "done", "assign": "done", "other": "skipped"
+        "catalogue": "skipped", "names": "skipped", "model": "done", "assign": "done", "other": "skipped",
+        "told": "done",
     }  # fmt: skip
+
+
+def test_bundles_are_written_where_they_have_a_folder(tables, tmp_path):
+    settings = with_values(load(None), {"tables": tables.root, "events.events": str(tmp_path)})
+
+    def publishes(settings):
+        return "publish" in {stage.job for stage in stages_for(settings, tables)}
+
+    assert not publishes(settings)
+    assert publishes(with_values(settings, {"publish.folder": str(tmp_path / "elsewhere")}))
+    (tmp_path / "bundles").mkdir()
+    assert publishes(settings), "somebody published beside the tables"
+    assert not publishes(with_values(settings, {"events.events": ""})), "there is no policy without logs"
 
 
 def test_status_reads_and_tells_a_killed_run(tables, capsys):

@@ -1,7 +1,7 @@
 """ingest-events: a delivery of logs into events, quarantine, impressions, decisions, artwork_stats and data_quality.
 
-One ingest runs at a time. Whatever was delivered before, in whichever order and however often, the tables come out the
-same; a run that was killed is made good by running it again.
+One ingest writes at a time, a delivery's or that of a stream's batch. Whatever was delivered before, in whichever order
+and however often, the tables come out the same; a run that was killed is made good by running it again.
 """
 
 import logging
@@ -16,6 +16,7 @@ from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 from pyspark.storagelevel import StorageLevel
 
+from keyart.alone import alone
 from keyart.errors import ConfigError, InputError, LimitError
 from keyart.feedback.batch_spark import land_batch
 from keyart.feedback.decisions_spark import (
@@ -44,6 +45,9 @@ from keyart.tables import Tables
 __all__ = ["Ingested", "ingest", "ingest_delivery"]
 
 log = logging.getLogger(__name__)
+
+WRITING = "events"
+"""The lock of who writes them: ingest-events and stream-feedback, which may both run."""
 
 Check = Callable[[DataFrame], DataFrame]
 """From a log's rows to events with reasons."""
@@ -100,7 +104,9 @@ def ingest_delivery(tables: Tables, delivery: Log, settings: Settings, batch: Ba
     # Columns are read again faster than kept: rows with lists fill the heap. Text is parsed once.
     rows = rows if delivery.columnar else rows.persist(StorageLevel.DISK_ONLY)
     try:
-        return _land(tables, delivery, rows, check, present, options, first, batch)
+        # What a batch of a stream finds missing, a delivery beside it must not add meanwhile, and the other way round.
+        with alone(WRITING, tables.root, wait=True):
+            return _land(tables, delivery, rows, check, present, options, first, batch)
     finally:
         rows.unpersist()
 

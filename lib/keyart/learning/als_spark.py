@@ -3,9 +3,8 @@
 A solver goes on from where it stands and yields its progress after each iteration.
 """
 
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import nullcontext
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +18,7 @@ from keyart.learning.blocks_spark import read_blocks, sum_over
 from keyart.learning.checkpoints import Progress
 from keyart.learning.parcels import received, sent
 from keyart.learning.taste import TasteModel, add_half, misfit, trained_on
+from keyart.scratch import scratch
 from keyart.settings import TasteSettings
 
 __all__ = ["SOLVERS", "Solver", "numbered_pairs", "objective"]
@@ -44,20 +44,11 @@ def broadcast(
     parts = slices(len(titles), titles.shape[1], settings.title_sums_megabytes)
     for _ in range(len(objectives), settings.iterations):
         for part in parts:
-            with _scratch(folder) as place:
-                solved, value = _pass(blocks, model.with_titles(titles), part, place)
+            with nullcontext() if folder is None else scratch(folder) as place:
+                solved, value = _pass(blocks, model.with_titles(titles), part, str(place) if place else None)
             titles = np.concatenate([titles[: part.start], solved, titles[part.stop :]])
         objectives.append(value)
         yield Progress(titles, objectives)
-
-
-@contextmanager
-def _scratch(folder: str | None) -> Iterator[str | None]:
-    if folder is None:
-        yield None
-        return
-    with tempfile.TemporaryDirectory(prefix="keyart-", dir=folder or None) as place:
-        yield place
 
 
 def _pass(blocks: DataFrame, model: TasteModel, part: slice, place: str | None) -> tuple[np.ndarray, float]:

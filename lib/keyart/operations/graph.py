@@ -29,6 +29,8 @@ class Stage:
     """Stages that it depends on beside tables: models are no tables. When one has run again, so does this one."""
     answers: bool = False
     """Whether a status of 1 is an answer (a candidate is refused) and no failure: it is done, and the others go on."""
+    anyway: bool = False
+    """Whether it runs although one that it depends on failed: it tells of what is there."""
 
 
 def requirements(stages: Sequence[Stage]) -> dict[str, frozenset[str]]:

@@ -98,7 +98,8 @@ class _Run:
     def take(self, stage: Stage) -> None:
         """Run the stage, or say why not."""
         down = {result.job: result.state for result in self.results if result.state in ("failed", "blocked")}
-        if broken := behind(stage.job, self.needs, down):
+        broken = () if stage.anyway else behind(stage.job, self.needs, down)
+        if broken:
             self.ledger.blocked(stage.job, broken)
             self._result(stage, 0.0, "blocked", f"needs {', '.join(broken)}")
             return

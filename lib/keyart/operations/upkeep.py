@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Size", "Upkeep", "on_disk", "told"]
+__all__ = ["NOTHING", "Size", "Upkeep", "on_disk", "told"]
 
 LOG = "_delta_log"
 
@@ -18,6 +18,9 @@ class Size:
     size: int
     disk_files: int | None
     disk_size: int | None
+
+
+NOTHING = Size(0, 0, 0, 0)
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,14 @@ nothing can have needed it for ``maintain.retain_hours``.
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 
 from keyart.errors import ConfigError
 from keyart.operations.ledger_spark import TABLE
 from keyart.operations.lines import one_line
-from keyart.operations.upkeep import Size, Upkeep, on_disk
-from keyart.privacy.erase_spark import expire
+from keyart.operations.upkeep import NOTHING, Size, Upkeep, on_disk
+from keyart.privacy.erase_spark import too_old
 from keyart.schemas import TABLES
 from keyart.settings import Settings
 from keyart.tables import Tables
@@ -43,36 +44,49 @@ def maintain(tables: Tables, settings: Settings) -> list[Upkeep]:
         )
     if unknown := set(wanted.tables) - set(TABLES):
         raise ConfigError(f"maintain.tables: there is no {', '.join(sorted(unknown))}; known are {', '.join(TABLES)}")
-    names = [name for name in wanted.tables or TABLES if tables.exists(name)]
+    old = {**(too_old(settings) if settings.privacy.retention else {}), TABLE: OLD_BEATS}
+    cares = [_Care(tables, name) for name in wanted.tables or TABLES if tables.exists(name)]
+    # What is too old goes from all tables, also where not all are compacted.
+    others = [_Care(tables, name) for name in old if tables.exists(name) and name not in {one.name for one in cares}]
     with ThreadPoolExecutor(LANES) as lanes:
-        before = list(lanes.map(lambda name: _size(tables, name), names))
-        if settings.privacy.retention:
-            expire(tables, settings, purge=False)
-        tables.delete(TABLE, OLD_BEATS)
-        errors = list(lanes.map(lambda name: _failing(partial(_brought_up, tables, name)), names))
+        before = list(lanes.map(_Care.size, cares))
+        for one in (*cares, *others):
+            if one.name in old:
+                one.take(partial(tables.delete, one.name, old[one.name]))
+        list(lanes.map(lambda one: one.take(one.bring_up), cares))
         # One after the other, for the session's options hold while one is vacuumed.
-        errors = [
-            error or _failing(partial(tables.vacuum, name, wanted.retain_hours, wanted.shorter))
-            for name, error in zip(names, errors, strict=True)
-        ]
-        after = list(lanes.map(lambda name: _size(tables, name), names))
-    return [Upkeep(*one) for one in zip(names, before, after, errors, strict=True)]
+        for one in cares:
+            one.take(partial(tables.vacuum, one.name, wanted.retain_hours, wanted.shorter))
+        after = list(lanes.map(_Care.size, cares))
+    done = [Upkeep(one.name, was, now, one.error) for one, was, now in zip(cares, before, after, strict=True)]
+    return done + [Upkeep(one.name, NOTHING, NOTHING, one.error) for one in others if one.error]
 
 
-def _brought_up(tables: Tables, name: str) -> None:
-    tables.migrate(name)
-    tables.compact(name)
+@dataclass
+class _Care:
+    """A table that is kept up, and why that failed first, in a line; what is left is then left alone."""
 
+    tables: Tables
+    name: str
+    error: str = ""
 
-def _failing(work: Callable[[], object]) -> str:
-    """Do the work; returns why it failed, in a line, or nothing."""
-    try:
-        work()
-    except Exception as error:  # a table that cannot be kept up must not keep the others from it
-        log.error("upkeep failed: %s", one_line(error), exc_info=error, extra={"quiet": True})
-        return one_line(error)
-    return ""
+    def take(self, work: Callable[[], object]) -> None:
+        """Do some of the upkeep: a table that cannot be kept up must not keep the others from it."""
+        if self.error:
+            return
+        try:
+            work()
+        except Exception as error:
+            self.error = one_line(error)
+            log.error("upkeep of %s failed: %s", self.name, self.error, exc_info=error, extra={"quiet": True})
 
+    def bring_up(self) -> None:
+        """Bring an older table on, and put small files together."""
+        self.tables.migrate(self.name)
+        self.tables.compact(self.name)
 
-def _size(tables: Tables, name: str) -> Size:
-    return Size(*tables.size(name), *on_disk(tables.location(name)))
+    def size(self) -> Size:
+        """Its files; of a table that cannot be read none."""
+        found = [NOTHING]
+        self.take(lambda: found.append(Size(*self.tables.size(self.name), *on_disk(self.tables.location(self.name)))))
+        return found[-1]

@@ -34,7 +34,18 @@ from keyart.settings import Settings
 from keyart.tables import Tables
 from keyart.tracking import local_home
 
-__all__ = ["CODED", "MEMBER_TABLES", "Erased", "erase", "expire", "members_of", "proven", "report_of", "requested"]
+__all__ = [
+    "CODED",
+    "MEMBER_TABLES",
+    "Erased",
+    "erase",
+    "expire",
+    "members_of",
+    "proven",
+    "report_of",
+    "requested",
+    "too_old",
+]
 
 log = logging.getLogger(__name__)
 
@@ -171,21 +182,23 @@ def proven(tables: Tables, settings: Settings, request: Request) -> Proof:
     return proof
 
 
-def expire(tables: Tables, settings: Settings, purge: bool = True) -> dict[str, date]:
-    """Remove rows that are older than ``privacy.retention`` allows, and their files; returns each table's first day.
+def too_old(settings: Settings) -> dict[str, str]:
+    """Of each table the SQL condition for rows that are older than ``privacy.retention`` allows, or made from such."""
+    first = kept_from(settings)
+    found = conditions(first)
+    if set(first) & {"decisions", "taste", "user_assignments"}:
+        found |= dict.fromkeys(CODED, "true")
+    return found
 
-    Without ``purge`` the files stay until the tables are vacuumed, and nobody at work loses them.
-    """
+
+def expire(tables: Tables, settings: Settings) -> dict[str, date]:
+    """Remove rows that are older than ``privacy.retention`` allows, and their files; returns each table's first day."""
     first = kept_from(settings)
     if not first:
         raise InputError("privacy.retention names no table; write for instance privacy: {retention: {events: 400}}")
-    for table, condition in conditions(first).items():
+    for table, condition in too_old(settings).items():
         tables.delete(table, condition)
-    if set(first) & {"decisions", "taste", "user_assignments"}:
-        for table in CODED:
-            tables.delete(table, "true")
-    if purge:
-        tables.purge([*first, *CODED])
+    tables.purge([*first, *CODED])
     return first
 
 

@@ -34,6 +34,7 @@ __all__ = [
     "CURRENT",
     "PolicyBundle",
     "bundles_folder",
+    "current_name",
     "discard",
     "is_good",
     "left_over",
@@ -210,6 +211,15 @@ def pointed(where: Path) -> Path:
     if not NAME.fullmatch(name):
         raise InputError(f"{pointer} names {name[:100]!r}, which cannot be a bundle beside it")
     return pointer.parent / name
+
+
+def current_name(folder: Path) -> str:
+    """Of the bundle that the folder's pointer names; empty where there is none."""
+    try:
+        found = pointed(folder)
+    except InputError:
+        return ""
+    return found.name if found.is_dir() else ""
 
 
 def older(folder: Path, keep: int) -> list[Path]:

@@ -38,6 +38,16 @@ def test_a_second_run_is_refused_until_the_first_is_gone_however_it_ends(tmp_pat
     assert {path.name for path in (tmp_path / FOLDER).iterdir()} == {"scan-videos", "ingest-events"}
 
 
+def test_a_root_that_was_mistyped_is_not_made(tmp_path):
+    root = tmp_path / "tabels" / "mine"
+    with alone("publish", str(root)):
+        assert (root / FOLDER / "publish").is_file()
+    assert not root.exists()
+    with alone("ingest-catalog", str(root)), alone("events", str(root), wait=True):
+        (root / "titles").mkdir()
+    assert (root / FOLDER / "events").is_file()
+
+
 TRACKER = """
 import sys
 from keyart.settings import TrackingSettings

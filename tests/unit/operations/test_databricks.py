@@ -276,7 +276,8 @@ def test_settings_name_what_the_bundle_makes(target, catalogue):
     assert variables["catalog"] == catalogue
     assert settings.tables == f"catalog:{catalogue}.{schema}"
     assert settings.tracking.model_prefix == f"{catalogue}.{schema}."
-    folders = [settings.catalog.videos, settings.taste.checkpoints, settings.report.folder, variables["logs"]]
+    folders = [settings.catalog.videos, settings.taste.checkpoints, settings.publish.folder, settings.report.folder]
+    folders.append(variables["logs"])
     assert sorted(folders) == sorted(f"/Volumes/{catalogue}/{schema}/{volume}" for volume in volumes)
 
 

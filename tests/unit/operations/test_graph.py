@@ -43,7 +43,7 @@ class NoTables:
 
 
 def test_only_the_stages_that_are_asked_for():
-    everything = ["catalog.videos=films", "events.events=logs"]
+    everything = ["catalog.videos=films", "events.events=logs", "publish.folder=bundles"]
     jobs = [stage.job for stage in stages_for(load(None, everything), NoTables())]
     assert jobs == [stage.job for stage in STAGES]
     two = load(None, [*everything, "pipeline.stages=[train-taste, scan-videos]"])
