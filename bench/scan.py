@@ -226,7 +226,8 @@ def scan(spark, films: list[Path], name: str, *options: str) -> tuple[int, float
     folder.mkdir(parents=True)
     for film in films:
         (folder / film.name).symlink_to(film)
-    settings = load(str(CONF), [f"tables={root}", f"catalog.videos={folder}", *options])
+    beside = f"sources.roots=[{BUILD}, {MEDIA}]"  # where the links lead
+    settings = load(str(CONF), [f"tables={root}", f"catalog.videos={folder}", beside, *options])
     ingest(spark, settings)
     begin = time.perf_counter()
     report = scan_films(Tables(spark, settings.tables), settings.scan)

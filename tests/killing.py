@@ -141,6 +141,8 @@ def _make(spark: Any, home: Path) -> tuple[dict[str, str], float]:
         "select.cast": "none",
         "session.shuffle_partitions": "2",  # as the session of the tests has it
         "session.driver_memory": "1g",
+        # A driver that lives for seconds: compiling well what runs a few times would be most of its work.
+        "session.options": "{spark.driver.extraJavaOptions: -XX:+UseSerialGC -XX:TieredStopAtLevel=1}",
         "events.events": str(home / "logs"),
         **{f"time.{name}": str(day) for name, day in times.items()},
     }

@@ -31,7 +31,9 @@ def test_kills_at_random_points(spark, tmp_path):
     chance = random.Random(SEED)
     kills, rounds, began = 0, 0, time.monotonic()
     while kills < KILLS:
-        root, rounds, chain = tmp_path / "round" / "tables", rounds + 1, 0
+        rounds, chain = rounds + 1, 0
+        # A place of its own: SQLite does not write where a database that it has open was replaced.
+        root = tmp_path / f"round-{rounds}" / "tables"
         root.parent.mkdir()
         command = world.command("run-pipeline", root)
         while kills < KILLS and chain < CHAIN:
