@@ -321,7 +321,7 @@ def resident(process: int) -> int:
 if __name__ == "__main__":
     if not FILM.exists() or shutil.which("ffmpeg") is None:
         sys.exit("bench/scan.py needs ../shared/media and ffmpeg")
-    session = open_session(load(str(CONF)).session)
+    session = open_session(load(str(CONF)).session, light=True)
     shutil.rmtree(MADE, ignore_errors=True)
     scan(session, [looped(BUILD / "warm" / "warm.mp4", 1, short())], "warm")  # the JIT's time is no scan's
     shutil.copytree(BUILD / "tables-warm", MADE)

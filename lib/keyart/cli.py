@@ -60,6 +60,9 @@ ACTIONS: dict[str, tuple[str, tuple[str, ...]]] = {"experiment": ("experiment.ac
 BESIDE = {"explain-artwork", "models", "explain", "serve", "export-member", "status", "simulate", "run-pipeline"}
 """Jobs that write no table, and the one whose stages each take the lock of their job; all others run one at a time."""
 
+LIGHT = {"ingest-catalog", "scan-videos", "select-artwork", "explain", "explain-artwork", "status"}
+"""Jobs whose rows are few or pass through Python: to compile the JVM's code well would be much of their work."""
+
 POSITIONAL = {"explain-artwork": ("explain.artwork_id", "ID", "an artwork's id or its beginning, or an image's hash")}
 """Jobs that take one thing by name, the setting it stands for, and what it is called in the help."""
 
@@ -223,16 +226,16 @@ def _run(job: str, settings: Settings) -> int:
         stack.enter_context(plainly(settings.tables))
         if job not in BESIDE:
             stack.enter_context(alone(job, settings.tables))
-        return _in_session(module, settings)
+        return _in_session(module, settings, job in LIGHT)
 
 
-def _in_session(module: ModuleType, settings: Settings) -> int:
+def _in_session(module: ModuleType, settings: Settings, light: bool) -> int:
     # Only now that the arguments are known to be good: importing pyspark takes seconds.
     from keyart.session import is_running, open_session
 
     ours = not is_running()
     with ExitStack() as stack:
-        spark = open_session(settings.session)
+        spark = open_session(settings.session, light)
         if ours:
             stack.callback(spark.stop)
         return int(module.run(spark, settings) or 0)
