@@ -64,7 +64,7 @@ LIGHT_JVM = "-XX:TieredStopAtLevel=1"
 def open_session(settings: SessionSettings, light: bool = False) -> SparkSession:
     """The running session where there is one (Databricks, notebooks, tests), else one as the settings say.
 
-    ``light`` is for a job that asks little of the JVM: one on this machine alone then compiles quickly rather than well.
+    ``light`` is for a job that asks little of the JVM: a session of this machine alone then compiles quickly, not well.
 
     SetupError, in one line, where Java is missing or of a version Spark cannot use.
     """

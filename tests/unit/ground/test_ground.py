@@ -158,7 +158,7 @@ def test_bad_arguments_are_status_2(arguments):
 def test_shorthands_of_evaluate_policy(monkeypatch):
     seen = []
     monkeypatch.setattr("keyart.session.is_running", lambda: True)
-    monkeypatch.setattr("keyart.session.open_session", lambda settings: None)
+    monkeypatch.setattr("keyart.session.open_session", lambda settings, light: None)
     monkeypatch.setattr("keyart.jobs.evaluate_policy.run", lambda spark, settings: seen.append(settings.evaluate))
     assert cli.main(["evaluate-policy", "--policy", "new,old", "--plan", "0.002"]) == 0
     assert (seen[0].policy_id, seen[0].plan_width) == ("new,old", 0.002)
