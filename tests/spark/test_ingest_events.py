@@ -388,7 +388,7 @@ def test_days_that_only_open_decisions_tell_of_are_counted_whatever_dies(spark, 
 
 
 def test_deliveries_in_another_order_and_form_give_the_same_tables(spark, ingested, blank, tmp_path, monkeypatch):
-    """Some days as Parquet; then those before and those after as gzipped CSV under other names.
+    """Some days as Parquet; then those before and after as gzipped CSV under other names; then the first ones as Delta.
 
     No present is set: the first delivery leaves decisions open, the second brings plays from before them all, and
     settles, days after, what was open.
@@ -416,6 +416,10 @@ def test_deliveries_in_another_order_and_form_give_the_same_tables(spark, ingest
             writer.writerow(cells)
     values = {"events.columns": renamed, "events.now": ""}
     run(spark, settings_for(tables.root, tmp_path / "others.csv.gz", **values))
+    middle = spark.read.parquet(str(tmp_path / "middle"))
+    middle.write.format("delta").save(str(tmp_path / "table"))
+    middle.limit(0).write.format("delta").mode("append").save(str(tmp_path / "table"))
+    run(spark, settings_for(tables.root, tmp_path / "table", **{"events.now": ""}))
     for table in ("events", "impressions", "decisions", "artwork_stats"):
         assert dump(tables, table) == dump(ingested[0], table), table
 
