@@ -1,4 +1,4 @@
-"""kill -9 of drivers over a small world: the tables are those of a run that nobody disturbed."""
+"""kill -9 of a driver in every job, over a small world: the tables are those of a run that nobody disturbed."""
 
 import random
 import shutil
@@ -22,12 +22,12 @@ from keyart.cli import run_job
 from keyart.pipeline import STAGES
 from keyart.serving.policy_bundle import PolicyBundle, pointed
 
-pytestmark = [pytest.mark.soak, pytest.mark.spark]
+pytestmark = pytest.mark.spark
 
-ELSEWHERE = ("scan-videos", "ingest-events", "measure-sessions")
-"""Stages that are killed in test_scan, test_ingest_events and test_faults."""
-BESIDE = ("experiment", "analyze-experiment", "erase-members")
-"""maintain is killed in test_faults, stream-feedback in test_feedback_streams; tests/soak has simulate as well."""
+ELSEWHERE = ("scan-videos", "ingest-events")
+"""Stages that are killed in test_scan and test_ingest_events."""
+BESIDE = ("maintain", "experiment", "analyze-experiment", "erase-members")
+"""stream-feedback is killed in test_feedback_streams; tests/soak has simulate as well, and stages one by one."""
 
 
 @pytest.fixture(scope="module")
