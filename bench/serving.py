@@ -73,6 +73,7 @@ def overrides_of(shard: int) -> Overrides:
         rng.random(titles.size).astype(np.float32) + np.float32(0.02),
         rng.integers(0, 40, titles.size).astype(np.uint32),
         tuple(f"they like feature {i:02d}" for i in range(40)),
+        np.zeros(len(keys), np.uint8),
     )
 
 

@@ -18,12 +18,15 @@ def run(spark: SparkSession, settings: Settings) -> int:
     plan = plan_assignment(tables, Tracking(settings.tracking, settings.tables), settings)
     write_assignment(tables, plan)
     mine = tables.read("user_assignments").where(F.col("policy_id") == plan.policy.policy_id)
-    members, overrides = mine.agg(F.count("*"), F.coalesce(F.sum(F.size("title_ids")), F.lit(0))).collect()[0]
+    own = F.size("title_ids")
+    members, overrides = mine.agg(F.count_if(own > 0), F.coalesce(F.sum(own), F.lit(0))).collect()[0]
     slate = plan.slate
     print(
         f"policy {plan.policy.policy_id}: {len(slate.artwork_ids)} artworks of {len(slate.title_ids)} titles in "
         f"{len(plan.levels.cells)} cells; {overrides} overrides for {members} members"
     )
+    for name, share, said in zip(plan.segments.names, plan.segments.shares, plan.segments.descriptions, strict=True):
+        print(f"segment {name}: {share:.0%} of members, {said}")
     for limit in plan.policy.limits:
         print(f"limit: {limit}")
     for row in tables.read_or_empty("policy_measures").where(F.col("policy_id") == plan.policy.policy_id).collect():

@@ -193,7 +193,7 @@ show(contests.sort_values("chance"), 12)
 
 # MAGIC %md
 # MAGIC ## Who sees something of their own
-# MAGIC Members whose best artwork differs from their region's default by enough to matter. Groups smaller than
+# MAGIC Members whose best artwork differs from their segment's or region's default by enough to matter. Groups smaller than
 # MAGIC `privacy.smallest_cell` are left out.
 
 # COMMAND ----------
@@ -219,19 +219,20 @@ show(
 
 # COMMAND ----------
 
-# A few members: what each sees, what their region would have shown, and what decided.
+# A few members: what each sees, what members of a like taste (or all) in their region are shown, and what decided.
 for member in facts.members[:3]:
     print(f"{member['user_key'][:8]}, {member['region']}, {member['history']} titles watched before")
     sheet = []
     for title_id, artwork_id, value, reason in zip(
         member["title_ids"], member["artwork_ids"], member["gains"], member["reasons"]
     ):
-        default = catalogue.default(title_id, member["region"] or EVERYWHERE) if title_id in catalogue.title else None
+        where = {"region": member["region"] or EVERYWHERE, "segment": member["segment"] or ""}
+        default = catalogue.default(title_id, **where) if title_id in catalogue.title else None
         if default is None or artwork_id not in catalogue.artwork:
             continue
         name = catalogue.title[title_id]["name"]
         sheet.append((picture(catalogue.artwork[artwork_id]), f"{name}, for this member: {gain(value):+.1%}, {reason}"))
-        sheet.append((picture(catalogue.artwork[default.artwork_id]), f"{name}, for everyone else in {member['region']}"))
+        sheet.append((picture(catalogue.artwork[default.artwork_id]), f"{name}, for others in {member['region']}"))
     show_html(contact_sheet(sheet[:8]))
 
 # COMMAND ----------

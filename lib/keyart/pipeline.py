@@ -67,7 +67,7 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         "assign-artwork",
         ("titles", "artworks", "taste", "editor_overrides", "opt_outs"),
-        ("assign", "regions", "tracking", "responsibility"),
+        ("assign", "regions", "tracking", "responsibility", "privacy"),
         today=lambda s, tables: (*placement_of(tables).said(day_of(s.assign)), *_followed(s, tables)),
         writes=(
             "region_assignments",
@@ -75,6 +75,7 @@ STAGES: tuple[Stage, ...] = (
             "policies",
             "policy_weights",
             "policy_calibration",
+            "policy_segments",
             "policy_measures",
         ),
         after=("train-taste", "train-response"),

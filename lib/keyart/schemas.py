@@ -486,15 +486,20 @@ TASTE = _fields(
 
 REGION_ASSIGNMENTS = _fields(
     ("policy_id", TEXT, ""),
-    ("level", TEXT, "region, parent or global"),
-    ("cell", TEXT, "name of the region or parent; * for global"),
+    ("level", TEXT, "segment, region, parent or global"),
+    (
+        "cell",
+        TEXT,
+        "name of the region or parent, * for global; of a segment the cell it narrows and its name: SE/taste-2, "
+        "nordics/*/taste-2, */taste-2; it has rows only where its default differs from that cell's",
+    ),
     ("context", TEXT, "device and day part, or *; online: as a stream moved what stands at *"),
     ("title_id", TEXT, ""),
     ("artwork_id", TEXT, ""),
     ("probability", DOUBLE, "of being served at this level; sums to 1 over a title's artworks"),
     ("mean", DOUBLE, "posterior mean of the log of expected reward against the title's average artwork"),
     ("sd", DOUBLE, "posterior standard deviation"),
-    ("n", LONG, "decisions the cell saw itself"),
+    ("n", LONG, "decisions the cell saw itself; of a segment those of the cell it narrows"),
     ("takes", LONG, ""),
     ("is_default", FLAG, "the level's best"),
     ("reason", TEXT, "what decided, in words"),
@@ -507,6 +512,14 @@ POLICY_WEIGHTS = _fields(
     ("feature", TEXT, "of the feature vector"),
     ("weight", DOUBLE, "change in the log of expected reward a standard deviation of the feature"),
     ("sd?", DOUBLE, "standard deviation of what is known of the weight; null of a model that kept none"),
+)
+
+POLICY_SEGMENTS = _fields(
+    ("policy_id", TEXT, ""),
+    ("segment", TEXT, "taste-1 is the largest"),
+    ("description", TEXT, "what its members watch and like, in words"),
+    ("share", DOUBLE, "of the members that segments were found among"),
+    ("centre", DOUBLES, "mean of its members' vectors, standardised as the response model does"),
 )
 
 POLICY_CALIBRATION = _fields(
@@ -530,6 +543,7 @@ USER_ASSIGNMENTS = _fields(
     ("artwork_ids", TEXTS, "in the order of title_ids"),
     ("gains", FLOATS, "expected gain in log reward over the default"),
     ("reasons", TEXTS, "the feature that decided, in words"),
+    ("segment?", TEXT, "whose default stands where they have no override; null: their region's"),
 )
 
 POLICIES = _fields(
@@ -760,13 +774,18 @@ TABLES: dict[str, TableSpec] = {
         ("policy_id", "level", "cell", "feature"),
         steps=(Added("sd"),),
     ),
+    "policy_segments": TableSpec("a segment of members with a like taste", POLICY_SEGMENTS, ("policy_id", "segment")),
     "policy_calibration": TableSpec(
         "whether a policy's predictions came true on later days",
         POLICY_CALIBRATION,
         ("policy_id", "measure", "region", "part"),
     ),
     "user_assignments": TableSpec(
-        "a member's overrides", USER_ASSIGNMENTS, ("policy_id", "user_key", "version"), ("policy_id", "user_bucket")
+        "a member's segment and overrides",
+        USER_ASSIGNMENTS,
+        ("policy_id", "user_key", "version"),
+        ("policy_id", "user_bucket"),
+        steps=(Added("segment"),),
     ),
     "policies": TableSpec("one policy", POLICIES, ("policy_id",)),
     "evaluations": TableSpec(

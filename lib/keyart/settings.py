@@ -444,6 +444,9 @@ class AssignSettings:
     likely_titles: Annotated[int, Range(0, 1_000_000)] = 0
     """Titles of highest affinity for which a member may have artwork of their own; the others show their level's
     default. 0: all titles."""
+    segments: Annotated[int, Range(0, 255)] = 8
+    """Most segments of members with a like taste; each has a default of its own where it gains ``minimum_gain`` over
+    its region's. Those of fewer than privacy.smallest_cell members are dissolved. 0: none."""
     salt: str = "artwork-1"
     """Of the exploration draw; changing it redraws everyone."""
     day: date | None = None

@@ -12,6 +12,8 @@ from pyspark.sql.types import IntegerType, StructField, StructType
 from keyart.cli import run_job
 from keyart.errors import SchemaError, TableError
 from keyart.migrations import PROPERTY, Added, Removed, Renamed
+from keyart.policy.resolve import segment_of
+from keyart.policy.spark import override_lookup
 from keyart.schemas import TABLES, check_schema
 from keyart.tables import Tables
 
@@ -64,6 +66,24 @@ def test_policy_weights_from_before_they_had_deviations(spark, tmp_path):
     }  # fmt: skip
     assert version_of(spark, tables, "policy_weights") == "2"
     assert tables.data_version("policy_weights") > data
+
+
+def test_user_assignments_from_before_there_were_segments(spark, tmp_path):
+    """Members of old policies are in none: they get their region's default, as they did."""
+    tables = Tables(spark, str(unpacked(DATA / "tables-0.1.0.zip", tmp_path / "tables")))
+    old = tables.read("user_assignments").collect()
+    assert len(old) == 2 and all(row["segment"] is None for row in old)
+    assert "segment" not in spark.read.table(tables.name("user_assignments")).columns, "reading writes nothing"
+    policy, user = old[0]["policy_id"], old[0]["user_key"]
+    known = override_lookup(tables, policy)(user)
+    assert segment_of(known) == "" and dict(known)
+    new = [("new", "f" * 32, 1, 20_000, "SE", [], [], [], [], "taste-2")]
+    tables.replace(
+        "user_assignments", spark.createDataFrame(new, TABLES["user_assignments"].schema), "policy_id = 'new'"
+    )
+    found = {row["user_key"]: row["segment"] for row in tables.read("user_assignments").collect()}
+    assert found == {**{row["user_key"]: None for row in old}, "f" * 32: "taste-2"}
+    assert version_of(spark, tables, "user_assignments") == "2"
 
 
 LATER = (Added("note"), Added("rank", "7"), Renamed("rank", "place"), Renamed("name", "label"), Removed("language"))

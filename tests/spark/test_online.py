@@ -16,12 +16,14 @@ from keyart.demo.simulate_spark import simulate
 from keyart.errors import InputError
 from keyart.feedback.privacy import secret, user_keys
 from keyart.feedback.stream_spark import stream
+from keyart.learning.members import standardised
 from keyart.policy.levels import ONLINE
 from keyart.policy.online_spark import Online, in_buckets
-from keyart.policy.spark import resolver, serving_policy
+from keyart.policy.spark import newest_policy, resolver, serving_policy
 from keyart.policy.versions import ASSIGNED
 from keyart.seeding import BUCKETS
 from keyart.tables import Tables
+from keyart.tracking import Tracking
 
 pytestmark = pytest.mark.spark
 
@@ -45,8 +47,8 @@ def rows(tables, table, where="true"):
 
 
 def newest(tables):
-    """Each member's newest titles, artworks and gains."""
-    own = F.max_by(F.struct("title_ids", "artwork_ids", "gains"), "version").alias("own")
+    """Each member's newest titles, artworks, gains and segment."""
+    own = F.max_by(F.struct("title_ids", "artwork_ids", "gains", "segment"), "version").alias("own")
     found = tables.read("user_assignments").groupBy("user_key").agg(own).collect()
     return {row["user_key"]: tuple(row["own"]) for row in found}
 
@@ -162,7 +164,9 @@ def test_levels_and_assignments_are_those_of_one_update_of_all(streamed, batched
         for name in ("mean", "sd", "probability"):
             assert row[name] == pytest.approx(two[key][name], abs=1e-9)
         assert [row[n] for n in ("n", "takes", "is_default")] == [two[key][n] for n in ("n", "takes", "is_default")]
-    trained = streamed[0].read("region_assignments").where("context = '*'").collect()
+    # A segment has rows where its default differs from its region's, which moved too.
+    trained = streamed[0].read("region_assignments").where("context = '*' AND level != 'segment'").collect()
+    assert any(key[0] == "segment" for key in one)
     names = ("level", "cell", "title_id", "artwork_id")
     shifts = [abs(one[tuple(r[n] for n in names)]["mean"] - r["mean"]) for r in trained]
     assert max(shifts) > 0.01 and all(one[tuple(r[n] for n in names)]["sd"] <= r["sd"] for r in trained)
@@ -170,6 +174,32 @@ def test_levels_and_assignments_are_those_of_one_update_of_all(streamed, batched
     for key in streamed[2]:
         assert few[key][:2] == whole[key][:2]
         np.testing.assert_allclose(few[key][2], whole[key][2], atol=1e-5)
+        assert few[key][3] == whole[key][3]
+
+
+def test_who_is_folded_in_is_in_the_nearest_segment_of_the_policy(streamed):
+    """As of the taste that is newest; who has no history is in none."""
+    tables, settings, *_ = streamed
+    policy = serving_policy(tables)
+    rows = tables.read("policy_segments").where(F.col("policy_id") == policy.policy_id).orderBy("segment").collect()
+    assert len(rows) > 1 and policy.segments == {row["segment"]: row["description"] for row in rows}
+    said = json.loads(newest_policy(tables, policy.policy_id)[1]["models"])["response"]
+    model = Tracking(settings.tracking, settings.tables).load_version(said).model.arrays
+    folded = tables.read("user_assignments").where(f"NOT {ASSIGNED}").orderBy(F.desc("version")).collect()
+    taste = tables.read("taste").orderBy("as_of").collect()
+    newest_taste = {row["user_key"]: row for row in taste if row["taste_version"] == policy.taste_version}
+    seen = {}
+    for row in folded:
+        if row["user_key"] in seen:
+            continue
+        member = newest_taste[row["user_key"]]
+        vector = np.array([[*member["factors"], *member["genre_mix"]]])
+        own = standardised(model, vector)[0]
+        spread = model["features"].std(axis=0)
+        gaps = [np.sum((((own - np.array(one["centre"])) @ model["weights"]) * spread) ** 2) for one in rows]
+        nearest = rows[int(np.argmin(gaps))]["segment"] if member["history"] else None
+        assert (seen.setdefault(row["user_key"], row["segment"])) == nearest
+    assert len({name for name in seen.values() if name}) > 1
 
 
 def test_a_run_that_died_between_two_tables_is_made_good_and_a_batch_counts_once(streamed, spark):

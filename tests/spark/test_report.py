@@ -204,6 +204,7 @@ def members() -> dict[str, list[tuple]]:
             draw.uniform(0.02, 0.3, len(titles)).tolist(),
         )
         own = {"title_ids": titles, "artwork_ids": artworks, "gains": gains}
+        own["segment"] = [None, "taste-1", "taste-2"][m % 3]
         reasons = ["more warmth; watches more drama than most"] * len(titles)
         rows["user_assignments"].append(
             row("user_assignments", policy_id=POLICY, **who, version=2, **own, reasons=reasons)

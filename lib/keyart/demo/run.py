@@ -47,7 +47,8 @@ MEMBERS = tuple(stage.job for stage in STAGES if stage.job not in (*FILMS, "meas
 """Without moments of films: the next run would choose artworks by them, before which this audience never stood."""
 OF_MEMBERS = (
     "events", "quarantine", "impressions", "decisions", "artwork_stats", "data_quality", "taste",
-    "region_assignments", "user_assignments", "promotions", "policies", "evaluations",
+    "region_assignments", "user_assignments", "policy_segments", "promotions", "policies",
+    "evaluations",
 )  # fmt: skip
 VALUES = (
     ("uniform", "uniform artwork"),

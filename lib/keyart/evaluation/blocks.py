@@ -56,6 +56,7 @@ def to_block(rows: Rows, members: Members) -> Arrays:
         "own_policy": narrow(own.policy[kept]),
         "own_artwork": narrow(own.artwork[kept]),
         "own_gain": own.gain[kept].astype(np.float32),
+        "among": own.segment.astype(np.uint8),
     }
 
 
@@ -85,5 +86,5 @@ def from_block(block: Arrays) -> tuple[Rows, Members]:
     )
     title, policy, artwork = (block[f"own_{name}"].astype(np.int32) for name in ("title", "policy", "artwork"))
     offsets = np.concatenate([[0], np.cumsum(wide("own"))])
-    own = Overrides(offsets, title, policy, artwork, block["own_gain"].astype(np.float64))
+    own = Overrides(offsets, title, policy, artwork, block["own_gain"].astype(np.float64), block["among"].copy())
     return rows, Members(codes.copy(), wide("fold"), standard, wide("segment"), wide("history"), own)

@@ -27,12 +27,12 @@ from keyart.tables import Tables
 __all__ = ["as_blocks", "each_block", "keep", "kept", "remembered", "source_of"]
 
 TABLE, BLOCKS = "evaluation_blocks", "block"
-FORMAT = "2"
+FORMAT = "3"
 """Of a block; another format is another source."""
 READ = ("decisions", "taste", "region_assignments", "user_assignments", "artworks")
 ROWS = 400_000
 """Rows that a worker holds at a time, about."""
-VECTORS, OVERRIDES = "code long, history int, packed binary", "code long, policy int, packed binary"
+VECTORS, OVERRIDES = "code long, history int, packed binary", "code long, policy int, among int, packed binary"
 Batches = Iterator[pa.RecordBatch]
 
 
@@ -79,7 +79,7 @@ def as_blocks(
         for batch in batches:
             yield from pack_rows(examination, pa.Table.from_batches([batch])).combine_chunks().to_batches()
 
-    own = own.select(code, "policy_id", "title_ids", "artwork_ids", "gains")
+    own = own.select(code, "policy_id", "title_ids", "artwork_ids", "gains", "segment")
     taste = taste.select(code, "factors", "genre_mix", "history")
     rows = (
         coded(decisions, folds, seed, held_out)

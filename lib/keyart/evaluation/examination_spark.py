@@ -243,8 +243,9 @@ def _tables_of(
     choices = GreedyChoices.of(defaults, policy.parents, artwork_ids, kept)
     levels = [(r["level"], r["cell"], r["artwork_id"], r["mean"], r["sd"], r["is_default"]) for r in rows]
     return policy_tables(
-        policy.policy_id, policy.exploration, choices, levels, artwork_ids, title_ids, title_of, regions, policy.floor
-    )
+        policy.policy_id, policy.exploration, choices, levels, artwork_ids, title_ids, title_of, regions, policy.floor,
+        tuple(policy.segments),
+    )  # fmt: skip
 
 
 def _day(day: date) -> int:

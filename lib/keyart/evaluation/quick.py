@@ -95,9 +95,9 @@ class Quick:
         left = np.zeros(len(cell), dtype=np.bool_)
         _add(
             left, cell, sets, title, region, kids, member, offsets, candidates, slot, propensity, reward, q,
-            own.offsets, own.title, own.policy, own.artwork, tables.everywhere, tables.by_region, self.fits,
-            self.ordered, self.group, self.hit, self.rest, self.levels, self.order, frame.columns[self.order], clip,
-            switch, sums, common, largest, *shares,
+            own.offsets, own.title, own.policy, own.artwork, own.segment, tables.everywhere, tables.by_region,
+            tables.by_segment, self.fits, self.ordered, self.group, self.hit, self.rest, self.levels, self.order,
+            frame.columns[self.order], clip, switch, sums, common, largest, *shares,
         )  # fmt: skip
         return left
 
@@ -153,7 +153,7 @@ def _fits(fits, title, offsets, artworks, support, everywhere, by_region, known,
 @njit(cache=True, nogil=True, error_model="numpy")
 def _add(
     left, cell, sets, title, region, kids, member, offsets, candidates, slot, propensity, reward, q,
-    own_offsets, own_titles, own_policies, own_artworks, everywhere, by_region,
+    own_offsets, own_titles, own_policies, own_artworks, segment, everywhere, by_region, by_segment,
     fits, ordered, group, hit, rest, levels, order, columns, clip, switch, sums, common, largest, shared, most,
 ):  # fmt: skip
     policies, metrics, classes = by_region.shape[2], reward.shape[1], hit.shape[1]
@@ -176,6 +176,8 @@ def _add(
         for g in range(policies):
             personal[g] = by_region[r, t, g]
         if not kids[i]:
+            for g in range(segment.shape[1]):
+                personal[g] = by_segment[r, segment[member[i], g], t, g]
             at, stop = first_own(own_offsets, own_titles, member[i], t), own_offsets[member[i] + 1]
             while at < stop and own_titles[at] == t:
                 personal[own_policies[at]] = own_artworks[at]

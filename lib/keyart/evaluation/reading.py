@@ -30,9 +30,11 @@ VECTOR = np.dtype("<f4")
 
 
 def pack_overrides(plan: Examination, table: pa.Table) -> pa.Table:
-    """Rows of user_assignments (code, policy_id, title_ids, artwork_ids, gains) as code, policy, packed.
+    """Rows of user_assignments (code, policy_id, title_ids, artwork_ids, gains, segment) as code, policy, among,
+    packed.
 
-    ``policy`` is the place among the examination's, ``packed`` records of OWN; policies that are not examined and what
+    ``policy`` is the place among the examination's, ``among`` 1 + that of the segment among the policy's (0: none),
+    ``packed`` records of OWN; policies that are not examined and what
     nobody knows any more are left out.
     """
     policy = codes(_one(table, "policy_id"), [policy.policy_id for policy in plan.targets.policies])
@@ -46,9 +48,12 @@ def pack_overrides(plan: Examination, table: pa.Table) -> pa.Table:
     row = owners(titles)
     kept = (policy[row] >= 0) & (title >= 0) & (artwork >= 0)
     packed = _packed(own[kept], np.bincount(row[kept], minlength=table.num_rows))
-    return pa.table({"code": _one(table, "code"), "policy": pa.array(policy, pa.int32()), "packed": packed}).filter(
-        pa.array(policy >= 0)
-    )
+    segment, among = _one(table, "segment"), np.zeros(table.num_rows, dtype=np.int32)
+    for p, known in enumerate(plan.targets.policies):
+        mine = policy == p
+        among[mine] = 1 + codes(segment, known.segments)[mine]
+    columns = {"code": _one(table, "code"), "policy": pa.array(policy, pa.int32()), "among": pa.array(among)}
+    return pa.table({**columns, "packed": packed}).filter(pa.array(policy >= 0))
 
 
 def pack_vectors(plan: Examination, table: pa.Table) -> pa.Table:
@@ -129,18 +134,21 @@ def _members(plan: Examination, table: pa.Table, decisions: pa.Table, keys: np.n
         standard,
         segment,
         history,
-        _overrides(table.filter(table.column("policy").is_valid()), keys),
+        _overrides(table.filter(table.column("policy").is_valid()), keys, len(plan.targets.policies)),
     )
 
 
-def _overrides(rows: pa.Table, keys: np.ndarray) -> Overrides:
+def _overrides(rows: pa.Table, keys: np.ndarray, policies: int) -> Overrides:
     """Those of members with a decision."""
     own, size = _unpacked(rows, OWN)
-    member, policy = np.repeat(_places(rows, keys), size), np.repeat(_numbers(rows, "policy"), size)
+    place, of_policy = _places(rows, keys), _numbers(rows, "policy")
+    segment, there = np.zeros((len(keys), policies), dtype=np.uint8), place >= 0
+    segment[place[there], of_policy[there]] = _numbers(rows, "among")[there]
+    member, policy = np.repeat(place, size), np.repeat(of_policy, size)
     kept = slice(None) if (member >= 0).all() else member >= 0
     own = own[kept]
     gain = own["gain"].astype(np.float64)
-    return Overrides.sorted(len(keys), member[kept], own["title"], policy[kept], own["artwork"], gain)
+    return Overrides.sorted(len(keys), member[kept], own["title"], policy[kept], own["artwork"], gain, segment)
 
 
 def _packed(records: np.ndarray, sizes: np.ndarray) -> pa.Array:

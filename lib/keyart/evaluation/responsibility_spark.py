@@ -21,7 +21,7 @@ from keyart.evaluation.measures import LAUNCH_MEASURES, Findings, Pictures, limi
 from keyart.evaluation.responsibility import Catalogue, Shown, member_figures, previous_of
 from keyart.feedback.spark import windows_of
 from keyart.learning.newest_spark import newest_vectors
-from keyart.policy.choices import GreedyChoices, level_choices, user_choices
+from keyart.policy.choices import GreedyChoices, level_choices, of_segments, user_choices
 from keyart.policy.columns import codes, owners, per_text
 from keyart.policy.limits import look_of
 from keyart.policy.spark import greedy_choices, newest_policy
@@ -137,7 +137,7 @@ def _findings(tables: Tables, decisions: DataFrame, judge: _Judge, policy_id: st
     members = (
         kept.groupBy("user_key")
         .agg(F.collect_list(F.struct(*row, *COLUMNS)).alias("decisions"))
-        .join(own.select("user_key", "title_ids", "artwork_ids", "gains"), on="user_key", how="left")
+        .join(own.select("user_key", "title_ids", "artwork_ids", "gains", "segment"), on="user_key", how="left")
         # Lists that are null make Arrow's writer slow: what it does for each row grows with how many there were.
         .withColumns({name: F.coalesce(name, F.array()) for name in ("title_ids", "artwork_ids", "gains")})
     )
@@ -232,14 +232,17 @@ def _choices(
     choices, title = judge.choices, shown.title
     default = np.where(title >= 0, level_choices(choices, "region", regions)[region, title], -1)
     kids = np.asarray(columns["kids"].fill_null(False)) | (title < 0)
+    segment, segments = per_text(batch.column("segment"))
+    among, row = of_segments(choices, (region, regions), (np.where(kids, -1, segment[shown.member]), segments))
+    standing = np.where(title >= 0, among[row, title], -1)
     own = owners(batch.column("title_ids"))
     titles = codes(batch.column("title_ids").flatten(), choices.title_ids)
     artworks = codes(batch.column("artwork_ids").flatten(), choices.artwork_ids)
     at = (shown.member, np.maximum(title, 0), own, titles)
     promised = np.asarray(batch.column("gains").flatten(), dtype=np.float64)
-    personal = np.where(kids, default, user_choices(default, *at, artworks))
+    personal = np.where(kids, default, user_choices(standing, *at, artworks))
     gains = np.where(kids, 0.0, user_choices(np.zeros(len(title)), *at, promised))
-    return {"region": default, "user": personal}, gains
+    return {"region": default, "segment": standing, "user": personal}, gains
 
 
 def _segments(
@@ -285,7 +288,7 @@ def _gain_rows(
             np.ones(len(gains)),
             gains,
             (chosen["user"] == shown.served) / shown.propensity * shown.reward,
-            (chosen["region"] == shown.served) / shown.propensity * shown.reward,
+            (chosen["segment"] == shown.served) / shown.propensity * shown.reward,
         )
     ]
     figures = np.stack(parts, axis=1)

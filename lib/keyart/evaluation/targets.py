@@ -6,17 +6,18 @@ specification); beside them stands an even draw among what the log could show. C
 overrides in, one column of probabilities a target out.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numba import njit
 
 from keyart.evaluation.moments import Layout
 from keyart.evaluation.sums import Frame
-from keyart.policy.choices import GreedyChoices, level_choices
+from keyart.policy.choices import GreedyChoices, level_choices, segment_choices
 from keyart.policy.exploration import Exploration
 from keyart.policy.floors import NO_FLOOR, Floor, mixed
+from keyart.policy.levels import SEGMENT, segment_cell
 
 __all__ = ["BEHAVIOURS", "METRICS", "Overrides", "PolicyTables", "Targets", "first_own", "policy_tables"]
 
@@ -25,6 +26,34 @@ GREEDY = BEHAVIOURS[1:4]
 METRICS = ("reward", "take")
 BEST_ONLY = {"uniform", "best", "epsilon-greedy"}
 """Explorations whose probabilities depend on nothing but which artwork is best."""
+
+
+@dataclass(frozen=True)
+class Narrowed:
+    """Segments' shelves, for explorations that weigh all scores: the rows of the table, laid by artwork."""
+
+    rows: Mapping[str, np.ndarray]  # by cell: (m, 4) artwork, ascending, mean, sd, whether it is the default
+    answering: np.ndarray  # (R, T) which of a region's ways answers for a title; -1 none
+    ways: tuple[tuple[tuple[str, str], ...], ...]  # by region
+    segments: tuple[str, ...]
+
+    def shelf(
+        self, region: int, segment: int, title: int, begin: int, end: int
+    ) -> tuple[np.ndarray, np.ndarray] | None:
+        """Scores and their sds of a title's artworks, from begin to end (exclusive), for members of a segment; not a
+        number where the shelf lacks one, None where there is no shelf beside the one that answers."""
+        step = int(self.answering[region, title])
+        rows = self.rows.get(segment_cell(*self.ways[region][step], self.segments[segment])) if step >= 0 else None
+        if rows is None:
+            return None
+        one = rows[slice(*np.searchsorted(rows[:, 0], [begin, end]))]
+        if not len(one):
+            return None
+        scores, sds = np.full((2, end - begin), np.nan)
+        place = one[:, 0].astype(np.int64) - begin
+        scores[place] = np.where(one[:, 3] == 1, np.nextafter(one[:, 1].max(), np.inf), one[:, 1])
+        sds[place] = one[:, 2]
+        return scores, sds
 
 
 @dataclass(frozen=True)
@@ -41,6 +70,9 @@ class PolicyTables:
     noise: np.ndarray  # (A, M) of the exploration
     even: np.ndarray | None = None  # (R, T) share of decisions drawn evenly beside the exploration; None: nowhere
     least: float = 0.0  # probability of every artwork: what ``even`` follows from, but for cold titles
+    segments: tuple[str, ...] = ()
+    by_segment: np.ndarray | None = None  # (R, K, T) of members of each segment; None: there are none
+    narrowed: Narrowed | None = None  # None: its exploration looks at the best alone, or there are no segments
 
     def best_only(self, title_of: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """How many artworks (R, T) a level has of each title, and the probabilities of the best and of any other among
@@ -62,6 +94,7 @@ class Stacked:
 
     everywhere: np.ndarray  # (R, T, G)
     by_region: np.ndarray  # (R, T, G)
+    by_segment: np.ndarray  # (R, 1 + most segments, T, G) what members without an override see; first those of none
     served: np.ndarray  # (R, A, G)
     known: np.ndarray  # (R, A, G)
     sizes: np.ndarray  # (R, T, G)
@@ -80,29 +113,37 @@ class Overrides:
     policy: np.ndarray
     artwork: np.ndarray
     gain: np.ndarray
+    segment: np.ndarray = field(default_factory=lambda: np.empty((0, 0), dtype=np.uint8))
+    """(members, policies) 1 + the member's place in the policy's segments, 0 is none; no columns: nobody is in any."""
 
     @classmethod
-    def of(cls, members: int, entries: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]) -> "Overrides":
+    def of(
+        cls,
+        members: int,
+        entries: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]],
+        segment: np.ndarray | None = None,
+    ) -> "Overrides":
         """From each policy's (member, title, artwork, gain), one entry a member x title, in any order."""
         member, title, artwork, gain = (np.concatenate(column) for column in zip(*entries, strict=True))
         policy = np.repeat(np.arange(len(entries)), [len(own[0]) for own in entries])
-        return cls.sorted(members, member, title, policy, artwork, gain)
+        return cls.sorted(members, member, title, policy, artwork, gain, segment)
 
     @classmethod
     def sorted(
         cls, members: int, member: np.ndarray, title: np.ndarray, policy: np.ndarray, artwork: np.ndarray,
-        gain: np.ndarray,
+        gain: np.ndarray, segment: np.ndarray | None = None,
     ) -> "Overrides":  # fmt: skip
         """From entries in any order, one a member x title x policy."""
         place = member.astype(np.int64) * (int(title.max(initial=0)) + 1) + title
         order = np.argsort(place * (int(policy.max(initial=0)) + 1) + policy, kind="stable")
         offsets = np.concatenate([[0], np.cumsum(np.bincount(member, minlength=members))])
         codes = np.stack([title, policy, artwork]).astype(np.int32)[:, order]
-        return cls(offsets, codes[0], codes[1], codes[2], gain[order])
+        among = np.empty((members, 0), dtype=np.uint8) if segment is None else segment.astype(np.uint8)
+        return cls(offsets, codes[0], codes[1], codes[2], gain[order], among)
 
     def part(self, first: int, last: int) -> "Overrides":
         """Of members first to last (exclusive), counted from 0."""
-        return replace(self, offsets=self.offsets[first : last + 1])
+        return replace(self, offsets=self.offsets[first : last + 1], segment=self.segment[first:last])
 
 
 def policy_tables(
@@ -115,14 +156,20 @@ def policy_tables(
     title_of: np.ndarray,
     regions: Sequence[str],
     floor: Floor = NO_FLOOR,
+    segments: Sequence[str] = (),
 ) -> PolicyTables:
     """From rows of region_assignments as (level, cell, artwork_id, mean, sd, is_default), as ``resolve`` reads them.
 
-    ``title_of`` (A,) is each artwork's title; artworks of a title stand together.
+    ``segments`` are names of the policy's; ``title_of`` (A,) is each artwork's title, whose artworks stand together.
     """
     place = {artwork: i for i, artwork in enumerate(artwork_ids)}
     cells: dict[tuple[str, str], np.ndarray] = {}
+    narrow: dict[str, list[tuple[int, float, float, bool]]] = {}  # segments' rows: few of the artworks have any
     for level, cell, artwork, mean, sd, default in rows:
+        if level == SEGMENT:
+            if artwork in place and exploration.kind not in BEST_ONLY:
+                narrow.setdefault(cell, []).append((place[artwork], mean, sd, default))
+            continue
         shelf = cells.setdefault((level, cell), np.full((3, len(artwork_ids)), np.nan))
         if artwork in place:
             shelf[:, place[artwork]] = mean, sd, default
@@ -130,20 +177,21 @@ def policy_tables(
     column = np.array([known.get(title, -1) for title in title_ids], dtype=np.int64)
     translate = np.array([place.get(a, -1) for a in choices.artwork_ids] + [-1], dtype=np.int64)
 
-    def translated(level: str, names: Sequence[str | None]) -> np.ndarray:
-        found = level_choices(choices, level, names)
+    def translated(found: np.ndarray) -> np.ndarray:
         return np.where(column >= 0, translate[found[:, np.maximum(column, 0)]], -1)
 
     scores, sds = np.full((2, len(regions), len(artwork_ids)), np.nan)
-    for r, region in enumerate(regions):
-        parent = choices.levels.parent(region)
-        for at in (("region", region), ("parent", parent), ("global", "*")):
+    answering = np.full((len(regions), len(title_ids)), -1)
+    ways = tuple((("region", r), ("parent", choices.levels.parent(r)), ("global", "*")) for r in regions)
+    for r, ways_here in enumerate(ways):
+        for step, at in enumerate(ways_here):
             if at in cells:
                 mean, sd, default = cells[at]
                 here: np.ndarray = np.isfinite(mean)
                 # A level answers for a whole title or not at all.
                 missing = np.bincount(title_of, np.isfinite(scores[r]), len(title_ids)) == 0
                 new = here & missing[title_of]
+                answering[r, np.unique(title_of[new])] = step
                 top = _top(np.where(here, mean, -np.inf), title_of, len(title_ids))[title_of]
                 scores[r] = np.where(new, np.where(default == 1, np.nextafter(top, np.inf), mean), scores[r])
                 sds[r] = np.where(new, sd, sds[r])
@@ -154,14 +202,23 @@ def policy_tables(
     return PolicyTables(
         policy_id,
         exploration,
-        translated("global", list(regions)),
-        translated("region", list(regions)),
+        translated(level_choices(choices, "global", list(regions))),
+        translated(level_choices(choices, "region", list(regions))),
         floor.of_titles(drawn, known_here, title_of, title_ids).astype(np.float32),
         scores,
         sds,
         noise,
         floor.shares(title_ids, sizes),
         floor.least,
+        tuple(segments),
+        np.stack(
+            [translated(segment_choices(choices, list(regions), [one] * len(regions))) for one in segments], axis=1
+        )
+        if segments
+        else None,
+        Narrowed({cell: np.array(sorted(rows)) for cell, rows in narrow.items()}, answering, ways, tuple(segments))
+        if narrow
+        else None,
     )
 
 
@@ -245,9 +302,11 @@ class Targets:
         """The tables as ``fill`` wants them; made once a worker."""
         each = self.policies
         sizes, hit, rest = (np.stack(part) for part in zip(*(p.best_only(self.title_of) for p in each), strict=True))
+        most = max(len(policy.segments) for policy in each)
         return Stacked(
             np.stack([policy.everywhere for policy in each], axis=-1).astype(np.int32),
             np.stack([policy.by_region for policy in each], axis=-1).astype(np.int32),
+            np.stack([_with_segments(policy, most) for policy in each], axis=-1).astype(np.int32),
             np.stack([policy.served for policy in each], axis=-1),
             np.stack([np.isfinite(policy.scores) for policy in each], axis=-1),
             np.moveaxis(sizes, 0, -1).astype(np.int32, order="C"),
@@ -276,36 +335,54 @@ class Targets:
         entry = np.full((len(title), len(self.policies)) if any(weighing) else (0, 0), -1)
         _fill(
             pi, entry, wanted, title, region, kids, member, offsets, candidates, support, self.title_of,
-            overrides.offsets, overrides.title, overrides.policy, overrides.artwork,
-            tables.everywhere, tables.by_region, tables.served, tables.known, tables.sizes, tables.hit, tables.rest,
-            tables.even,
+            overrides.offsets, overrides.title, overrides.policy, overrides.artwork, overrides.segment,
+            tables.everywhere, tables.by_region, tables.by_segment, tables.served, tables.known, tables.sizes,
+            tables.hit, tables.rest, tables.even,
         )  # fmt: skip
         for g in np.flatnonzero(weighing):
-            column = self.order()[g, -1]
-            self._redrawn(pi, column, self.policies[g], entry[:, g], title, region, offsets, candidates, overrides)
+            column, policy = self.order()[g, -1], self.policies[g]
+            among = np.full(len(title), -1)
+            if policy.narrowed is not None and overrides.segment.shape[1]:
+                among = np.where(kids, -1, overrides.segment[member, g].astype(np.int64) - 1)
+            self._redrawn(pi, column, policy, entry[:, g], among, title, region, offsets, candidates, overrides)
 
-    def _redrawn(self, pi, column, policy, entry, title, region, offsets, candidates, overrides) -> None:
-        """Draws where a member's own artwork stands above the level's best, for explorations that weigh all scores."""
+    def _redrawn(self, pi, column, policy, entry, among, title, region, offsets, candidates, overrides) -> None:
+        """Draws where a member's segment has a shelf of its own, or their own artwork stands above the level's best,
+        for explorations that weigh all scores."""
         starts = np.searchsorted(self.title_of, np.arange(policy.everywhere.shape[1] + 1))
-        for i in np.flatnonzero(entry >= 0):
-            stands = slice(starts[title[i]], starts[title[i] + 1])
-            scores = np.nan_to_num(policy.scores[region[i], stands], nan=-np.inf)
-            own = overrides.artwork[entry[i]] - starts[title[i]]
-            scores[own] = np.nextafter(scores.max() + overrides.gain[entry[i]], np.inf)
+        for i in np.flatnonzero((entry >= 0) | (among >= 0)):
+            first, end = starts[title[i]], starts[title[i] + 1]
+            stands, narrower = slice(first, end), None
+            if among[i] >= 0:
+                narrower = policy.narrowed.shelf(region[i], among[i], title[i], first, end)
+            if narrower is None and entry[i] < 0:
+                continue
+            usual = policy.scores[region[i], stands], policy.sds[region[i], stands]
+            means, sds = usual if narrower is None else narrower
+            scores = np.where(np.isfinite(usual[0]) & np.isfinite(means), means, -np.inf)  # of what may be shown here
+            if entry[i] >= 0:
+                own = overrides.artwork[entry[i]] - first
+                scores[own] = np.nextafter(scores.max() + overrides.gain[entry[i]], np.inf)
             here = np.arange(offsets[i], offsets[i + 1])
             here = here[self.title_of[candidates[here]] == title[i]]
-            drawn = policy.exploration.propensities(
-                scores, np.nan_to_num(policy.sds[region[i], stands]), policy.noise[stands]
-            )
+            drawn = policy.exploration.propensities(scores, np.nan_to_num(sds), policy.noise[stands])
             if policy.even is not None:
                 drawn = mixed(drawn, np.isfinite(scores), float(policy.even[region[i], title[i]]))
             pi[here, column] = drawn[candidates[here] - starts[title[i]]]
 
 
+def _with_segments(policy: PolicyTables, most: int) -> np.ndarray:
+    """(R, 1 + most, T)."""
+    own = policy.by_region[:, None] if policy.by_segment is None else policy.by_segment
+    rows = [policy.by_region[:, None], own[:, : len(policy.segments)]]
+    return np.concatenate([*rows, *[policy.by_region[:, None]] * (most - len(policy.segments))], axis=1)
+
+
 @njit(cache=True, nogil=True, error_model="numpy")
 def _fill(
     pi, entry, wanted, title, region, kids, member, offsets, candidates, support, title_of,
-    own_offsets, own_titles, own_policies, own_artworks, everywhere, by_region, served, known, sizes, hit, rest, even,
+    own_offsets, own_titles, own_policies, own_artworks, segment, everywhere, by_region, by_segment, served, known,
+    sizes, hit, rest, even,
 ):  # fmt: skip
     """What ``Targets.fill`` writes; ``entry`` (n, G), unless empty, says which override each decision has."""
     policies = everywhere.shape[2]
@@ -337,6 +414,19 @@ def _fill(
                         at += 1
         if kids[i]:
             continue
+        for g in range(segment.shape[1]):
+            among = by_segment[r, segment[member[i], g], t, g]
+            if among >= 0 and among != by_region[r, t, g] and known[r, among, g]:
+                for j in range(first, end):
+                    here = candidates[j] == among
+                    if wanted[3]:
+                        pi[j, 1 + each * g + of_user] = 1.0 if here else 0.0
+                    if wanted[4]:
+                        share, size = even[r, t, g], sizes[r, t, g]
+                        if here:
+                            pi[j, last + g] = (1.0 - share) * hit[g, size] + share / size
+                        elif pi[j, last + g] > 0.0:
+                            pi[j, last + g] = (1.0 - share) * rest[g, size] + share / size
         own, stop = first_own(own_offsets, own_titles, member[i], t), own_offsets[member[i] + 1]
         while own < stop and own_titles[own] == t:
             g, personal = own_policies[own], own_artworks[own]

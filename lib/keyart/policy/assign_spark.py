@@ -20,15 +20,15 @@ from keyart.clock import after, instant
 from keyart.errors import ModelError
 from keyart.feedback.spark import opted_in, windows_of
 from keyart.learning.calibration import Calibration
-from keyart.learning.members import member_vectors, standardised
+from keyart.learning.members import standardised
 from keyart.learning.newest_spark import newest_vectors
 from keyart.learning.predict import user_scores
-from keyart.policy.assignment import Overrides, Slate, best_of_title, build_slate, overrides, scored_overrides
+from keyart.policy.assignment import Overrides, Slate, build_slate, overrides, scored_overrides
 from keyart.policy.budget import floor_within
-from keyart.policy.columns import per_text, vectors
+from keyart.policy.columns import per_text
 from keyart.policy.exploration import Exploration, chosen
 from keyart.policy.floors import NO_FLOOR, Floor
-from keyart.policy.levels import GLOBAL, Levels
+from keyart.policy.levels import GLOBAL, SEGMENT, Levels, segment_cell
 from keyart.policy.limiting import COSTS, Limits, cost_of, cost_rows, limit_rows, within_limits, worth_of
 from keyart.policy.limits import is_available
 from keyart.policy.limits_spark import limits_for, with_looks
@@ -36,6 +36,8 @@ from keyart.policy.placement import Placed, Placement, Shelves, place
 from keyart.policy.placement_spark import day_of, placement_of
 from keyart.policy.reasons import level_reasons, member_reasons
 from keyart.policy.scope import Scope
+from keyart.policy.segments import NOBODY, Segments, segment_defaults, segment_shelf
+from keyart.policy.segments_spark import learned_segments, segment_rows, vectors_of
 from keyart.policy.specification import Policy, content_hash, derived_id
 from keyart.policy.staying import same_period, stayed
 from keyart.policy.staying_spark import COLUMNS as BEFORE
@@ -69,6 +71,17 @@ EXPLORED = ("decisions_explored", "reward_explored")
 """Expected shares of decisions beside the best of the world's level, and of its reward that these cost."""
 LOOKED_AT = ("region", "factors", "genre_mix", "history")
 """Of a member's row of taste."""
+SEED = 7
+"""Of the segments."""
+LEVEL_ROWS = pa.schema(
+    [
+        *((name, pa.string()) for name in ("policy_id", "level", "cell", "context", "title_id", "artwork_id")),
+        *((name, pa.float64()) for name in ("probability", "mean", "sd")),
+        *((name, pa.int64()) for name in ("n", "takes")),
+        ("is_default", pa.bool_()),
+        ("reason", pa.string()),
+    ]
+)
 GENRE = "genre "
 """Begins the names of a member's shares of genres."""
 CONTRACT = ("artwork_ids", "title_ids", "cells", "feature_names", "feature_version", "taste_version", "member_names")
@@ -94,6 +107,12 @@ class Assignment:
     before: Before | None = None  # whose choices members keep until their border
     calibration: Calibration | None = None  # of the response model, where it kept it
     explored: Mapping[str, float] = field(default_factory=dict)  # EXPLORED
+    segments: Segments = NOBODY
+
+    def defaults(self, slate: Slate) -> np.ndarray:
+        """(C x (1 + K), T) what each cell shows of a slate, to those of no segment and of each (``_Members.shelf``)."""
+        found = segment_defaults(slate, self.segments, self.policy.minimum_gain)
+        return found.reshape(-1, found.shape[2])
 
 
 def plan_assignment(tables: Tables, tracking: Tracking, settings: Settings) -> Assignment:
@@ -119,6 +138,9 @@ def plan_assignment(tables: Tables, tracking: Tracking, settings: Settings) -> A
         seed=assign.salt,
     )
     scope = scope_of(taste, version, free, assign.likely_titles)
+    taste_rows = opted_in(newest_vectors(_taste_of(tables, version), as_of), tables)
+    smallest = settings.privacy.smallest_cell
+    segments = learned_segments(taste_rows, response.model, assign.segments, smallest, SEED)
     floor, spent, floors = _floor(assign, shelves, levels, exploration)
     said = (*limits.said, *placement.said(day), *scope.said, *floors)
     parts = [
@@ -131,6 +153,7 @@ def plan_assignment(tables: Tables, tracking: Tracking, settings: Settings) -> A
         sorted(artworks),
         floor,
         *said,
+        *(("segments", assign.segments, smallest) if assign.segments else ()),
     ]
     inputs, before = derived_id(parts), None
     if assign.stay_days > 1:
@@ -140,14 +163,15 @@ def plan_assignment(tables: Tables, tracking: Tracking, settings: Settings) -> A
         before = None if earlier is None else before_of(tables, earlier, slate)
     name = assign.policy_id or (inputs if before is None else derived_id([inputs, before.policy_id]))
     gain, stay = assign.minimum_gain, assign.stay_days
-    policy = Policy(name, exploration, assign.salt, gain, version, as_of, levels.parents, said, floor, stay)
-    segments = [str(name).removeprefix(GENRE) for name in about["member_names"] if str(name).startswith(GENRE)]
+    among = dict(zip(segments.names, segments.descriptions, strict=True))
+    policy = Policy(name, exploration, assign.salt, gain, version, as_of, levels.parents, said, floor, stay, among)
+    genres = [str(name).removeprefix(GENRE) for name in about["member_names"] if str(name).startswith(GENRE)]
     models = json.dumps(
         {
             "response": _said(response),
             "taste": _said(taste),
             "content": content,
-            "segments": segments,
+            "segments": genres,
             "inputs": inputs,
         },
         sort_keys=True,
@@ -169,6 +193,7 @@ def plan_assignment(tables: Tables, tracking: Tracking, settings: Settings) -> A
         before,
         Calibration.kept(response.model.arrays, [str(name) for name in about.get("regions", ())]),
         spent,
+        segments,
     )
 
 
@@ -242,7 +267,8 @@ def write_assignment(tables: Tables, plan: Assignment) -> None:
     tables.replace("region_assignments", region_assignments(tables, plan), mine)
     tables.replace("policy_weights", policy_weights(tables, plan), mine)
     tables.replace("policy_calibration", policy_calibration(tables, plan), mine)
-    taste = tables.read("taste").where(F.col("taste_version") == plan.policy.taste_version)
+    tables.replace("policy_segments", segment_rows(tables, plan.policy.policy_id, plan.segments), mine)
+    taste = _taste_of(tables, plan.policy.taste_version)
     members = opted_in(newest_vectors(taste, plan.policy.taste_as_of), tables)
     known = members if plan.before is None else with_choices_before(members, tables, plan.before.policy_id)
     tables.replace("user_assignments", known.transform(user_assignments, plan), mine)
@@ -258,9 +284,10 @@ def write_assignment(tables: Tables, plan: Assignment) -> None:
 def region_assignments(
     tables: Tables, plan: Assignment, context: str = "*", titles: np.ndarray | None = None
 ) -> DataFrame:
-    """Rows of region_assignments, one cell of the model at a time in the workers; ``titles`` (T,) says of which."""
+    """Rows of region_assignments, one cell, or segment of a cell's members, at a time in the workers; ``titles`` (T,)
+    says of which."""
     schema = TABLES["region_assignments"].schema
-    cells = tables.spark.range(len(plan.levels.cells))
+    cells = tables.spark.range(len(plan.levels.cells) * (1 + len(plan.segments)))
     among = slice(None) if titles is None else titles[plan.slate.title_index]
 
     def write(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -293,13 +320,14 @@ def policy_calibration(tables: Tables, plan: Assignment) -> DataFrame:
 
 
 def user_assignments(members: DataFrame, plan: Assignment, version: int | None = None) -> DataFrame:
-    """Rows of user_assignments from taste rows: members without an override have none, and kids' profiles neither.
+    """Rows of user_assignments from taste rows: members without a segment or override have none, and kids' profiles
+    neither.
 
     With a ``version`` members without an override have an empty row, which takes back what an older one says. Where the
     plan knows an earlier policy, members come with their choices under it (``with_choices_before``).
     """
     schema = TABLES["user_assignments"].schema
-    defaults = best_of_title(np.asarray(plan.slate.arrays["cell_mean"]), plan.slate)
+    defaults = plan.defaults(plan.slate)
 
     def write(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         step = max(1, ENTRIES // len(plan.slate.title_ids))
@@ -320,23 +348,21 @@ def limit_costs(tables: Tables, members: DataFrame, plan: Assignment) -> list[di
 
     Of fresh choices: what members keep from an earlier policy is left out on both sides.
     """
-    defaults, free_defaults = (
-        best_of_title(np.asarray(slate.arrays["cell_mean"]), slate) for slate in (plan.slate, plan.free)
-    )
+    defaults, free_defaults = (plan.defaults(slate) for slate in (plan.slate, plan.free))
 
     def work(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         step = max(1, CELLS // len(plan.free.artwork_ids))
         for batch in batches:
             for start in range(0, batch.num_rows, step):
                 part = batch.slice(start, step)
-                members, cells = _members(plan, part)
-                before, after, scores = _found(plan, plan.slate, defaults, members, cells)
-                without = worth_of(scores, defaults[cells], before)
+                members = _members(plan, part)
+                before, after, scores = _found(plan, plan.slate, defaults, members)
+                without = worth_of(scores, defaults[members.shelf], before)
                 free = without
                 if plan.free is not plan.slate:
-                    freely, _, all_scores = _found(plan, plan.free, free_defaults, members, cells)
-                    free = worth_of(all_scores, free_defaults[cells], freely)
-                worth = worth_of(scores, defaults[cells], after)
+                    freely, _, all_scores = _found(plan, plan.free, free_defaults, members)
+                    free = worth_of(all_scores, free_defaults[members.shelf], freely)
+                worth = worth_of(scores, defaults[members.shelf], after)
                 yield pa.RecordBatch.from_pylist([cost_of(part.num_rows, before, after, free, without, worth)])
 
     rows = (
@@ -381,6 +407,10 @@ def scope_of(taste: LoadedModel, version: str, slate: Slate, most: int) -> Scope
     return Scope.of(most, slate.title_ids, about["title_ids"], taste.model.arrays["titles"]) if most else Scope()
 
 
+def _taste_of(tables: Tables, version: str) -> DataFrame:
+    return tables.read("taste").where(F.col("taste_version") == version)
+
+
 def _newest_taste(tables: Tables, version: str, settings: Settings) -> date:
     """The newest day that taste is known of, but none of the test days, where a stream goes on folding members in."""
     rows = tables.read("taste").where(F.col("taste_version") == version)
@@ -420,13 +450,18 @@ def _policy_row(tables: Tables, plan: Assignment) -> DataFrame:
     return tables.spark.createDataFrame([tuple(row[name] for name in schema.names)], schema)
 
 
-def _level_rows(plan: Assignment, cell: int, context: str, among: np.ndarray | slice) -> pa.RecordBatch:
-    slate, arrays = plan.slate, plan.slate.arrays
-    level, name = plan.levels.cells[cell]
+def _level_rows(plan: Assignment, place: int, context: str, among: np.ndarray | slice) -> pa.RecordBatch:
+    cell, segment = divmod(place, 1 + len(plan.segments))  # segment 0 is all members
+    shelves, row, (level, name) = plan.shelves, cell, plan.levels.cells[cell]
     wanted = np.zeros_like(plan.written[cell])
     wanted[among] = plan.written[cell][among]
-    means, kept = plan.shelves.means[cell], np.flatnonzero(wanted)
-    reasons = level_reasons({**arrays, "cell_mean": plan.shelves.means}, cell, slate.known, plan.feature_names)
+    if segment:
+        shelves, differs = segment_shelf(shelves, plan.segments, cell, segment - 1, plan.policy.minimum_gain)
+        wanted &= differs
+        level, name, row = SEGMENT, segment_cell(level, name, plan.segments.names[segment - 1]), 0
+    slate, arrays = shelves.slate, shelves.slate.arrays
+    means, kept = shelves.means[row], np.flatnonzero(wanted)
+    reasons = level_reasons({**arrays, "cell_mean": shelves.means}, row, slate.known, plan.feature_names)
     columns = {
         "policy_id": [plan.policy.policy_id] * len(kept),
         "level": [level] * len(kept),
@@ -434,53 +469,67 @@ def _level_rows(plan: Assignment, cell: int, context: str, among: np.ndarray | s
         "context": [context] * len(kept),
         "title_id": slate.title_ids[slate.title_index[kept]],
         "artwork_id": slate.artwork_ids[kept],
-        "probability": plan.shelves.probabilities(plan.policy.exploration, cell, plan.policy.floor)[kept],
+        "probability": shelves.probabilities(plan.policy.exploration, row, plan.policy.floor)[kept],
         "mean": means[kept].astype(np.float64),
-        "sd": np.asarray(arrays["cell_sd"])[cell, kept].astype(np.float64),
-        "n": np.asarray(arrays["cell_n"])[cell, kept].round().astype(np.int64),
-        "takes": np.asarray(arrays["cell_takes"])[cell, kept].round().astype(np.int64),
-        "is_default": plan.shelves.defaults(cell)[kept],
+        "sd": np.asarray(arrays["cell_sd"])[row, kept].astype(np.float64),
+        "n": np.asarray(arrays["cell_n"])[row, kept].round().astype(np.int64),
+        "takes": np.asarray(arrays["cell_takes"])[row, kept].round().astype(np.int64),
+        "is_default": shelves.defaults(row)[kept],
         "reason": [reasons[a] for a in kept],
     }
-    return pa.RecordBatch.from_pydict({key: pa.array(values) for key, values in columns.items()})
+    return pa.RecordBatch.from_pydict(columns, LEVEL_ROWS)  # typed: a segment that differs nowhere has no rows
 
 
-def _members(plan: Assignment, batch: pa.RecordBatch) -> tuple[np.ndarray, np.ndarray]:
-    """Members' vectors and the model's cell of each."""
+@dataclass(frozen=True)
+class _Members:
+    """A batch's members: n of them."""
+
+    vectors: np.ndarray  # (n, V)
+    cell: np.ndarray  # (n,) of the model: their region's
+    segment: np.ndarray  # (n,) -1 is none
+    shelf: np.ndarray  # (n,) row of ``Assignment.defaults``
+    taste: np.ndarray  # (n, D)
+
+
+def _members(plan: Assignment, batch: pa.RecordBatch) -> _Members:
     region, regions = per_text(batch.column("region"))
-    cells = np.array([plan.levels.chain(name)[0] for name in regions], dtype=np.int64)[region]
-    factors, mix = _matrix(batch, "factors"), _matrix(batch, "genre_mix")
-    return member_vectors(factors, mix, np.asarray(batch.column("history"))), cells
+    cell = np.array([plan.levels.chain(name)[0] for name in regions], dtype=np.int64)[region]
+    vectors, arrays = vectors_of(batch), plan.slate.arrays
+    taste = standardised(arrays, vectors) @ np.asarray(arrays["weights"])
+    segment = plan.segments.joined(taste, np.asarray(batch.column("history")))
+    return _Members(vectors, cell, segment, cell * (1 + len(plan.segments)) + 1 + segment, taste)
 
 
 def _found(
-    plan: Assignment, slate: Slate, defaults: np.ndarray, members: np.ndarray, cells: np.ndarray
+    plan: Assignment, slate: Slate, defaults: np.ndarray, members: _Members
 ) -> tuple[Overrides, Overrides, np.ndarray]:
     """Members' overrides before and after the limit on looks (which knows the looks of the policy's own slate), and
     their scores."""
-    scores = user_scores(slate.arrays, members, cells)
+    scores, standing = user_scores(slate.arrays, members.vectors, members.cell), defaults[members.shelf]
     found = plan.scope.within(
-        overrides(scores, defaults[cells], slate, plan.policy.minimum_gain), members, slate.title_ids
+        overrides(scores, standing, slate, plan.policy.minimum_gain), members.vectors, slate.title_ids
     )
-    return found, within_limits(found, defaults[cells], plan.limits) if slate is plan.slate else found, scores
+    return found, within_limits(found, standing, plan.limits) if slate is plan.slate else found, scores
 
 
 def _member_rows(plan: Assignment, defaults: np.ndarray, batch: pa.RecordBatch, version: int | None) -> pa.RecordBatch:
-    slate = plan.slate
-    members, cells = _members(plan, batch)
-    taste = standardised(slate.arrays, members) @ np.asarray(slate.arrays["weights"])
+    slate, members = plan.slate, _members(plan, batch)
     level = np.asarray(slate.arrays["cell_mean"])
-    found = scored_overrides(taste, cells, level, defaults, slate, plan.policy.minimum_gain)
-    found = plan.scope.within(found, members, slate.title_ids)
+    least = plan.policy.minimum_gain
+    found = scored_overrides(members.taste, members.cell, level, defaults, slate, least, members.shelf)
+    found = plan.scope.within(found, members.vectors, slate.title_ids)
+    standing = defaults[members.shelf]
     if plan.before is not None:
         policy, users = plan.policy, batch.column("user_key").to_pylist()
         held = same_period(policy.salt, users, plan.before.as_of, policy.taste_as_of, policy.stay_days)
-        features, most = np.asarray(slate.arrays["features"]), plan.stay_gain
-        found = stayed(found, defaults[cells], plan.before.shown(batch), held, taste, cells, level, features, most)
-    found = within_limits(found, defaults[cells], plan.limits)
-    texts, reason = member_reasons(slate.arrays, members, found, plan.feature_names, plan.member_names)
+        shown, features = plan.before.shown(batch), np.asarray(slate.arrays["features"])
+        found = stayed(
+            found, standing, shown, held, members.taste, members.cell, level, features, plan.stay_gain
+        )  # fmt: skip
+    found = within_limits(found, standing, plan.limits)
+    texts, reason = member_reasons(slate.arrays, members.vectors, found, plan.feature_names, plan.member_names)
     each = np.bincount(found.member, minlength=batch.num_rows)
-    rows = np.flatnonzero(each) if version is None else np.arange(batch.num_rows)
+    rows = np.flatnonzero((each > 0) | (members.segment >= 0)) if version is None else np.arange(batch.num_rows)
     counts = each[rows]
     offsets = pa.array(np.concatenate([[0], np.cumsum(counts)]), pa.int32())
     kept = pa.array(rows)
@@ -492,6 +541,7 @@ def _member_rows(plan: Assignment, defaults: np.ndarray, batch: pa.RecordBatch, 
     }
     if version is None:
         version = days_of(plan.policy.taste_as_of)
+    nowhere = members.segment[rows] < 0
     return pa.RecordBatch.from_pydict(
         {
             "policy_id": pa.array([plan.policy.policy_id] * len(rows), pa.string()),
@@ -500,11 +550,6 @@ def _member_rows(plan: Assignment, defaults: np.ndarray, batch: pa.RecordBatch, 
             "version": pa.array([version] * len(rows), pa.int64()),
             "region": batch.column("region").take(kept),
             **{name: pa.ListArray.from_arrays(offsets, values) for name, values in lists.items()},
+            "segment": pa.array(plan.segments.names, pa.string()).take(pa.array(members.segment[rows], mask=nowhere)),
         }
     )
-
-
-def _matrix(batch: pa.RecordBatch, name: str) -> np.ndarray:
-    column = batch.column(name)
-    lengths = np.asarray(column.value_lengths())
-    return vectors(column, int(lengths[0]) if len(lengths) else 0)[0]

@@ -110,23 +110,30 @@ def overrides(scores: np.ndarray, defaults: np.ndarray, slate: Slate, minimum_ga
 
 
 def scored_overrides(
-    taste: np.ndarray, cells: np.ndarray, level: np.ndarray, defaults: np.ndarray, slate: Slate, minimum_gain: float
+    taste: np.ndarray,
+    cells: np.ndarray,
+    level: np.ndarray,
+    defaults: np.ndarray,
+    slate: Slate,
+    minimum_gain: float,
+    shelves: np.ndarray | None = None,
 ) -> Overrides:
     """``overrides`` of scores that are never held as a whole: level means (C, A) plus taste (n, D) times features.
 
-    ``cells`` (n,) are the members' cells, ``defaults`` (C, T) what these show. Single precision: what differs by less
+    ``cells`` (n,) are the members' cells, ``defaults`` (C, T) what these show; with ``shelves`` (n,) these are the rows
+    of ``defaults`` that members are shown. Single precision: what differs by less
     than about 1e-6 of a score counts as equal.
     """
     features = np.asarray(slate.arrays["features"], np.float32).T
     taste, level = taste.astype(np.float32), level.astype(np.float32)
     step = max(1, HELD // max(1, features.shape[1]))
     dots = np.empty((step, features.shape[1]), np.float32)  # one buffer: fresh pages cost more than the sums
-    parts = []
+    parts, shelves = [], cells if shelves is None else shelves
     for start in range(0, len(taste), step):
         here = taste[start : start + step]
         scores = np.matmul(here, features, out=dots[: len(here)])
-        rows = cells[start : start + step]
-        found = _found(scores, level, rows, defaults, rows, slate, minimum_gain)
+        rows, shown = cells[start : start + step], shelves[start : start + step]
+        found = _found(scores, level, rows, defaults, shown, slate, minimum_gain)
         parts.append(replace(found, member=found.member + start))
     if not parts:
         return overrides(np.empty((0, features.shape[1])), np.empty((0, len(slate.starts)), int), slate, minimum_gain)

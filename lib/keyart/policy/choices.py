@@ -9,10 +9,14 @@ import numpy as np
 from keyart.policy.levels import Levels
 from keyart.policy.placement import EVERYWHERE, Placement
 
-__all__ = ["RANKED", "GreedyChoices", "Kept", "level_choices", "user_choices"]
+__all__ = ["RANKED", "GreedyChoices", "Kept", "level_choices", "of_segments", "segment_choices", "user_choices"]
 
 RANKED = ("level", "cell", "title_id", "artwork_id", "mean", "is_default")
 """Columns of region_assignments that ``Kept`` is made of."""
+
+
+Coded = tuple[np.ndarray, Sequence[str | None]]
+"""Places (n,) among texts, and these: ``columns.per_text``."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,7 @@ class GreedyChoices:
     levels: Levels
     defaults: np.ndarray  # (C, T)
     kept: Kept = Kept()
-    _rows: dict = field(default_factory=dict, init=False, repr=False, compare=False)  # by level and region
+    _rows: dict = field(default_factory=dict, init=False, repr=False, compare=False)  # by level, region and segment
 
     @classmethod
     def of(
@@ -82,30 +86,47 @@ def level_choices(choices: GreedyChoices, level: str, regions: Sequence[str | No
     A region without an own default for a title falls back to its parent, then to the world, as ``resolve`` does; what
     may not be shown in the region is left out at every level.
     """
-    for region in regions:
-        if (level, region) not in choices._rows:
-            choices._rows[level, region] = _row(choices, level, region)
+    return _rows_of(choices, [(level, region, "") for region in regions])
+
+
+def segment_choices(choices: GreedyChoices, regions: Sequence[str | None], segments: Sequence[str]) -> np.ndarray:
+    """As ``level_choices`` of the level "region", (n, T), for members of segments ("": of none), region by region."""
+    return _rows_of(choices, [("region", *pair) for pair in zip(regions, segments, strict=True)])
+
+
+def of_segments(greedy: GreedyChoices, region: Coded, segment: Coded) -> tuple[np.ndarray, np.ndarray]:
+    """``segment_choices`` (U, T) of the different pairs of region and segment, and which of them (n,) each member has;
+    a place of -1 is none."""
+    pairs, place = np.unique(np.stack([region[0], segment[0]]), axis=1, return_inverse=True)
+    names = [(segment[1][s] or "") if s >= 0 else "" for s in pairs[1]]
+    return segment_choices(greedy, [region[1][r] for r in pairs[0]], names), place.ravel()
+
+
+def _rows_of(choices: GreedyChoices, wanted: Sequence[tuple[str, str | None, str]]) -> np.ndarray:
+    for key in wanted:
+        if key not in choices._rows:
+            choices._rows[key] = _row(choices, *key)
     none = np.empty((0, len(choices.title_ids)), dtype=np.int64)
-    return np.stack([choices._rows[level, region] for region in regions]) if len(regions) else none
+    return np.stack([choices._rows[key] for key in wanted]) if wanted else none
 
 
-def _row(choices: GreedyChoices, level: str, region: str | None) -> np.ndarray:
+def _row(choices: GreedyChoices, level: str, region: str | None, segment: str) -> np.ndarray:
     chain = choices.levels.chain(region if level == "region" else None)
-    shown = np.full(len(choices.title_ids), -1)
+    answering = np.full(len(choices.title_ids), -1)  # the cell that does for each title
     for cell in chain:
-        shown = np.where(shown < 0, choices.defaults[cell], shown)
+        new, narrower = (answering < 0) & (choices.defaults[cell] >= 0), choices.levels.of_segment(cell, segment)
+        its_own = np.zeros(len(new), dtype=bool) if narrower is None else choices.defaults[narrower] >= 0
+        answering = np.where(new, np.where(its_own, -1 if narrower is None else narrower, cell), answering)
+    shown = np.where(answering >= 0, choices.defaults[answering, np.arange(len(answering))], -1)
     concerned = choices.kept.placement.titles
     if not concerned:
         return shown
     names = () if region is None else (region, choices.levels.parent(region))
-    place = _places(choices.artwork_ids)
+    place_of = _places(choices.artwork_ids)
     for t, title in enumerate(choices.title_ids):
-        if title not in concerned:
-            continue
-        answers = [choices.levels.cells[c] for c in chain if choices.defaults[c, t] >= 0]
-        if answers:
-            best = choices.kept.best(answers[0], title, names)
-            shown[t] = -1 if best is None else place[best]
+        if title in concerned and answering[t] >= 0:
+            best = choices.kept.best(choices.levels.cells[answering[t]], title, names)
+            shown[t] = -1 if best is None else place_of[best]
     return shown
 
 

@@ -1,17 +1,31 @@
-"""The levels an answer can come from: a region, its parent, the whole world; and which one answers for a region."""
+"""The levels an answer can come from: a segment of a region's members, a region, its parent, the whole world; and which
+one answers for a region."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from keyart.errors import ModelError
 
-__all__ = ["GLOBAL", "ONLINE", "Levels"]
+__all__ = ["GLOBAL", "ONLINE", "SEGMENT", "Levels", "segment_cell"]
 
 GLOBAL = ("global", "*")
 ONLINE = "online"
 """Context of rows that stream-feedback moved: they answer before those that assign-artwork wrote, which stay what a
 policy is judged by."""
-ORDER = ("region", "parent", "global")
+SEGMENT = "segment"
+ORDER = (SEGMENT, "region", "parent", "global")
+
+
+def segment_cell(level: str, cell: str, segment: str) -> str:
+    """The name of a segment's cell: it belongs to the cell that answers without it, so that a member's region, its
+    rights and its liking hold.
+
+    >>> segment_cell("region", "SE", "taste-2"), segment_cell("parent", "nordics", "taste-2")
+    ('SE/taste-2', 'nordics/*/taste-2')
+    >>> segment_cell("global", "*", "taste-2")
+    '*/taste-2'
+    """
+    return f"{cell}/*/{segment}" if level == "parent" else f"{cell}/{segment}"
 
 
 @dataclass(frozen=True)
@@ -43,8 +57,12 @@ class Levels:
         """The parent region's name; "other" for regions that nobody named."""
         return self.parents.get(region, "other")
 
+    def of_segment(self, cell: int, segment: str) -> int | None:
+        """The cell of a segment's members where this one answers for the others; None where it has none."""
+        return self._index.get((SEGMENT, segment_cell(*self.cells[cell], segment))) if segment else None
+
     def chain(self, region: str | None) -> list[int]:
-        """Cells that can answer for a region, most specific first; the last is always global.
+        """Cells that can answer for a region, segments apart, most specific first; the last is always global.
 
         >>> Levels((("global", "*"), ("parent", "nordics"), ("region", "SE")), {"SE": "nordics"}).chain("SE")
         [2, 1, 0]

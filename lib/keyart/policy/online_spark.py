@@ -40,6 +40,8 @@ from keyart.policy.assign_spark import (
 from keyart.policy.levels import ONLINE
 from keyart.policy.placement_spark import day_of
 from keyart.policy.scope import Scope
+from keyart.policy.segments import Segments
+from keyart.policy.segments_spark import stored_segments
 from keyart.policy.spark import newest_policy, serving_policy
 from keyart.policy.specification import Policy
 from keyart.policy.versions import online_version
@@ -94,6 +96,7 @@ class _Standing:
     catalogue: Catalogue
     running: DataFrame  # title_id, running_seconds
     scope: Scope
+    segments: Segments
 
 
 class Online:
@@ -182,7 +185,8 @@ class Online:
         seconds = self.tables.spark.createDataFrame(
             running(self.tables).collect(), "title_id string, running_seconds double"
         )
-        return _Standing(policy, models, response, learned, catalogue, seconds, scope)
+        segments = stored_segments(self.tables, policy.policy_id, response.model)
+        return _Standing(policy, models, response, learned, catalogue, seconds, scope, segments)
 
     def _load(self, said: Mapping[str, str]) -> LoadedModel:
         key = (said["name"], said["version"])
@@ -216,6 +220,7 @@ class Online:
                 ground.limits,
                 standing.scope,
                 ground.free,
+                segments=standing.segments,
             ),
             np.logical_or.reduceat(known, ground.slate.starts),
         )

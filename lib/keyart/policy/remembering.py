@@ -17,8 +17,9 @@ __all__ = ["RememberingResolver"]
 class RememberingResolver(ArtworkResolver):
     """Answers as ``ArtworkResolver`` does, several times faster, for values that do not change while it lives.
 
-    ``remembered`` bounds how many titles' shelves by region, context and day are kept with their offer, at about two
-    kilobytes each, and how many titles' noise, 64 bytes a draw of eight artworks; those asked for longest ago go first.
+    ``remembered`` bounds how many titles' shelves by region, segment, context and day are kept with their offer, at
+    about two kilobytes each, and how many titles' noise, 64 bytes a draw of eight artworks; those asked for longest ago
+    go first.
     Offers that depend on a member's own override are as many as members and are made when asked for. Safe to ask from
     several threads.
     """
@@ -37,16 +38,23 @@ class RememberingResolver(ArtworkResolver):
         object.__setattr__(self, "_noise", kept(self.policy.exploration.noise))
 
     def offer(
-        self, title_id: str, region: str, context: str = "*", own: Override | None = None, *, epoch: date
+        self,
+        title_id: str,
+        region: str,
+        context: str = "*",
+        own: Override | None = None,
+        *,
+        epoch: date,
+        segment: str = "",
     ) -> Offer:
         """As ``ArtworkResolver`` says."""
         if own is None:
-            return self._plain(title_id, region, context, epoch)
-        return self._kept(title_id, region, context, epoch).offer(own)
+            return self._plain(title_id, region, context, epoch, segment)
+        return self._kept(title_id, region, context, epoch, segment).offer(own)
 
     def noise(self, artwork_ids: tuple[str, ...]) -> np.ndarray:
         """As ``ArtworkResolver`` says; one array for all regions of a title."""
         return self._noise(artwork_ids)
 
-    def _made(self, title_id: str, region: str, context: str, epoch: date) -> Standing:
-        return self.standing(title_id, region, context, epoch=epoch)
+    def _made(self, title_id: str, region: str, context: str, epoch: date, segment: str) -> Standing:
+        return self.standing(title_id, region, context, epoch=epoch, segment=segment)

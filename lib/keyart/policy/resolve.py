@@ -12,14 +12,17 @@ import numpy as np
 from keyart import seeding
 from keyart.errors import LimitError, TableError
 from keyart.policy.floors import mixed
-from keyart.policy.levels import GLOBAL, ONLINE
+from keyart.policy.levels import GLOBAL, ONLINE, SEGMENT, segment_cell
 from keyart.policy.limits import Window, is_available, is_personalised, masked
 from keyart.policy.placement import EVERYWHERE, Placement
 from keyart.policy.sentences import member_sentence
 from keyart.policy.specification import Policy
 from keyart.policy.staying import drawn_for
 
-__all__ = ["NO_OVERRIDES", "ArtworkResolver", "Offer", "Override", "Resolution", "Shelf", "Standing"]
+__all__ = [
+    "NO_OVERRIDES", "ArtworkResolver", "Offer", "Override", "OwnChoices", "Resolution", "Shelf", "Standing",
+    "segment_of",
+]  # fmt: skip
 
 USER = "user"
 
@@ -30,6 +33,20 @@ class Override(NamedTuple):
     artwork_id: str
     gain: float
     reason: str = ""
+
+
+class OwnChoices(dict[str, Override]):
+    """A member's overrides by title, and the segment that the member is in."""
+
+    def __init__(self, choices: Mapping[str, Override] | None = None, segment: str = "") -> None:
+        super().__init__(choices or {})
+        self.segment = segment
+
+
+def segment_of(own: Mapping[str, Override]) -> str:
+    """The segment of the member whose overrides these are; "" where that is none, as of any mapping that says nothing
+    of one."""
+    return getattr(own, "segment", "")
 
 
 class Resolution(NamedTuple):  # made in a fifth of the time of a frozen dataclass, as are the others here
@@ -155,7 +172,8 @@ NO_OVERRIDES: Callable[[str], Mapping[str, Override]] = lambda _: {}  # noqa: E7
 
 @dataclass(frozen=True)
 class ArtworkResolver:
-    """Answers for one policy from its region_assignments and a lookup of a member's overrides by title.
+    """Answers for one policy from its region_assignments and a lookup of a member's overrides by title, which also says
+    the member's segment (``OwnChoices``).
 
     ``inactive`` artworks are withdrawn since the policy was written; ``titles`` gives regions and rights windows where
     they are known, ``placement`` where and when artworks may be shown. Limits apply before the draw, and the propensity
@@ -208,20 +226,30 @@ class ArtworkResolver:
         kids: bool | None = None,
     ) -> Offer:
         """What ``resolve`` draws from."""
-        own = self.overrides(user_key).get(title_id) if is_personalised(kids) else None
-        return self.offer(title_id, region, context, own, epoch=epoch)
+        if not is_personalised(kids):
+            return self.offer(title_id, region, context, epoch=epoch)
+        known = self.overrides(user_key)
+        return self.offer(title_id, region, context, known.get(title_id), epoch=epoch, segment=segment_of(known))
 
     def offer(
-        self, title_id: str, region: str, context: str = "*", own: Override | None = None, *, epoch: date
+        self,
+        title_id: str,
+        region: str,
+        context: str = "*",
+        own: Override | None = None,
+        *,
+        epoch: date,
+        segment: str = "",
     ) -> Offer:
-        """What may be served for the title, and how probably, given the override ``own``; errors as ``resolve``."""
-        return self.standing(title_id, region, context, epoch=epoch).offer(own)
+        """What may be served for the title to a member of a segment ("": of none), and how probably, given the override
+        ``own``; errors as ``resolve``."""
+        return self.standing(title_id, region, context, epoch=epoch, segment=segment).offer(own)
 
-    def standing(self, title_id: str, region: str, context: str = "*", *, epoch: date) -> Standing:
+    def standing(self, title_id: str, region: str, context: str = "*", *, epoch: date, segment: str = "") -> Standing:
         """What stands for a title in a region on a day, before a member's override; errors as ``resolve``."""
         if title_id in self.titles and not is_available(*self.titles[title_id], region, epoch):
             raise LimitError(f"title {title_id} may not be shown in {region} on {epoch}")
-        found = self._find(title_id, region, context)
+        found = self._find(title_id, region, context, segment)
         shelf = found[2]
         may = [artwork not in self.inactive for artwork in shelf.artwork_ids]
         if not any(may):
@@ -238,13 +266,17 @@ class ArtworkResolver:
         """The exploration's, (A, M)."""
         return self.policy.exploration.noise(artwork_ids)
 
-    def _find(self, title_id: str, region: str, context: str) -> tuple[str, str, Shelf]:
+    def _find(self, title_id: str, region: str, context: str, segment: str) -> tuple[str, str, Shelf]:
+        """The shelf that answers: of the cell's own segment where it differs, in the same context, from the cell's."""
         parent = self.policy.parents.get(region, "other")
+        contexts = (ONLINE, "*") if context == "*" else (context, ONLINE, "*")
         for level, cell in (("region", region), ("parent", parent), GLOBAL):
-            for where in dict.fromkeys((context, ONLINE, "*")):
+            for where in contexts:
                 shelf = self.shelves.get((title_id, level, cell, where))
                 if shelf is not None:
-                    return level, cell, shelf
+                    name = segment_cell(level, cell, segment)
+                    narrower = self.shelves.get((title_id, SEGMENT, name, where)) if segment else None
+                    return (level, cell, shelf) if narrower is None else (SEGMENT, name, narrower)
         raise TableError(f"policy {self.policy.policy_id} has no artwork for title {title_id}; run assign-artwork")
 
 

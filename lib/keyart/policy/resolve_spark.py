@@ -26,7 +26,7 @@ ANSWER = (
     StructField("refusal", StringType()),
 )
 """Columns that ``resolved`` adds; where nothing may be served all are null but refusal, which says why."""
-OWN = ("own_artwork", "own_gain")
+OWN = ("own_artwork", "own_gain", "own_segment")
 
 
 def resolved(asked: DataFrame, tables: Tables, policy_id: str = "") -> DataFrame:
@@ -36,7 +36,7 @@ def resolved(asked: DataFrame, tables: Tables, policy_id: str = "") -> DataFrame
     named one, else the one that serves (``serving_policy``); ModelError without one.
     """
     catalogue = replace(resolver(tables, policy_id), overrides=NO_OVERRIDES)
-    newest = F.max_by(F.struct("title_ids", "artwork_ids", "gains"), "version").alias("own")
+    newest = F.max_by(F.struct("title_ids", "artwork_ids", "gains", "segment"), "version").alias("own")
     overrides = (
         tables.read("user_assignments")
         .where(F.col("policy_id") == catalogue.policy.policy_id)
@@ -45,6 +45,7 @@ def resolved(asked: DataFrame, tables: Tables, policy_id: str = "") -> DataFrame
     )
     place = F.array_position("own.title_ids", F.col("title_id")).cast("int")
     own = [F.when(place > 0, F.get(f"own.{column}", place - 1)) for column in ("artwork_ids", "gains")]
+    own.append(F.col("own.segment"))
 
     def write(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
@@ -84,10 +85,12 @@ def _answered(catalogue: ArtworkResolver, batch: pa.RecordBatch) -> pa.RecordBat
     return pa.RecordBatch.from_arrays(columns, names=[*kept, *found.schema.names])
 
 
-def _offered(catalogue: ArtworkResolver, title, region, context, epoch, kids, artwork, gain) -> Offer | str:
-    own = Override(artwork, gain) if artwork is not None and is_personalised(kids) else None
+def _offered(catalogue: ArtworkResolver, title, region, context, epoch, kids, artwork, gain, segment) -> Offer | str:
+    personal = is_personalised(kids)
+    own = Override(artwork, gain) if artwork is not None and personal else None
+    among = (segment or "") if personal else ""
     try:
-        return catalogue.offer(title, region or "unknown", context or "*", own, epoch=epoch)
+        return catalogue.offer(title, region or "unknown", context or "*", own, epoch=epoch, segment=among)
     except (LimitError, TableError) as error:
         return str(error)
 

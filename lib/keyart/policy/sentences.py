@@ -6,6 +6,7 @@ never named, and a latent factor has no name to give.
 """
 
 import re
+from functools import partial
 
 from keyart.vision.words import MOOD, phrase
 
@@ -55,12 +56,12 @@ def names_sensitive(text: str) -> bool:
 
 
 def member_sentence(reason: str, level: str) -> str:
-    """The sentence for an assignment's reason, as ``reasons`` words it, at a level: user, region, parent or global.
+    """The sentence for an assignment's reason, as ``reasons`` words it, at a level of an answer.
 
     >>> member_sentence("more warmth; watches more drama than most", "user")
     'Because you often watch drama, shown with warmer colours.'
     """
-    made = _own(reason) if level == "user" else _shared(reason, level)
+    made = {"user": _own, "segment": _alike}.get(level, partial(_shared, level=level))(reason)
     # What a catalogue calls a genre or a feature is not ours to foresee: when in doubt, say less.
     return CHOICE if names_sensitive(made) else made
 
@@ -75,6 +76,13 @@ def _own(reason: str) -> str:
     if watches and not names_sensitive(watches[2]):
         because = f"Because you {'often' if watches[1] == 'more' else 'seldom'} watch {watches[2]}"
     return f"{because}, shown with {_look(feature, more == 'more')}."
+
+
+def _alike(reason: str) -> str:
+    found = _LEVEL.match(reason)
+    if found:
+        return f"Viewers whose taste is like yours like this picture, shown with {_look(found[2], found[1] == 'more')}."
+    return _shared(reason, "region")
 
 
 def _shared(reason: str, level: str) -> str:

@@ -11,10 +11,10 @@ from pyspark.sql import functions as F
 
 from keyart.errors import ModelError
 from keyart.policy.champions import standing
-from keyart.policy.choices import RANKED, GreedyChoices, Kept, level_choices, user_choices
+from keyart.policy.choices import RANKED, GreedyChoices, Kept, level_choices, of_segments, user_choices
 from keyart.policy.columns import codes, owners, per_text
 from keyart.policy.placement_spark import placement_of
-from keyart.policy.resolve import ArtworkResolver, Override
+from keyart.policy.resolve import ArtworkResolver, Override, OwnChoices
 from keyart.policy.specification import Policy
 from keyart.policy.versions import ASSIGNED
 from keyart.tables import Tables
@@ -110,7 +110,7 @@ def resolver(tables: Tables, policy_id: str = "") -> ArtworkResolver:
 
 
 def override_lookup(tables: Tables, policy_id: str) -> Callable[[str], Mapping[str, Override]]:
-    """A member's overrides by title, read when asked for: one small Spark job a call."""
+    """A member's overrides by title and segment, read when asked for: one small Spark job a call."""
     rows = tables.read("user_assignments").where(F.col("policy_id") == policy_id)
 
     def lookup(user_key: str) -> Mapping[str, Override]:
@@ -118,7 +118,8 @@ def override_lookup(tables: Tables, policy_id: str) -> Callable[[str], Mapping[s
         if row is None:
             return {}
         entries = zip(row["title_ids"], row["artwork_ids"], row["gains"], row["reasons"], strict=True)
-        return {title: Override(artwork, gain, reason) for title, artwork, gain, reason in entries}
+        found = {title: Override(artwork, gain, reason) for title, artwork, gain, reason in entries}
+        return OwnChoices(found, row["segment"] or "")
 
     return lookup
 
@@ -144,13 +145,15 @@ def assigned_on(tables: Tables, policy_id: str) -> date:
 def choices(tables: Tables, members: DataFrame, policy_id: str = "") -> DataFrame:
     """What a policy shows without exploring, for members (user_key, region, kids) x its titles, as it was assigned.
 
-    Columns user_key, title_id, global_artwork, region_artwork, user_artwork; a title that may not be shown in the
+    Columns user_key, title_id, global_artwork, region_artwork, segment_artwork, user_artwork, each of the narrowest
+    level up to the one that it names; a title that may not be shown in the
     member's region has its parent's or the world's default there; one of which no artwork may be shown there has none.
     """
     policy = serving_policy(tables, policy_id)
     greedy = greedy_choices(tables, policy)
     own = tables.read("user_assignments").where(F.col("policy_id") == policy.policy_id).where(ASSIGNED)
-    schema = "user_key string, title_id string, global_artwork string, region_artwork string, user_artwork string"
+    levels = ("global", "region", "segment", "user")
+    schema = ", ".join(f"{name} string" for name in ("user_key", "title_id", *(f"{one}_artwork" for one in levels)))
 
     def write(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
@@ -158,7 +161,7 @@ def choices(tables: Tables, members: DataFrame, policy_id: str = "") -> DataFram
 
     return (
         members.select("user_key", "region", "kids")
-        .join(own.select("user_key", "title_ids", "artwork_ids"), on="user_key", how="left")
+        .join(own.select("user_key", "segment", "title_ids", "artwork_ids"), on="user_key", how="left")
         .mapInArrow(write, schema)
     )
 
@@ -167,12 +170,16 @@ def _choice_rows(greedy: GreedyChoices, batch: pa.RecordBatch) -> pa.RecordBatch
     titles = len(greedy.title_ids)
     region, regions = per_text(batch.column("region"))
     by_level = {level: level_choices(greedy, level, regions)[region].ravel() for level in ("global", "region")}
+    kids = np.asarray(batch.column("kids").fill_null(False))  # as limits.is_personalised
+    segment, segments = per_text(batch.column("segment"))
+    shown, row = of_segments(greedy, (region, regions), (np.where(kids, -1, segment), segments))
+    by_level["segment"] = shown[row].ravel()
     own = owners(batch.column("title_ids"))
-    personal = ~np.asarray(batch.column("kids").fill_null(False))[own]  # as limits.is_personalised
+    personal = ~kids[own]
     member = np.repeat(np.arange(batch.num_rows), titles)
     title = np.tile(np.arange(titles), batch.num_rows)
     by_level["user"] = user_choices(
-        by_level["region"],
+        by_level["segment"],
         member,
         title,
         own[personal],

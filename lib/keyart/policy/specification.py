@@ -35,6 +35,8 @@ class Policy:
     floor: Floor = NO_FLOOR
     stay_days: int = 1
     """For so many days a member's draw for a title is the same."""
+    segments: Mapping[str, str] = field(default_factory=dict)
+    """Name and description of each segment of members; none: the region is the narrowest level."""
 
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.policy_id):
@@ -43,20 +45,26 @@ class Policy:
             isinstance(name, str) for pair in self.parents.items() for name in pair
         ):
             raise ConfigError(f"policy {self.policy_id}: parents name a parent for each region")
+        if not isinstance(self.segments, Mapping) or not all(
+            isinstance(name, str) for pair in self.segments.items() for name in pair
+        ):
+            raise ConfigError(f"policy {self.policy_id}: segments have a description each")
         if self.stay_days < 1 or not np.isfinite(self.minimum_gain):
             raise ConfigError(f"policy {self.policy_id}: stay_days and minimum_gain are no numbers to go by")
 
     def spec(self) -> str:
         """JSON for the policies table."""
+        order = ["user", *(["segment"] if self.segments else []), "region", "parent", "global"]
         return json.dumps(
             {
                 "exploration": to_spec(self.exploration),
                 "floor": {"least": self.floor.least, "cold": dict(self.floor.cold)},
-                "levels": {"order": ["user", "region", "parent", "global"], "parents": dict(self.parents)},
+                "levels": {"order": order, "parents": dict(self.parents)},
                 "limits": [*ALWAYS, *self.limits],
                 "minimum_gain": self.minimum_gain,
                 "stay_days": self.stay_days,
                 "taste": {"version": self.taste_version, "as_of": self.taste_as_of.isoformat()},
+                **({"taste_segments": dict(self.segments)} if self.segments else {}),
             },
             sort_keys=True,
         )
@@ -65,7 +73,7 @@ class Policy:
     def parse(cls, policy_id: str, spec: str, salt: str) -> "Policy":
         """From a row of the policies table; TableError where the spec is not one that a version of keyart wrote.
 
-        Older specs say nothing of floors and stays: they have none.
+        Older specs say nothing of floors, stays and segments: they have none.
         """
         try:
             said = json.loads(spec)
@@ -80,6 +88,7 @@ class Policy:
                 tuple(limit for limit in said.get("limits", ()) if limit not in ALWAYS),
                 Floor(**said.get("floor", {})),
                 int(said.get("stay_days", 1)),
+                said.get("taste_segments", {}),
             )
         except (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError) as error:
             raise TableError(

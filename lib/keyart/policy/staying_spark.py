@@ -11,7 +11,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from keyart.policy.assignment import Slate
-from keyart.policy.choices import GreedyChoices, level_choices
+from keyart.policy.choices import GreedyChoices, of_segments
 from keyart.policy.columns import codes, owners, per_text
 from keyart.policy.spark import champions, greedy_choices, refused_policies
 from keyart.policy.specification import Policy
@@ -19,7 +19,7 @@ from keyart.tables import Tables
 
 __all__ = ["Before", "before_of", "policy_before", "with_choices_before"]
 
-COLUMNS = ("titles_before", "artworks_before")
+COLUMNS = ("titles_before", "artworks_before", "segment_before")
 
 
 @dataclass(frozen=True)
@@ -34,13 +34,13 @@ class Before:
     def shown(self, batch: pa.RecordBatch) -> np.ndarray:
         """(n, T) what members (region and COLUMNS) saw when it did not explore; -1 where that is not in the slate."""
         titles, artworks, column, here = self._codes
-        region, regions = per_text(batch.column("region"))
-        default = here[level_choices(self.choices, "region", regions)]
-        found = np.where(column >= 0, default[:, column], -1)[region]
+        region, segment = per_text(batch.column("region")), per_text(batch.column(COLUMNS[2]))
+        shown, row = of_segments(self.choices, region, segment)
+        found = np.where(column >= 0, here[shown][:, column], -1)[row]
         own = owners(batch.column(COLUMNS[0]))
         title, artwork = (
             codes(batch.column(name).flatten(), known_as)
-            for name, known_as in zip(COLUMNS, (titles, artworks), strict=True)
+            for name, known_as in zip(COLUMNS[:2], (titles, artworks), strict=True)
         )
         found[own[title >= 0], title[title >= 0]] = artwork[title >= 0]
         return found
@@ -79,11 +79,12 @@ def before_of(tables: Tables, policy: Policy, slate: Slate) -> Before:
 
 
 def with_choices_before(members: DataFrame, tables: Tables, policy_id: str) -> DataFrame:
-    """Members with COLUMNS: the titles that they had own artwork for, and which."""
-    newest = F.max_by(F.struct("title_ids", "artwork_ids"), "version").alias("own")
+    """Members with COLUMNS: the titles that they had own artwork for, and which, and the segment that they were in."""
+    newest = F.max_by(F.struct("title_ids", "artwork_ids", "segment"), "version").alias("own")
     own = tables.read("user_assignments").where(F.col("policy_id") == policy_id).groupBy("user_key").agg(newest)
     lists = [
         F.coalesce(f"own.{name}", F.array().cast("array<string>")).alias(column)
-        for name, column in zip(("title_ids", "artwork_ids"), COLUMNS, strict=True)
+        for name, column in zip(("title_ids", "artwork_ids"), COLUMNS[:2], strict=True)
     ]
+    lists.append(F.col("own.segment").alias(COLUMNS[2]))
     return members.join(own, on="user_key", how="left").select(*members.columns, *lists)

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from keyart.policy.levels import SEGMENT, segment_cell
 from keyart.report import wording
 from keyart.report.facts import Facts, Picture, Row
 
@@ -83,15 +84,21 @@ class Catalogue:
         """
         return self._cells.get((self._policy if policy is None else policy, level, cell, title_id), ())
 
-    def default(self, title_id: str, region: str = EVERYWHERE, policy: str | None = None) -> Default | None:
-        """What a member without overrides sees, from region, parent, global or rank; None without artworks."""
+    def default(
+        self, title_id: str, region: str = EVERYWHERE, policy: str | None = None, segment: str = ""
+    ) -> Default | None:
+        """What a member without overrides sees, from segment, region, parent, global or rank; None without artworks."""
         levels = [("global", EVERYWHERE)]
         if region != EVERYWHERE:
             levels = [("region", region), ("parent", self.parent(region)), *levels]
         for level, cell in levels:
-            for row in self.cell(level, cell, title_id, policy):
+            usual = self.cell(level, cell, title_id, policy)
+            its_own = (
+                self.cell(SEGMENT, segment_cell(level, cell, segment), title_id, policy) if segment and usual else ()
+            )
+            for row in its_own or usual:
                 if row["is_default"]:
-                    return Default(row["artwork_id"], level, row)
+                    return Default(row["artwork_id"], row["level"], row)
         ranked = self.artworks.get(title_id)
         return Default(ranked[0]["artwork_id"], "rank", None) if ranked else None
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
+from keyart.policy.levels import SEGMENT
 from keyart.policy.resolve import Offer, Resolution
 from keyart.report import wording
 from keyart.report.catalogue import interval_of
@@ -21,6 +22,7 @@ WIDTH = 480
 """Most pixels across of each picture in the page."""
 LEVELS = {
     "user": "this member's own taste",
+    "segment": "members of {} whose taste is like this member's",
     "region": "the region {}",
     "parent": "the parent region {}",
     "global": "all members everywhere",
@@ -50,9 +52,15 @@ class Choice:
 
 
 def choice_of(
-    title: str, offer: Offer, served: Resolution, rows: Mapping[str, Mapping[str, Any]], looks: Mapping[str, str]
+    title: str,
+    offer: Offer,
+    served: Resolution,
+    rows: Mapping[str, Mapping[str, Any]],
+    looks: Mapping[str, str],
+    segments: Mapping[str, str] | None = None,
 ) -> Choice:
-    """From what the resolver offers and serves, and the answering region's rows of region_assignments by artwork."""
+    """From what the resolver offers and serves, the answering level's rows of region_assignments by artwork, and the
+    policy's ``segments`` with their descriptions."""
     sides = [
         Side(
             artwork,
@@ -68,6 +76,10 @@ def choice_of(
     ]
     sides.sort(key=lambda side: (-side.propensity, side.artwork_id))
     level = LEVELS[served.level].format(served.cell)
+    if served.level == SEGMENT:
+        cell, _, segment = served.cell.rpartition("/")
+        where = "the world" if cell == "*" else cell.removesuffix("/*")
+        level = f"{LEVELS[SEGMENT].format(where)} ({segment}: {(segments or {}).get(segment, 'not described')})"
     verdict = (
         f"level {served.level}: decided by {level}; on {offer.epoch} the member sees {served.artwork_id}, which had a "
         f"propensity of {served.propensity:.4f} under policy {served.policy_id}"

@@ -8,6 +8,8 @@ from pyspark.sql import functions as F
 from keyart.errors import InputError
 from keyart.feedback.privacy import secret, user_keys
 from keyart.policy.levels import ONLINE
+from keyart.policy.limits import is_personalised
+from keyart.policy.resolve import segment_of
 from keyart.policy.spark import resolver
 from keyart.report.choice import Choice, choice_of, looks_of
 from keyart.settings import Settings
@@ -47,7 +49,8 @@ def explain_choice(tables: Tables, settings: Settings, day: date) -> tuple[Choic
     )
     content = {row["image_hash"]: bytes(row["content"]) for row in images}
     looks = {row["artwork_id"]: looks_of(row["moods"], row["shot_type"]) for row in artworks}
-    level = own.offer(title["title_id"], region, epoch=day)
+    segment = segment_of(own.overrides(user)) if is_personalised(member["kids"]) else ""
+    level = own.offer(title["title_id"], region, epoch=day, segment=segment)
     rows = (
         tables.read("region_assignments")
         .where(
@@ -61,4 +64,5 @@ def explain_choice(tables: Tables, settings: Settings, day: date) -> tuple[Choic
     )  # what a stream moved comes last and stands
     by_artwork = {row["artwork_id"]: row.asDict() for row in rows.collect()}
     pictures = {row["artwork_id"]: content[row["image_hash"]] for row in artworks if row["image_hash"] in content}
-    return choice_of(f"{title['name']}, to a member in {region}", offer, served, by_artwork, looks), pictures
+    heading = f"{title['name']}, to a member in {region}"
+    return choice_of(heading, offer, served, by_artwork, looks, own.policy.segments), pictures

@@ -20,7 +20,7 @@ __all__ = ["Explanation", "explain", "page", "text"]
 
 WIDTH = 960
 """Most pixels across of the picture in the page."""
-LEVELS = ("global", "parent", "region")
+LEVELS = ("global", "parent", "region", "segment")
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def explain(
     """From an artworks row, or a candidates row that was not chosen (it has a ``verdict`` and no ``variant``).
 
     ``others`` are feature vectors of the title's other candidates, ``related`` its parent and the variants made of it,
-    ``cells`` the newest policy's rows of it.
+    ``cells`` the newest policy's rows of it, of segments with ``about``, their description.
     """
     known = row["features"] is not None and row["feature_version"] == FEATURE_VERSION
     note = "" if known else f"its features are of version {row['feature_version']}, not {FEATURE_VERSION}: "
@@ -128,6 +128,7 @@ def _facts(row: Mapping[str, Any], related: Sequence[Mapping[str, Any]]) -> Iter
 def _cell(row: Mapping[str, Any]) -> tuple[str, str, str, bool, str]:
     value, lower, upper = (wording.signed_percent(bound) for bound in interval_of(dict(row)))
     where = "everywhere" if row["level"] == "global" else row["cell"]
+    where += f" ({row['about']})" if row.get("about") else ""
     served = wording.percent(row["probability"], 0)
     return (
         where,

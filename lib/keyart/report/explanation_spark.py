@@ -4,6 +4,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from keyart.errors import InputError
+from keyart.policy.levels import SEGMENT
 from keyart.policy.spark import newest_policy
 from keyart.report.explanation import Explanation, explain
 from keyart.tables import Tables
@@ -62,10 +63,15 @@ def _called(rows: DataFrame, name: Column, artwork_id: str) -> list[dict]:
 
 
 def _cells(tables: Tables, artwork_id: str) -> list[dict]:
+    """Of every level; of segments, which are many, where it is the default."""
     if not tables.exists("policies"):
         return []
     policy, _ = newest_policy(tables)
     rows = tables.read("region_assignments").where(
         (F.col("policy_id") == policy.policy_id) & (F.col("artwork_id") == artwork_id) & (F.col("context") == "*")
     )
-    return [row.asDict() for row in rows.collect()]
+    found = rows.where((F.col("level") != SEGMENT) | F.col("is_default")).collect()
+    about = {
+        row["cell"]: policy.segments.get(row["cell"].rpartition("/")[2]) for row in found if row["level"] == SEGMENT
+    }
+    return [{**row.asDict(), "about": about.get(row["cell"])} for row in found]

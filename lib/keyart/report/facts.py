@@ -63,7 +63,7 @@ class Facts:
     policies: Sequence[Row] = ()
     """Newest first, up to settings.report.policies."""
     assignments: Sequence[Row] = ()
-    """The policies' region, parent and global rows."""
+    """The policies' rows of every level."""
     evaluations: Sequence[Row] = ()
     """The policy's newest evaluation."""
     measures: Sequence[Row] = ()

@@ -1,5 +1,7 @@
-"""A few members, by the first characters of their pseudonymous key: what they see beside what their region sees."""
+"""A few members, by the first characters of their pseudonymous key: what they see beside what their segment or region
+sees."""
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -64,7 +66,7 @@ def _popular(catalogue: Catalogue) -> list[dict[str, Any]]:
 
 
 def _member(catalogue: Catalogue, row: Row) -> dict[str, Any]:
-    region = row["region"] or EVERYWHERE
+    where = (row["region"] or EVERYWHERE, row.get("segment") or "")
     own = {
         title: (artwork, value, reason)
         for title, artwork, value, reason in zip(
@@ -79,13 +81,14 @@ def _member(catalogue: Catalogue, row: Row) -> dict[str, Any]:
     return {
         "key": row["user_key"][:KEY],
         "region": row["region"],
+        "segment": _segment(catalogue, where[1]),
         "history": row["history"],
         "kids": row["kids"],
         "overrides": len(own),
         "best": wording.signed_percent(gain(gains[0])) if gains else None,
-        "own": [_tile(catalogue, title, region, own[title["title_id"]]) for title in theirs],
-        "others": [_tile(catalogue, title, region, None) for title in others],
-        "variety": _variety(catalogue, [*theirs, *others], region, {title: key for title, (key, _, _) in own.items()}),
+        "own": [_tile(catalogue, title, where, own[title["title_id"]]) for title in theirs],
+        "others": [_tile(catalogue, title, where, None) for title in others],
+        "variety": _variety(catalogue, [*theirs, *others], where, {title: key for title, (key, _, _) in own.items()}),
     }
 
 
@@ -101,11 +104,19 @@ def spread(features: np.ndarray, scale: np.ndarray) -> float:
     return float(np.sqrt(squares)[np.triu_indices(len(x), 1)].mean())
 
 
-def _variety(catalogue: Catalogue, titles: Sequence[Row], region: str, own: dict[str, str]) -> str | None:
-    """How unlike the pictures of the member's page are, against the same page with the region's defaults."""
+def _segment(catalogue: Catalogue, name: str) -> str | None:
+    """A segment's name and description; None of members in none."""
+    policy = catalogue.facts.policy
+    about = json.loads(policy["spec"]).get("taste_segments", {}) if name and policy else {}
+    return f"{name}, which {about[name]}" if name in about else name or None
+
+
+def _variety(catalogue: Catalogue, titles: Sequence[Row], where: tuple[str, str], own: dict[str, str]) -> str | None:
+    """How unlike the pictures of the member's page are, against the same page with the defaults of their region and
+    segment, ``where``."""
     usual = {}
     for title in titles:
-        default = catalogue.default(title["title_id"], region)
+        default = catalogue.default(title["title_id"], where[0], segment=where[1])
         assert default is not None  # only titles with artworks are shown
         usual[title["title_id"]] = default.artwork_id
     chosen = usual | {title: key for title, key in own.items() if title in usual}
@@ -124,9 +135,11 @@ def _variety(catalogue: Catalogue, titles: Sequence[Row], region: str, own: dict
     return f"their pictures differ from each other {more} than the default page's"
 
 
-def _tile(catalogue: Catalogue, title: Row, region: str, override: tuple[str, float, str] | None) -> dict[str, Any]:
+def _tile(
+    catalogue: Catalogue, title: Row, where: tuple[str, str], override: tuple[str, float, str] | None
+) -> dict[str, Any]:
     title_id = title["title_id"]
-    default = catalogue.default(title_id, region)
+    default = catalogue.default(title_id, where[0], segment=where[1])
     assert default is not None  # only titles with artworks have tiles
     usual = catalogue.artwork[default.artwork_id]
     chosen = catalogue.artwork[override[0]] if override else usual

@@ -1,4 +1,7 @@
-"""What taste segments are given: members by the genre they engage with most, counted by artwork of their own."""
+"""What tastes are given: members by the genre they engage with most, counted by artwork of their own.
+
+These are groups to look at, named by what everyone understands; what a policy assigns to are ``policy.segments``.
+"""
 
 import json
 
@@ -43,7 +46,9 @@ def segments(read: Reader, policy: Row | None, smallest: int) -> DataFrame:
     place = F.array_position("genre_mix", most).cast("int")
     genre = F.when(most > 0, F.element_at(F.array(*(F.lit(name) for name in names)), place))
     of_member = taste.select("user_key", genre.alias("segment")).where("segment IS NOT NULL")
-    own = newest_assignments(read, policy["policy_id"]).join(of_member, on="user_key", how="inner")
+    # Their own column segment is what the policy assigned by, not the genre.
+    some = newest_assignments(read, policy["policy_id"]).where(F.size("title_ids") > 0).drop("segment")
+    own = some.join(of_member, on="user_key", how="inner")
     sizes = own.groupBy("segment").agg(F.count("*").alias("of"))
     pair = F.explode(F.arrays_zip("title_ids", "artwork_ids")).alias("pair")
     given = [

@@ -28,8 +28,9 @@ __all__ = [
 ]
 
 FORMAT = "keyart-policy-bundle"
-FORMAT_VERSION = 2
-"""2: looks lie in a file of their own. What another version wrote is refused: a bundle is made anew in minutes."""
+FORMAT_VERSION = 3
+"""2: looks lie in a file of their own. 3: shards say members' segments. What another version wrote is refused: a bundle
+is made anew in minutes."""
 MANIFEST, SHELVES, LOOKS, CATALOGUE = "manifest.json", "shelves.arrow", "looks.arrow", "catalogue.json"
 MOST_SHARDS = 100_000
 """As publish.shards allows."""

@@ -63,7 +63,7 @@ class Answer(BaseModel):
     title_id: str
     artwork_id: str
     image: str | None = Field(description="Path of the picture on this service, where the bundle has it")
-    level: str = Field(description="Where the answer came from: user, or the most specific level that knows")
+    level: str = Field(description="Where the answer came from: user, segment, or the most specific level that knows")
     propensity: float = Field(description="Probability of this artwork; on a page, given the places before it")
     candidate_set: list[str]
     candidate_propensities: list[float] = Field(description="In the order of candidate_set")

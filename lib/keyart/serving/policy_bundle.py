@@ -2,7 +2,7 @@
 
 NAME/manifest.json              format, policy, size and SHA-256 of every file; written last
 NAME/shelves.arrow              what every level shows of every title
-NAME/overrides/00000.arrow ...  members' own choices, in shards by user_key
+NAME/overrides/00000.arrow ...  members' segments and own choices, in shards by user_key
 NAME/looks.arrow                what artworks look like, for pages whose neighbours should differ
 NAME/catalogue.json             rights, placement, withdrawn artworks, images
 NAME/images/SHA-256             the bytes of images, where they were asked for

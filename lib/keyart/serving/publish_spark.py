@@ -33,7 +33,7 @@ INPUTS = (
     "images",
 )  # fmt: skip
 """Tables that a bundle is made of: where one changes, the policy gets a bundle of another name."""
-ENTRIES = ("title_ids", "artwork_ids", "gains", "reasons")
+ENTRIES = ("title_ids", "artwork_ids", "gains", "reasons", "segment")
 SUMS = "shard long, members long, overrides long, bytes long, sha256 string"
 
 
@@ -104,7 +104,7 @@ def _shards(
 
     found = _newest(tables, catalogue.policy.policy_id, shards).groupBy("shard").applyInArrow(write, SUMS).collect()
     sums = {shard_name(row["shard"]): FileSum(row["bytes"], row["sha256"]) for row in found}
-    nobody = pa.table({"user_key": pa.array([], pa.string()), **{name: pa.array([], _list(name)) for name in ENTRIES}})
+    nobody = pa.table({"user_key": pa.array([], pa.string()), **{name: pa.array([], _kind(name)) for name in ENTRIES}})
     for shard in range(shards):
         if shard_name(shard) not in sums:
             sums[shard_name(shard)] = _put_shard(partial, shard, Overrides.of(nobody, titles, artworks))
@@ -117,7 +117,7 @@ def _shards(
 
 
 def _newest(tables: Tables, policy_id: str, shards: int) -> DataFrame:
-    """Each member's newest overrides and shard; not of members who opted out since the policy was assigned."""
+    """Each member's newest overrides, segment and shard; not of members who opted out since the policy was assigned."""
     newest = F.max_by(F.struct(*ENTRIES), "version").alias("own")
     rows = tables.read("user_assignments").where(F.col("policy_id") == policy_id)
     first = F.conv(F.substring("user_key", 1, 8), 16, 10).cast("long")
@@ -188,5 +188,7 @@ def _artworks(catalogue: ArtworkResolver) -> list[str]:
     return sorted({artwork for shelf in catalogue.shelves.values() for artwork in shelf.artwork_ids})
 
 
-def _list(name: str) -> pa.DataType:
+def _kind(name: str) -> pa.DataType:
+    if name == "segment":
+        return pa.string()
     return pa.list_(pa.float32() if name == "gains" else pa.string())

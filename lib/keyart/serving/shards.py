@@ -1,4 +1,5 @@
-"""Members' overrides as Arrow files that are mapped into memory: looked up by binary search, no object a member.
+"""Members' segments and overrides as Arrow files that are mapped into memory: looked up by binary search, no object a
+member.
 
 A shard is one record batch, a row a member in ascending order of user_key. Keys are kept as the 32 hexadecimal digits
 that tables have, so that a proof of erasure finds them here too; titles and artworks are codes into the bundle's
@@ -28,10 +29,13 @@ SCHEMA = pa.schema(
         ("artworks", pa.large_list(pa.uint32())),
         ("gains", pa.large_list(pa.float32())),
         ("reasons", pa.large_list(pa.uint32())),
+        ("segment", pa.uint8()),
     ]
 )
 REASONS = b"reasons"
 """Key of the schema's metadata under which the texts of the reasons stand, each ended by a zero byte."""
+SEGMENTS = b"segments"
+"""And the names of the segments, of which the codes count from 1; 0 is none."""
 
 
 def shard_of(user_key: str, shards: int) -> int:
@@ -54,12 +58,15 @@ class Overrides:
     gains: np.ndarray  # (m,) float32
     reasons: np.ndarray  # (m,) uint32 into texts
     texts: tuple[str, ...]
+    segment: np.ndarray  # (n,) uint8: 1 + place in segments, 0 is none
+    segments: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, rows: pa.Table, titles: Sequence[str], artworks: Sequence[str]) -> "Overrides":
-        """From rows user_key, title_ids, artwork_ids, gains, reasons, a row a member in any order.
+        """From rows user_key, title_ids, artwork_ids, gains, reasons, segment, a row a member in any order.
 
-        What speaks of a title or artwork that the policy's shelves do not hold could never be served and is left out.
+        What speaks of a title or artwork that the policy's shelves do not hold could never be served and is left out,
+        and so are members of whom nothing else is said.
         """
         columns = {name: rows.column(name).combine_chunks() for name in rows.column_names}
         keys = np.asarray(columns["user_key"].to_pylist(), dtype=f"S{KEY_LENGTH}")
@@ -77,15 +84,20 @@ class Overrides:
         kept = np.flatnonzero((title >= 0) & (artwork >= 0))
         kept = kept[np.lexsort((title[kept], owner[kept]))]
         each = np.bincount(owner[kept], minlength=len(keys))
-        offsets = np.concatenate([[0], np.cumsum(each[each > 0])]).astype(np.int64)
+        segments = sorted(set(columns["segment"].drop_null().to_pylist()))
+        segment = (1 + codes(columns["segment"], segments))[order]
+        there = (each > 0) | (segment > 0)
+        offsets = np.concatenate([[0], np.cumsum(each[there])]).astype(np.int64)
         return cls(
-            keys[order][each > 0],
+            keys[order][there],
             offsets,
             title[kept].astype(np.uint32),
             artwork[kept].astype(np.uint32),
             gains[kept],
             reason[kept],
             tuple(sorted(texts)),
+            segment[there].astype(np.uint8),
+            tuple(segments),
         )
 
 
@@ -99,17 +111,19 @@ def write_shard(path: Path, found: Overrides) -> None:
         pa.LargeListArray.from_arrays(offsets, pa.array(values))
         for values in (found.titles, found.artworks, found.gains, found.reasons)
     ]
-    schema = SCHEMA.with_metadata({REASONS: "".join(f"{text}\0" for text in found.texts).encode()})
-    write_batch(path, pa.RecordBatch.from_arrays([keys, *lists], schema=schema))
+    said = {REASONS: found.texts, SEGMENTS: found.segments}
+    schema = SCHEMA.with_metadata({key: "".join(f"{text}\0" for text in texts).encode() for key, texts in said.items()})
+    segment = pa.array(found.segment, pa.uint8())
+    write_batch(path, pa.RecordBatch.from_arrays([keys, *lists, segment], schema=schema))
 
 
 class MemberOverrides(Mapping[str, Override]):
-    """One member's overrides by title, read from the map as they are asked for."""
+    """One member's overrides by title, read from the map as they are asked for, and their segment."""
 
-    __slots__ = ("_begin", "_end", "_shard")
+    __slots__ = ("_begin", "_end", "_shard", "segment")
 
-    def __init__(self, shard: "_Shard", begin: int, end: int) -> None:
-        self._shard, self._begin, self._end = shard, begin, end
+    def __init__(self, shard: "_Shard", begin: int, end: int, segment: str) -> None:
+        self._shard, self._begin, self._end, self.segment = shard, begin, end, segment
 
     def __getitem__(self, title_id: str) -> Override:
         found = self.get(title_id)
@@ -156,7 +170,11 @@ class _Shard:
         self.titles, self.artworks, self.gains, self.reasons = (
             one.values.to_numpy(zero_copy_only=True) for one in lists
         )
-        self.texts = (batch.schema.metadata or {}).get(REASONS, b"").decode(errors="replace").split("\0")[:-1]
+        self.texts, segments = (
+            (batch.schema.metadata or {}).get(key, b"").decode(errors="replace").split("\0")[:-1]
+            for key in (REASONS, SEGMENTS)
+        )
+        self.segment, self.segments = batch.column("segment").to_numpy(zero_copy_only=True), ("", *segments)
         entries = {len(values) for values in (self.titles, self.artworks, self.gains, self.reasons)}
         if len(self.offsets) != len(self.keys) + 1 or len(entries) != 1:
             raise InputError(f"{path} is no shard of overrides: its columns are of different lengths")
@@ -165,8 +183,8 @@ class _Shard:
 
     def _fits(self, lists: Sequence[pa.LargeListArray]) -> bool:
         """Whether every code stands for something, and what is searched is in order."""
-        known = (len(self.names.title_ids), len(self.names.artwork_ids), len(self.texts))
-        coded = (self.titles, self.artworks, self.reasons)
+        known = (len(self.names.title_ids), len(self.names.artwork_ids), len(self.texts), len(self.segments))
+        coded = (self.titles, self.artworks, self.reasons, self.segment)
         return (
             all((values < count).all() for values, count in zip(coded, known, strict=True))
             and all(one.offsets.equals(lists[0].offsets) for one in lists)
@@ -179,7 +197,7 @@ class _Shard:
 
 
 class OverrideShards:
-    """The lookup that ``ArtworkResolver`` asks for a member's overrides."""
+    """The lookup that ``ArtworkResolver`` asks for a member's overrides and segment."""
 
     def __init__(self, paths: Sequence[Path], names: Names, whole: bool = False) -> None:
         """``whole``: every row is looked at before any is answered from, which reads the files."""
@@ -192,8 +210,8 @@ class OverrideShards:
             wanted = np.frombuffer(user_key.encode(), np.uint8)
         except ValueError:
             return self._none  # no key that a table could hold
-        begin, end = _entries_of(shard.digits, shard.offsets, wanted)
-        return MemberOverrides(shard, begin, end) if end else self._none
+        row, begin, end = _entries_of(shard.digits, shard.offsets, wanted)
+        return MemberOverrides(shard, begin, end, shard.segments[shard.segment.item(row)]) if row >= 0 else self._none
 
 
 def _mapped(kind: types.Type, dimensions: int = 1) -> types.Array:
@@ -202,12 +220,13 @@ def _mapped(kind: types.Type, dimensions: int = 1) -> types.Array:
 
 # Compiled when the module is imported, or read from numba's cache: the first question does not wait for it. A search by
 # numpy took three times as long, nearly all of it to make a key and a number into arrays.
-@njit(types.UniTuple(types.int64, 2)(_mapped(types.uint8, 2), _mapped(types.int64), _mapped(types.uint8)), cache=True)
+@njit(types.UniTuple(types.int64, 3)(_mapped(types.uint8, 2), _mapped(types.int64), _mapped(types.uint8)), cache=True)
 def _entries_of(digits, offsets, wanted):
-    """Where the entries of the row lie whose digits (n, KEY_LENGTH) are the wanted ones; (0, 0) where none has them."""
+    """The row whose digits (n, KEY_LENGTH) are the wanted ones, and where its entries lie; (-1, 0, 0) where none has
+    them."""
     n, length = digits.shape
     if len(wanted) != length:
-        return 0, 0
+        return -1, 0, 0
     low, high = 0, n
     while low < high:
         middle = (low + high) // 2
@@ -215,12 +234,12 @@ def _entries_of(digits, offsets, wanted):
         while place < length and digits[middle, place] == wanted[place]:
             place += 1
         if place == length:
-            return offsets[middle], offsets[middle + 1]
+            return middle, offsets[middle], offsets[middle + 1]
         if digits[middle, place] < wanted[place]:
             low = middle + 1
         else:
             high = middle
-    return 0, 0
+    return -1, 0, 0
 
 
 @njit(types.int64(_mapped(types.uint32), types.int64, types.int64, types.int64), cache=True)

@@ -26,7 +26,7 @@ TITLE_OF = np.array([0, 0, 1, 1, 1])
 LOGGED = {11: [0.6, 0.4], 22: [0.5, 0.3, 0.2]}  # by the hash of the candidate set
 REGIONS = ("JP", "SE")
 MEMBERS = 40
-OWN = ["title_ids", "artwork_ids", "gains"]
+OWN = ["title_ids", "artwork_ids", "gains", "segment"]
 
 
 EVEN = {"": [0.0, 0.0], "floor": [0.2, 0.3], "cold": [0.2, 0.5]}
@@ -44,8 +44,13 @@ def policy(floor: str = "") -> PolicyTables:
             served[r, first:end] = (1 - even[r, t]) * served[r, first:end] + even[r, t] / (end - first)
     world, scores, noise = np.array([[0, 3]] * 2), np.zeros((2, 5)), np.empty((5, 0))
     return PolicyTables(
-        "p", EpsilonGreedy(0.3), world, best, served, scores, scores, noise, even, 0.1 if floor else 0.0
-    )
+        "p", EpsilonGreedy(0.3), world, best, served, scores, scores, noise, even, 0.1 if floor else 0.0,
+        ("taste-1", "taste-2"), SHOWN,
+    )  # fmt: skip
+
+
+SHOWN = np.array([[[1, 2], [0, 4]], [[0, 3], [1, 2]]])
+"""(R, K, T) what members of each segment see."""
 
 
 def examination(**changes) -> Examination:
@@ -81,8 +86,9 @@ def log() -> pa.Table:
             rows.append({**user, "factors": [float(i % 3)], "genre_mix": mix, "history": i % 7})
         if i % 3 == 0:
             rows.append(
-                {**user, "policy_id": "p", "title_ids": ["B", "gone"], "artwork_ids": ["B1", "X"], "gains": [0.1, 1.0]}
-            )
+                {**user, "policy_id": "p", "title_ids": ["B", "gone"], "artwork_ids": ["B1", "X"], "gains": [0.1, 1.0],
+                 "segment": [None, "taste-1", "taste-2"][i % 7 % 3]}
+            )  # fmt: skip
             rows.append({**user, "policy_id": "other", "title_ids": ["A"], "artwork_ids": ["A0"], "gains": [0.1]})
         for k in range(6):
             chosen = 11 if k % 2 else 22
@@ -103,7 +109,7 @@ def log() -> pa.Table:
             "best": pa.int32(), "propensity": pa.float64(), "reward": pa.float64(), "take": pa.float64(),
             "factors": pa.list_(pa.float32()), "genre_mix": pa.list_(pa.float32()), "history": pa.int32(),
             "policy_id": pa.string(), "title_ids": pa.list_(pa.string()), "artwork_ids": pa.list_(pa.string()),
-            "gains": pa.list_(pa.float32()),
+            "gains": pa.list_(pa.float32()), "segment": pa.string(),
         }
     )  # fmt: skip
     return pa.Table.from_pylist(rows, schema)
@@ -136,7 +142,10 @@ def test_estimates_are_those_of_a_loop(floor):
         i, r = int(row["user_key"], 16), REGIONS.index(row["region"])
         ids = ["A0", "A1"] if row["set"] == 11 else ["B0", "B1", "B2"]
         level = {"A": ["A0", "A1"][r], "B": ["B0", "B2"][r]}[ids[0][0]]
-        user = "B1" if i % 3 == 0 and i != 6 and ids[0] == "B0" else level
+        user, segment = level, [0, 1, 2][i % 7 % 3]
+        if i % 3 == 0 and i != 6:  # who has a row
+            user = ARTWORKS[SHOWN[r, segment - 1, "AB".index(ids[0][0])]] if segment else level
+            user = "B1" if ids[0] == "B0" else user
         served = ids[row["slot"]]
         weights["region"].append((served == level) / row["propensity"])
         weights["user"].append((served == user) / row["propensity"])
@@ -205,13 +214,14 @@ def test_overrides_that_nobody_knows_are_left_out_and_nulls_are_none():
     rows = [
         {"code": 1, "policy_id": "p", "title_ids": ["gone", "A"], "artwork_ids": ["A0", "A1"], "gains": [0.5, 0.25]},
         {"code": 2, "policy_id": "other", "title_ids": ["A"], "artwork_ids": ["A1"], "gains": [0.1]},
-        {"code": 3, "policy_id": "p", "title_ids": [], "artwork_ids": [], "gains": []},
+        {"code": 3, "policy_id": "p", "title_ids": [], "artwork_ids": [], "gains": [], "segment": "taste-2"},
         {"code": 4, "policy_id": "p", "title_ids": None, "artwork_ids": None, "gains": None},
     ]
     lists = {"title_ids": pa.list_(pa.string()), "artwork_ids": pa.list_(pa.string()), "gains": pa.list_(pa.float32())}
-    schema = pa.schema({"code": pa.int64(), "policy_id": pa.string(), **lists})
+    schema = pa.schema({"code": pa.int64(), "policy_id": pa.string(), **lists, "segment": pa.string()})
     found = pack_overrides(plan, pa.Table.from_pylist(rows, schema)).to_pylist()
     assert [(row["code"], row["policy"]) for row in found] == [(1, 0), (3, 0), (4, 0)]
+    assert [row["among"] for row in found] == [0, 2, 0]
     assert [np.frombuffer(row["packed"], reading.OWN).tolist() for row in found] == [[(0, 1, 0.25)], [], []]
 
 
@@ -257,6 +267,27 @@ def test_what_does_not_fit_goes_the_long_way():
     )
     same(examine(plan, kept, prepared), examine(plan, kept, Prepared(prepared.stacked, None)))
     assert examine(plan, kept)[0, ALL].left_out > 0
+
+
+def test_members_without_an_override_are_judged_by_their_segments_default():
+    """The same evidence as where the segment's default is written down as an override of each of its members."""
+    plan, rows = examination(), log().to_pylist()
+    nobody = [{**row, "segment": None} for row in rows]
+    assert not np.allclose(
+        examine(plan, log())[0, ALL].moments.sums,
+        examine(plan, pa.Table.from_pylist(nobody, log().schema))[0, ALL].moments.sums,
+    )
+    region = {row["code"]: REGIONS.index(row["region"]) for row in rows if row["set"] is not None}
+    spelled = []
+    for row in nobody:
+        was = rows[len(spelled)]["segment"]
+        if was is not None:
+            shown = SHOWN[region[row["code"]], int(was[-1]) - 1]
+            own = dict(zip(row["title_ids"], row["artwork_ids"], strict=True))
+            own = {title: ARTWORKS[a] for title, a in zip(TITLES, shown, strict=True)} | own
+            row = {**row, "title_ids": list(own), "artwork_ids": list(own.values()), "gains": [0.1] * len(own)}
+        spelled.append(row)
+    same(examine(plan, log()), examine(plan, pa.Table.from_pylist(spelled, log().schema)))
 
 
 def test_an_override_that_was_no_candidate_goes_the_long_way():

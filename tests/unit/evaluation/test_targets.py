@@ -9,8 +9,9 @@ from keyart.evaluation.targets import BEHAVIOURS, Overrides, PolicyTables, Targe
 from keyart.policy.choices import RANKED, GreedyChoices, Kept
 from keyart.policy.exploration import Best, EpsilonGreedy, Exploration, Softmax, Thompson, Uniform
 from keyart.policy.floors import NO_FLOOR, Floor
+from keyart.policy.levels import segment_cell
 from keyart.policy.placement import EVERYWHERE, Placement, Rule
-from keyart.policy.resolve import ArtworkResolver, Override
+from keyart.policy.resolve import ArtworkResolver, Override, OwnChoices
 from keyart.policy.specification import Policy
 
 TITLES = ("A", "B", "C")
@@ -20,6 +21,13 @@ REGIONS = ("BR", "JP", "SE")  # BR has no level of its own nor a parent's, JP a 
 PARENTS = {"SE": "nordics", "JP": "asia"}
 CELLS = (("global", "*"), ("parent", "asia"), ("region", "SE"))
 MISSING = {("region", "SE", "C"), ("parent", "asia", "B")}  # titles that a level does not know
+SEGMENTS = ("taste-1", "taste-2")
+NARROWED = {
+    segment_cell(*cell, name): [title for t, title in enumerate(TITLES) if (c + s + t) % 3]
+    for c, cell in enumerate(CELLS)
+    for s, name in enumerate(SEGMENTS)
+}
+"""Titles of which a segment has a shelf of its own, by its cell; some cells do not know some of them."""
 OLD = "B3"  # the second policy has no word on it
 EXPLORATIONS = [EpsilonGreedy(0.2), Softmax(0.3), Best(), Uniform(), Thompson(32, "salt")]
 
@@ -27,13 +35,16 @@ EXPLORATIONS = [EpsilonGreedy(0.2), Softmax(0.3), Best(), Uniform(), Thompson(32
 def assignment(seed: int, without: str = "") -> list[dict]:
     """Rows of region_assignments; in every cell a title's second best by mean is made its default, to be told apart."""
     rng, rows = np.random.default_rng(seed), []
-    for level, cell in CELLS:
+    for level, cell in (*CELLS, *(("segment", name) for name in NARROWED)):
         for t, title in enumerate(TITLES):
-            if (level, cell, title) in MISSING:
+            if (level, cell, title) in MISSING or title not in NARROWED.get(cell, TITLES):
                 continue
             ids = [a for a, of in zip(ARTWORKS, TITLE_OF, strict=True) if of == t and a != without]
             means = rng.normal(size=len(ids))
             default = int(np.argsort(-means)[min(1, len(ids) - 1)])
+            if level == "segment" and "/" in cell:  # which is there where it shows another than its cell
+                of = [r["is_default"] for r in rows if r["title_id"] == title and cell in _cells(r["level"], r["cell"])]
+                default = (of.index(True) + 1) % len(ids) if of and of.index(True) == default else default
             rows += [
                 {
                     "policy_id": "p", "level": level, "cell": cell, "context": "*", "title_id": title, "artwork_id": a,
@@ -55,7 +66,11 @@ def tables_of(
     kept = Kept.of(placement, date(2026, 1, 2), [tuple(row[name] for name in RANKED) for row in rows])
     choices = GreedyChoices.of(defaults, PARENTS, ARTWORKS, kept)
     levels = [(r["level"], r["cell"], r["artwork_id"], r["mean"], r["sd"], r["is_default"]) for r in rows]
-    return policy_tables("p", exploration, choices, levels, ARTWORKS, TITLES, TITLE_OF, REGIONS, floor)
+    return policy_tables("p", exploration, choices, levels, ARTWORKS, TITLES, TITLE_OF, REGIONS, floor, SEGMENTS)
+
+
+def _cells(level: str, cell: str) -> list[str]:
+    return [] if level == "segment" else [segment_cell(level, cell, name) for name in SEGMENTS]
 
 
 MEMBERS = 12
@@ -72,6 +87,11 @@ def overrides() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     found.sort(key=lambda entry: entry[3])  # in no particular order
     member, title, artwork, gain = zip(*found, strict=True)
     return np.array(member), np.array(title), np.array(artwork), np.array(gain)
+
+
+def among() -> np.ndarray:
+    """(members, policies) the segment of each member under each policy."""
+    return np.stack([np.arange(MEMBERS) // 3 % 3, np.arange(MEMBERS) // 2 % 3], axis=1)
 
 
 FLOOR = Floor(0.02, {"B": 0.4})
@@ -92,15 +112,17 @@ def test_what_is_filled_in_is_what_the_resolver_serves(exploration, placement, f
     candidates = np.concatenate([np.flatnonzero(t == TITLE_OF) for t in title])
     support = np.ones(len(candidates), dtype=bool)
     pi = np.full((len(candidates), 9), np.nan, dtype=np.float32)
-    own = Overrides.of(MEMBERS, [overrides(), overrides()])
+    own = Overrides.of(MEMBERS, [overrides(), overrides()], among())
     targets.fill(pi, targets.stacked(), title, region, kids, member, offsets, candidates, support, own)
     order = targets.order()
     rules = ((exploration, floor), (EpsilonGreedy(0.05), NO_FLOOR))
+    levels = set()
     for g, (each, (rule, under)) in enumerate(zip(rows, rules, strict=True)):
         policy = Policy("p", rule, "salt", 0.0, "taste", date(2026, 1, 1), PARENTS, (), under)
 
-        def lookup(user):
-            return {t: Override(a, gain) for t, (a, gain) in OWN.get(int(user), {}).items()}
+        def lookup(user, g=g):
+            own = {t: Override(a, gain) for t, (a, gain) in OWN.get(int(user), {}).items()}
+            return OwnChoices(own, ["", *SEGMENTS][among()[int(user), g]] if int(user) < MEMBERS else "")
 
         resolver = ArtworkResolver.of(policy, each, overrides=lookup, placement=placement)
         for i in range(len(title)):
@@ -108,6 +130,7 @@ def test_what_is_filled_in_is_what_the_resolver_serves(exploration, placement, f
             ids = [ARTWORKS[a] for a in candidates[here]]
             asked = {"title_id": TITLES[title[i]], "region": REGIONS[region[i]], "epoch": date(2026, 1, 2)}
             answer = resolver.resolve(str(member[i]), kids=bool(kids[i]), **asked)
+            levels.add(answer.level)
             served = dict(zip(answer.candidate_set, answer.probabilities, strict=True))
             column = {name: pi[here, order[g, k]] for k, name in enumerate(BEHAVIOURS)}
             np.testing.assert_allclose(column["served"], [served.get(a, 0.0) for a in ids], atol=1e-6)
@@ -122,6 +145,7 @@ def test_what_is_filled_in_is_what_the_resolver_serves(exploration, placement, f
             world = ArtworkResolver.of(best.policy, [r for r in each if r["level"] == "global"], placement=placement)
             everywhere = world.resolve("99", **asked).artwork_id
             assert ids[int(np.argmax(column["global"]))] == everywhere
+    assert levels == {"user", "segment", "region", "parent", "global"}
 
 
 def test_columns_follow_the_behaviours_asked_for():

@@ -9,10 +9,11 @@ import pytest
 from scipy.stats import chisquare
 
 from keyart.errors import ConfigError, LimitError, ModelError, TableError
-from keyart.policy.choices import GreedyChoices, level_choices, user_choices
+from keyart.policy.choices import GreedyChoices, level_choices, of_segments, segment_choices, user_choices
 from keyart.policy.exploration import EpsilonGreedy, Softmax, draw, hashed_uniforms
-from keyart.policy.levels import Levels
-from keyart.policy.resolve import ArtworkResolver, Override
+from keyart.policy.levels import ONLINE, Levels, segment_cell
+from keyart.policy.remembering import RememberingResolver
+from keyart.policy.resolve import ArtworkResolver, Override, OwnChoices
 from keyart.policy.specification import Policy, content_hash, derived_id
 
 DAY = date(2026, 2, 1)
@@ -99,6 +100,119 @@ def test_an_override_gains_what_it_says_under_softmax():
     )
     expected = np.exp([0.3, 0.1, 0.8])
     np.testing.assert_allclose(found.probabilities, expected / expected.sum())
+
+
+NARROWED = {  # taste-1 has a shelf beside SE's and the world's, taste-2 beside the nordics'
+    ("segment", "SE/taste-1", "A"): {"a1": 0.2, "a2": 0.4, "a3": 0.1},
+    ("segment", "nordics/*/taste-2", "A"): {"a1": 0.5, "a2": 0.1, "a3": 0.0},
+    ("segment", "*/taste-1", "A"): {"a1": 0.3, "a2": 0.0, "a3": 0.1},
+}
+
+
+def narrowed():
+    """Rows with the segments'."""
+    for (level, cell, title), means in NARROWED.items():
+        top = max(means.values())
+        for artwork, mean in means.items():
+            yield {
+                "policy_id": "p", "level": level, "cell": cell, "context": "*", "title_id": title,
+                "artwork_id": artwork, "mean": mean, "sd": SD, "is_default": mean == top, "reason": f"{cell} likes it",
+            }  # fmt: skip
+    yield from rows()
+
+
+@pytest.mark.parametrize("kind", [ArtworkResolver, RememberingResolver])
+@pytest.mark.parametrize(
+    ("region", "segment", "level", "cell", "best"),
+    [
+        ("SE", "taste-1", "segment", "SE/taste-1", "a2"),
+        ("SE", "taste-2", "region", "SE", "a1"),  # the nordics' shelf is not Sweden's
+        ("NO", "taste-2", "segment", "nordics/*/taste-2", "a1"),
+        ("NO", "taste-1", "parent", "nordics", "a2"),
+        ("JP", "taste-1", "segment", "*/taste-1", "a1"),
+        ("SE", "unheard-of", "region", "SE", "a1"),
+        ("SE", "", "region", "SE", "a1"),
+    ],
+)
+def test_a_segment_narrows_the_cell_that_would_answer(kind, region, segment, level, cell, best):
+    own = kind.of(POLICY, narrowed(), overrides=lambda user: OwnChoices({}, segment))
+    for _ in range(2):  # remembered, too
+        found = own.resolve("u", "A", region, epoch=DAY)
+        assert (found.level, found.cell) == (level, cell)
+        assert found.candidate_set[int(np.argmax(found.probabilities))] == best
+        assert own.resolve("u", "A", region, epoch=DAY, kids=True).level == level.replace("segment", own._find(
+            "A", region, "*", "")[0])  # fmt: skip
+    own = kind.of(POLICY, narrowed(), overrides=lambda user: OwnChoices({"A": Override("a3", 0.05)}, segment))
+    assert own.resolve("u", "A", region, epoch=DAY).level == "user"
+    greedy = GreedyChoices.of(
+        [(r["level"], r["cell"], r["title_id"], r["artwork_id"]) for r in narrowed() if r["is_default"]],
+        POLICY.parents,
+        [],
+    )
+    shown = segment_choices(greedy, [region], [segment])[0]
+    assert greedy.artwork_ids[shown[0]] == best and greedy.artwork_ids[shown[1]] == "b1"
+
+
+def test_an_override_stands_above_the_segments_best():
+    own = ArtworkResolver.of(
+        replace(POLICY, exploration=Softmax(1.0)), narrowed(),
+        overrides=lambda user: OwnChoices({"A": Override("a3", 0.5)}, "taste-1"),
+    )  # fmt: skip
+    expected = np.exp([0.2, 0.4, 0.9])
+    np.testing.assert_allclose(own.resolve("u", "A", "SE", epoch=DAY).probabilities, expected / expected.sum())
+
+
+def test_what_a_stream_moved_is_narrowed_by_what_it_moved_only():
+    turned = {"a1": -0.3, "a2": -0.1, "a3": 0.1}
+    moved = [
+        {**row, "context": ONLINE, "mean": turned[row["artwork_id"]], "is_default": row["artwork_id"] == "a3"}
+        for row in rows()
+        if row["cell"] == "SE"
+    ]
+    lookup = {"overrides": lambda user: OwnChoices({}, "taste-1")}
+    plain = ArtworkResolver.of(POLICY, [*rows(), *moved]).resolve("u", "A", "SE", epoch=DAY)
+    assert plain.candidate_set[int(np.argmax(plain.probabilities))] == "a3", "it answers also where no context is named"
+    own = ArtworkResolver.of(POLICY, [*narrowed(), *moved], **lookup)
+    assert own.resolve("u", "A", "SE", epoch=DAY).level == "region"  # its segment's shelf is of before
+    both = [{**row, "context": ONLINE} for row in narrowed() if row["cell"] == "SE/taste-1"]
+    own = ArtworkResolver.of(POLICY, [*narrowed(), *moved, *both], **lookup)
+    assert own.resolve("u", "A", "SE", epoch=DAY).level == "segment"
+
+
+def test_withdrawn_artworks_are_not_a_segments_either():
+    own = ArtworkResolver.of(POLICY, narrowed(), overrides=lambda user: OwnChoices({}, "taste-1"), inactive={"a2"})
+    found = own.resolve("u", "A", "SE", epoch=DAY)
+    assert found.level == "segment" and found.candidate_set == ("a1", "a3") and sum(found.probabilities) == 1
+    assert found.probabilities[0] > found.probabilities[1]
+
+
+def test_members_of_segments_are_looked_up_by_pairs():
+    greedy = GreedyChoices.of(
+        [(r["level"], r["cell"], r["title_id"], r["artwork_id"]) for r in narrowed() if r["is_default"]],
+        POLICY.parents,
+        [],
+    )
+    region, segment = np.array([0, 1, 0, 0, 1]), np.array([0, 0, 1, -1, 0])
+    shown, row = of_segments(greedy, (region, ["SE", None]), (segment, ["taste-1", None]))
+    assert len(shown) == 3 + (len(np.unique(np.stack([region, segment]), axis=1).T) - 3)
+    assert [greedy.artwork_ids[shown[r][0]] for r in row] == ["a2", "a1", "a1", "a1", "a1"]
+
+
+def test_names_of_cells_tell_a_parent_from_a_region_of_its_name():
+    cells = {segment_cell(*cell, "taste-1") for cell in (("region", "other"), ("parent", "other"), ("global", "*"))}
+    assert len(cells) == 3
+
+
+def test_a_policy_says_its_segments_and_older_ones_have_none():
+    among = {"taste-1": "watches more drama than most", "taste-2": "likes more warmth"}
+    policy = replace(POLICY, segments=among)
+    assert Policy.parse("p", policy.spec(), "salt") == policy
+    assert '["user", "segment", "region", "parent", "global"]' in policy.spec()
+    assert "segment" not in POLICY.spec() and Policy.parse("p", POLICY.spec(), "salt").segments == {}
+    with pytest.raises(ConfigError, match="segments have a description each"):
+        replace(POLICY, segments={"taste-1": 3})
+    with pytest.raises(ConfigError, match="segments have a description each"):
+        Policy.parse("p", policy.spec().replace('"likes more warmth"', "[]"), "salt")
 
 
 def test_kids_get_their_levels_artwork():

@@ -44,7 +44,7 @@ def test_every_reason_of_a_member_has_a_sentence(feature):
             assert "factor" not in told and "average" not in told
 
 
-@pytest.mark.parametrize("level", ["region", "parent", "global"])
+@pytest.mark.parametrize("level", ["segment", "region", "parent", "global"])
 def test_every_reason_of_a_level_has_a_sentence(level):
     rng = np.random.default_rng(1)
     n = len(FEATURE_NAMES)
@@ -61,6 +61,13 @@ def test_every_reason_of_a_level_has_a_sentence(level):
     assert all(text == CHOICE for text, reason in zip(told, reasons, strict=True) if reason.startswith("loses"))
 
 
+def test_a_segments_choice_is_told_by_taste_and_its_regions_record_by_region():
+    told = member_sentence("gains by more warmth", "segment")
+    assert told == "Viewers whose taste is like yours like this picture, shown with warmer colours."
+    told = member_sentence("gains by its own record here: 3 takes of 90", "segment")
+    assert told.endswith("in your region have liked.")
+
+
 def test_genres_of_the_catalogue_are_named():
     told = member_sentence(f"more warmth; watches more {next(iter(GENRES))} than most", "user")
     assert told == f"Because you often watch {next(iter(GENRES))}, shown with warmer colours."
@@ -68,7 +75,7 @@ def test_genres_of_the_catalogue_are_named():
     assert all(names_sensitive(genre) for genre in TOUCHY)
 
 
-@given(st.text(max_size=60), st.sampled_from(["user", "region", "parent", "global"]))
+@given(st.text(max_size=60), st.sampled_from(["user", "segment", "region", "parent", "global"]))
 def test_whatever_the_reason_says_there_is_a_sentence(reason, level):
     told = member_sentence(reason, level)
     assert told.endswith(".") and not DENIED.search(told.lower())

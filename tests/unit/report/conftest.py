@@ -156,6 +156,8 @@ def whole(scanned) -> Facts:
                 *level("parent", "nordics", "orbit", 1),
                 *level("region", "SE", "orbit", 2, 0.2),
                 *level("region", "JP", "orbit", 0),
+                *level("segment", "SE/taste-2", "orbit", 0),
+                *level("segment", "*/taste-2", "evil", 2),
                 *level("global", "*", "evil", 1),
             ],
             "members": [

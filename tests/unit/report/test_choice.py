@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from keyart.policy.exploration import EpsilonGreedy
-from keyart.policy.resolve import ArtworkResolver, Override
+from keyart.policy.resolve import ArtworkResolver, Override, OwnChoices
 from keyart.policy.specification import Policy
 from keyart.report.choice import choice_of, choice_page, choice_text
 
@@ -49,6 +49,20 @@ def test_exploration_and_levels_are_called_so():
     found = [choice(f"u{i}", always) for i in range(20)]
     off = [one for one in found if not one.sides[0].served]
     assert off and all("exploration" in one.verdict for one in off)
+
+
+def test_a_segments_choice_is_told_with_its_description():
+    narrower = [{**row, "level": "segment", "cell": "SE/taste-2", "mean": -row["mean"], "is_default": name == "c"}
+                for name, row in ROWS.items()]  # fmt: skip
+    own = ArtworkResolver.of(POLICY, [*ROWS.values(), *narrower], overrides=lambda user: OwnChoices({}, "taste-2"))
+    offer = own.offered("u", "T", "SE", epoch=DAY)
+    rows = {row["artwork_id"]: row for row in narrower}
+    among = {"taste-2": "watches more drama than most"}
+    found = choice_of("The Film", offer, offer.drawn("u"), rows, {}, among)
+    assert "level segment" in found.verdict and found.sides[0].artwork_id == "c"
+    told = "members of SE whose taste is like this member's (taste-2: watches more drama than most)"
+    assert told in found.verdict
+    assert found.sides[0].gain.endswith("to SE/taste-2")
 
 
 def test_a_page_shows_pictures_side_by_side_and_says_which_are_missing():

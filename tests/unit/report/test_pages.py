@@ -15,7 +15,7 @@ from keyart.report.facts import Facts
 from keyart.report.members_page import members_page, spread
 from keyart.report.operations_page import operations_page
 from keyart.report.policy_page import policy_page
-from keyart.report.site import IMAGES, environment
+from keyart.report.site import IMAGES, environment, write_site
 from keyart.report.title_page import title_page
 from keyart.report.wall_page import FIRST, card, wall_data, wall_page
 
@@ -32,6 +32,38 @@ from keyart.report.wall_page import FIRST, card, wall_data, wall_page
 def test_a_default_comes_from_the_most_specific_level_that_knows(whole, title_id, region, artwork, level):
     found = Catalogue(whole).default(title_id, region)
     assert (found.artwork_id, found.level) == (artwork, level)
+
+
+@pytest.mark.parametrize(
+    ("title_id", "region", "segment", "artwork", "level"),
+    [
+        ("orbit", "SE", "taste-2", "orbit-0", "segment"),
+        ("orbit", "NO", "taste-2", "orbit-1", "parent"),
+        ("orbit", "SE", "taste-1", "orbit-2", "region"),
+        ("evil", "SE", "taste-2", "evil-2", "segment"),
+    ],
+)
+def test_a_segment_narrows_the_level_that_answers(whole, title_id, region, segment, artwork, level):
+    found = Catalogue(whole).default(title_id, region, segment=segment)
+    assert (found.artwork_id, found.level) == (artwork, level)
+
+
+def test_a_member_is_set_beside_their_segments_default(whole, tmp_path):
+    spec = json.dumps({"taste_segments": {"taste-2": "watches more drama than most"}})
+    policy = {**whole.policy, "spec": spec}
+    facts = dataclasses.replace(
+        whole, members=[{**whole.members[0], "segment": "taste-2"}], policy=policy, policies=[policy]
+    )
+    catalogue = Catalogue(facts)
+    (member,) = members_page(catalogue)["members"]
+    assert member["segment"] == "taste-2, which watches more drama than most"
+    (tile,) = member["own"]
+    assert tile["usual"] == catalogue.picture(catalogue.artwork["orbit-0"])
+    write_site(facts, tmp_path)
+    page = (tmp_path / "members.html").read_text("utf-8")
+    assert "taste-2, which watches more drama than most" in page and "As members of a like taste in SE" in page
+    (plain,) = members_page(Catalogue(whole))["members"]
+    assert plain["segment"] is None and plain["own"][0]["usual"] == catalogue.picture(catalogue.artwork["orbit-2"])
 
 
 def test_without_a_policy_the_first_rank_is_the_default(whole):

@@ -11,8 +11,9 @@ import pytest
 
 from keyart.feedback.privacy import user_keys
 from keyart.policy.exploration import Best, EpsilonGreedy
+from keyart.policy.levels import segment_cell
 from keyart.policy.placement import Placement, Rule
-from keyart.policy.resolve import ArtworkResolver, Override
+from keyart.policy.resolve import ArtworkResolver, Override, OwnChoices, segment_of
 from keyart.policy.specification import Policy
 from keyart.serving.catalogue import Catalogue
 from keyart.serving.looks import looks_of, write_looks
@@ -27,6 +28,8 @@ PICTURE = b"\xff\xd8\xff" + b"a small picture"
 TITLES = ("A", "B", "C", "gone")
 PARENTS = {"SE": "nordics", "NO": "nordics", "JP": "asia"}
 CELLS = (("region", "SE"), ("region", "JP"), ("parent", "nordics"), ("global", "*"))
+SEGMENTS = {"taste-1": "watches more drama than most", "taste-2": "likes more warmth"}
+NARROWED = [("segment", segment_cell(*cell, name)) for cell in CELLS for name in SEGMENTS]
 
 
 class World:
@@ -35,8 +38,9 @@ class World:
     def __init__(self, policy_id: str, exploration=None):
         rng = np.random.default_rng(3)
         self.policy = Policy(
-            policy_id, exploration or EpsilonGreedy(0.3), f"salt-{policy_id}", 0.02, "t1", DAY, PARENTS
-        )
+            policy_id, exploration or EpsilonGreedy(0.3), f"salt-{policy_id}", 0.02, "t1", DAY, PARENTS,
+            segments=SEGMENTS,
+        )  # fmt: skip
         self.rows = [
             {
                 "policy_id": policy_id,
@@ -51,18 +55,25 @@ class World:
                 "reason": f"{level} {cell} likes {i}",
             }
             for title in TITLES
-            for level, cell in CELLS
+            for level, cell in (*CELLS, *NARROWED)
             for context in ("*", *(("evening",) if cell == "SE" else ()))
             for means in [rng.normal(size=4)]
             for i, mean in enumerate(means)
-            if not (title == "C" and level == "region")
+            # A segment has a shelf where its default is another: of some titles.
+            if not (title == "C" and (level == "region" or cell.startswith(("SE/", "JP/"))))
+            and not (level == "segment" and title == "B" and cell.endswith("1"))
         ]
         ids = [f"member-{i}" for i in range(300)]
         self.members = {
-            key: {
-                title: Override(f"{title}{rng.integers(4)}", float(np.float32(rng.random() + 0.01)), f"because {i % 3}")
-                for title in rng.permutation(["B", "A", "unknown"])[: 1 + i % 3].tolist()
-            }
+            key: OwnChoices(
+                {
+                    title: Override(
+                        f"{title}{rng.integers(4)}", float(np.float32(rng.random() + 0.01)), f"because {i % 3}"
+                    )
+                    for title in rng.permutation(["B", "A", "unknown"])[: 1 + i % 3 if i % 9 else 0].tolist()
+                },
+                ["", *SEGMENTS][i % 4 % 3],
+            )
             for i, key in enumerate(user_keys(SECRET, ids))
             if i % 2
         }
@@ -100,12 +111,14 @@ class World:
                     "artwork_ids": [one.artwork_id for one in own.values()],
                     "gains": [one.gain for one in own.values()],
                     "reasons": [one.reason for one in own.values()],
+                    "segment": segment_of(own) or None,
                 }
                 for user, own in list(self.members.items())[::order]
                 if shard_of(user, shards) == shard
             ]
             kinds = {name: pa.list_(pa.string()) for name in ("title_ids", "artwork_ids", "reasons")}
-            schema = pa.schema({"user_key": pa.string(), **kinds, "gains": pa.list_(pa.float32())})
+            kinds |= {"user_key": pa.string(), "gains": pa.list_(pa.float32()), "segment": pa.string()}
+            schema = pa.schema(kinds)
             made.append(Overrides.of(pa.Table.from_pylist(rows, schema), titles, artworks))
         return made
 

@@ -55,7 +55,7 @@ def test_a_bundle_answers_as_the_rows_do(exploring, exploration, remembered, tmp
         found = answer(opened, user, title, region, context, epoch=epoch, kids=kids)
         assert found == wanted
         seen.add(getattr(wanted, "level", wanted[0] if isinstance(wanted, tuple) else None))
-    assert {"user", "region", "parent", "global"} <= seen and len(seen) == 6  # and both ways to refuse
+    assert {"user", "segment", "region", "parent", "global"} <= seen and len(seen) == 7  # and both ways to refuse
 
 
 def test_every_member_is_found_and_nobody_else(world, tmp_path):
@@ -206,7 +206,7 @@ def named(name):
         (named("overrides/../../outside"), "differs in"),
         (lambda said: said["files"].pop("shelves.arrow"), "differs in 'shelves.arrow'"),
         (lambda said: said.update(shards=5), "differs in 'overrides/00004.arrow'"),
-        (lambda said: said.update(format_version=1), "format version 1, this keyart reads 2"),
+        (lambda said: said.update(format_version=1), "format version 1, this keyart reads 3"),
         (lambda said: said.update(format="another"), "not of a policy bundle"),
         (lambda said: said.pop("policy"), "lacks what a bundle must say"),
         (lambda said: said["policy"].update(policy_id="../../x"), "lacks what a bundle must say"),
@@ -316,9 +316,9 @@ def test_searches_find_what_is_there(members):
     keys = np.sort(np.array([rng.bytes(16).hex() for _ in range(members)], dtype="S32"))
     digits, offsets = keys.view(np.uint8).reshape(-1, 32), np.arange(members + 1) * 3
     for place, key in enumerate(keys.tolist()):
-        assert _entries_of(digits, offsets, np.frombuffer(key, np.uint8)) == (3 * place, 3 * place + 3)
+        assert _entries_of(digits, offsets, np.frombuffer(key, np.uint8)) == (place, 3 * place, 3 * place + 3)
         for other in (key[:-1], key + b"0", key[:-1] + b"g"):
-            assert _entries_of(digits, offsets, np.frombuffer(other, np.uint8)) == (0, 0)
+            assert _entries_of(digits, offsets, np.frombuffer(other, np.uint8)) == (-1, 0, 0)
     titles = np.sort(rng.choice(200, 3 * members, replace=members > 60)).astype(np.uint32)
     for begin, end in [(0, len(titles)), (members, 2 * members), (5, 5), (-3, 10_000), (10_000, 20_000)]:
         here = titles[max(0, begin) : max(0, end)].tolist()
@@ -331,7 +331,7 @@ def test_opening_touches_no_member(world, tmp_path):
     """What an open bundle holds in memory does not grow with the members: arrays are views of the map."""
     lookup = PolicyBundle.open(world.write(tmp_path, shards=1)).resolver.overrides
     shard = lookup._shards[0]
-    for values in (shard.keys, shard.offsets, shard.titles, shard.artworks, shard.gains, shard.reasons):
+    for values in (shard.keys, shard.offsets, shard.titles, shard.artworks, shard.gains, shard.reasons, shard.segment):
         assert isinstance(values, np.ndarray) and not values.flags.owndata and not values.flags.writeable
 
 
@@ -363,10 +363,11 @@ def test_a_manifest_of_endless_shards_is_refused_at_once(world, tmp_path, shards
         PolicyBundle.open(folder)
 
 
-def test_codes_that_lead_out_of_the_bundle_are_seen(world, tmp_path):
+@pytest.mark.parametrize(("column", "more"), [("artworks", 1_000), ("segment", 200)])
+def test_codes_that_lead_out_of_the_bundle_are_seen(world, tmp_path, column, more):
     folder = world.write(tmp_path / "bundles")
     made = world.shards(4)[1]
-    write_shard(folder / shard_name(1), replace(made, artworks=made.artworks + 1_000))
+    write_shard(folder / shard_name(1), replace(made, **{column: getattr(made, column) + more}))
     sums = sum_of(folder / shard_name(1))
     rewritten(folder, lambda said: said["files"].update({shard_name(1): asdict(sums)}))
     with pytest.raises(InputError, match="speaks of what the bundle does not hold"):
@@ -382,6 +383,7 @@ def test_compressed_columns_are_not_unpacked(world, tmp_path):
     values = {"titles": pa.array([0], pa.uint32()), "artworks": pa.array([0], pa.uint32()), "reasons": pa.array([0])}
     lists = {name: pa.LargeListArray.from_arrays([0, 1], one.cast(pa.uint32())) for name, one in values.items()}
     lists["gains"] = pa.LargeListArray.from_arrays([0, len(zeros)], zeros)
+    lists["segment"] = pa.array([0], pa.uint8())
     columns = [pa.array([b"0" * 32], SCHEMA.field("user_key").type), *(lists[name] for name in SCHEMA.names[1:])]
     with pa.ipc.new_file(path, SCHEMA, options=packed) as writer:
         writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=SCHEMA))
