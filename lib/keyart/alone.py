@@ -55,5 +55,5 @@ def _there(folder: Path, job: str) -> Iterator[None]:
     try:
         yield
     finally:
-        if is_new and {*folder.parent.rglob("*")} == {folder, folder / job}:
+        if is_new and [*folder.parent.iterdir()] == [folder] and [*folder.iterdir()] == [folder / job]:
             shutil.rmtree(folder.parent, ignore_errors=True)

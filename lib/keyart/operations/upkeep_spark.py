@@ -77,8 +77,7 @@ class _Care:
         try:
             work()
         except Exception as error:
-            self.error = one_line(error)
-            log.error("upkeep of %s failed: %s", self.name, self.error, exc_info=error, extra={"quiet": True})
+            self._failed(error)
 
     def bring_up(self) -> None:
         """Bring an older table on, and put small files together."""
@@ -86,7 +85,14 @@ class _Care:
         self.tables.compact(self.name)
 
     def size(self) -> Size:
-        """Its files; of a table that cannot be read none."""
-        found = [NOTHING]
-        self.take(lambda: found.append(Size(*self.tables.size(self.name), *on_disk(self.tables.location(self.name)))))
-        return found[-1]
+        """Its files, also where its upkeep failed; of a table that cannot be read none."""
+        try:
+            return Size(*self.tables.size(self.name), *on_disk(self.tables.location(self.name)))
+        except Exception as error:
+            self._failed(error)
+            return NOTHING
+
+    def _failed(self, error: Exception) -> None:
+        line = one_line(error)
+        log.error("upkeep of %s failed: %s", self.name, line, exc_info=error, extra={"quiet": True})
+        self.error = self.error or line
