@@ -41,12 +41,15 @@ def shared() -> Path:
 
 @pytest.fixture(scope="session")
 def spark():
-    """A local session as conf/local.yaml has it, with two shuffle partitions; closed when the run ends."""
+    """A local session as conf/local.yaml has it, with two shuffle partitions; closed when the run ends.
+
+    Its JVM compiles quickly, not well: what tests do in it they do a few times.
+    """
     from keyart.config import load
     from keyart.session import open_session
 
     settings = load(ROOT / "conf" / "local.yaml", ["session.shuffle_partitions=2"])
-    session = open_session(settings.session)
+    session = open_session(settings.session, light=True)
     yield session
     session.stop()
 

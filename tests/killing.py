@@ -142,7 +142,7 @@ def _make(spark: Any, home: Path) -> tuple[dict[str, str], float]:
         "session.shuffle_partitions": "2",  # as the session of the tests has it
         "session.driver_memory": "1g",
         # A driver that lives for seconds: compiling well what runs a few times would be most of its work.
-        "session.options": "{spark.driver.extraJavaOptions: -XX:+UseSerialGC -XX:TieredStopAtLevel=1}",
+        "session.options": "{spark.driver.extraJavaOptions: -XX:+UseSerialGC -Xss4m -XX:TieredStopAtLevel=1}",
         "events.events": str(home / "logs"),
         **{f"time.{name}": str(day) for name, day in times.items()},
     }

@@ -30,7 +30,10 @@ DELTA = {
 LOCAL = {
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
-    "spark.databricks.delta.snapshotPartitions": "2",
+    # The files of a small table, as each version's log has them, are one task's work.
+    "spark.databricks.delta.snapshotPartitions": "1",
+    # For a page of queries that is not served here, Spark else writes out every plan at length.
+    "spark.sql.ui.explainMode": "simple",
     "spark.sql.sources.parallelPartitionDiscovery.parallelism": "2",
     "spark.sql.execution.arrow.pyspark.enabled": "true",
     # Pictures lie in rows: 4,096 of them at a time, as is usual, would not fit a small heap.
@@ -49,6 +52,7 @@ LOCAL_JVM = " ".join(
         "-XX:+UseSerialGC",
         "-XX:NewRatio=1",
         "-XX:ReservedCodeCacheSize=384m",
+        "-Xss4m",  # plans are walked by recursion, in larger frames where code is compiled quickly
         "-XX:Tier4InvocationThreshold=50000",
         "-XX:Tier4MinInvocationThreshold=6000",
         "-XX:Tier4CompileThreshold=150000",
