@@ -56,8 +56,8 @@ def main() -> None:
     first["faces"], faces = milliseconds(detector, bgr)
     first["attention"], attention = milliseconds(attention_of, prepared, faces)
     first["expression"], _ = milliseconds(lambda one, its: [express(one, face) for face in its], bgr, faces)
-    first["technical"], _ = milliseconds(lambda one: technical.measure(one.fine), prepared)
-    blocks = lambda one: technical.blockiness(cv2.cvtColor(one.source, cv2.COLOR_BGR2GRAY))  # noqa: E731
+    first["technical"], _ = milliseconds(lambda one: technical.measure(one.fine, one.bgr), prepared)
+    blocks = lambda one: technical.coding(cv2.cvtColor(one.source, cv2.COLOR_BGR2GRAY))  # noqa: E731
     first["coding blocks"], _ = milliseconds(blocks, prepared)
     first["colour"], _ = milliseconds(lambda one: colour.measure(one.thumb, one.lab), prepared)
     first["composition"], _ = milliseconds(

@@ -92,7 +92,8 @@ def test_two_runs_of_a_job_at_once(spark, world, tmp_path):
     refused = next(text for one, text in zip(running, said, strict=True) if one.returncode)
     (line,) = lines_of(refused)
     # Before the first has written who it is, it is told of as "just begun".
-    assert re.match(rf"keyart: another ingest-events is at work on {re.escape(str(root))} \((process |just begun)", line)
+    begins = rf"keyart: another ingest-events is at work on {re.escape(str(root))} \((process |just begun)"
+    assert re.match(begins, line)
     for job in ("ingest-events", "measure-sessions"):
         assert run_job(job, arguments(job, world, root)) == 0
     assert not differences(rows_of(spark, root), rows_of(spark, world / "clean"))

@@ -98,7 +98,7 @@ def craft(features: np.ndarray) -> np.ndarray:
     """(N,) how well made pictures are, whatever they show, in [0, 1]: sharp, still, clean, well exposed and level."""
     at = lambda name: column(features, name)  # noqa: E731
     factors = (
-        0.15 + 0.85 * (1 - (1 - at("sharpness")) ** 2),  # a soft close-up is less of a fault than a blurred frame
+        0.15 + 0.85 * (1 - (1 - at("sharpness")) ** 1.75),  # a soft close-up is less of a fault than a blurred frame
         1 - 0.5 * at("motion_blur"),
         1 - 0.8 * at("noise") ** 1.5,  # a little grain is none to a viewer
         0.1 + 0.9 * at("exposure"),

@@ -32,7 +32,7 @@ __all__ = [
 
 DECIMALS = 6
 """Kept of a feature: float32 sums differ by where a picture lies in memory, and the same picture must compare so."""
-FEATURE_VERSION = "3"
+FEATURE_VERSION = "4"
 
 _COLOUR = tuple(field.name for field in fields(colour.Colour))
 _TECHNICAL = ("sharpness", "motion_blur", "noise", "exposure")
@@ -65,6 +65,8 @@ FEATURE_NAMES: tuple[str, ...] = (
 SIGNED = frozenset({"warmth", "hue_x", "hue_y", "negative_side", "subject_x", "subject_y", "face_x", "face_y"})
 """Features in [-1, 1]; all others lie in [0, 1]."""
 
+LEFT_OUT = 0.45
+"""Dirt that a picture is which was coded coarsely, where no seams show."""
 CAMERA_SCALE = 0.05
 """Camera motion (share of the width from frame to frame) that counts as 1."""
 SUBJECT_SCALE = 0.1
@@ -116,9 +118,10 @@ def feature_vector(
     expressions: Sequence[Expression] = (),
 ) -> np.ndarray:
     """(len(FEATURE_NAMES),) float64 in the order of FEATURE_NAMES."""
-    shot = technical.measure(picture.fine)
-    # Of the sensor or of the coder: dirt to a viewer, and neither hides the other.
-    dirt = 1 - (1 - shot.noise) * (1 - technical.blockiness(cv2.cvtColor(picture.source, cv2.COLOR_BGR2GRAY)))
+    shot = technical.measure(picture.fine, picture.bgr)
+    # Of the sensor or of the coder: dirt to a viewer, and neither hides the other. Seams are seen first.
+    seams, coarse = technical.coding(cv2.cvtColor(picture.source, cv2.COLOR_BGR2GRAY))
+    dirt = 1 - (1 - shot.noise) * (1 - seams) * (1 - LEFT_OUT * coarse)
     parts = {
         **dict(zip(_COLOUR, astuple(colour.measure(picture.thumb, picture.lab)), strict=True)),
         **{name: getattr(shot, name) for name in _TECHNICAL},

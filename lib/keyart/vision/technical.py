@@ -1,11 +1,12 @@
 """What a camera assistant checks: sharp, still, clean, well exposed. All signals lie in [0, 1]."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-__all__ = ["Technical", "blockiness", "measure", "noise_deviation", "sharpness_map"]
+__all__ = ["Technical", "coding", "measure", "noise_deviation", "sharpness_map"]
 
 BLOCK = 24
 """Side in pixels of the blocks in which sharpness and noise are judged apart, so that a soft background is no fault."""
@@ -15,6 +16,16 @@ LEAST_LIT = 0.1
 """Share of the picture below which what is lit counts as this much: lamps and stars may clip."""
 CHANCE_SEAM = 1.12
 """How far one offset of eight stands out by chance."""
+SIDE = 8
+"""Of the blocks that JPEG and most video coders transform."""
+MOST_BLOCKS = 2048
+"""Of a picture that are transformed, in rows of them: what a coder left out it left out all over."""
+COSINES = cv2.dct(np.eye(8, dtype=np.float32), flags=cv2.DCT_ROWS).T
+FEW_WAVES = 0.3
+"""So few a block are missed by nobody: a flat picture has none."""
+COARSE = (0.6, 0.85)
+"""Share of the waves that coding took from its own blocks at which it begins to be coarse, and is. JPEG of quality 90
+takes 0 to 0.5, of quality 70 some 0.7, of quality 30 some 0.83."""
 NOISE_STEP = 0.6
 """Step between neighbours, in standard deviations of white noise, that the light Gaussian leaves rarely exceeded."""
 
@@ -31,43 +42,87 @@ class Technical:
     highlights: float
 
 
-def measure(luma: np.ndarray) -> Technical:
-    """Technical signals of (h, w) float32 luma in [0, 1]."""
+def measure(luma: np.ndarray, bgr: np.ndarray) -> Technical:
+    """Technical signals of (h, w) float32 luma in [0, 1] and (h', w', 3) uint8 of the same picture, maybe smaller."""
     noise = noise_deviation(luma)
     sharp, energy = sharpness_map(luma, noise)
     sharpness = _sharpest(sharp, energy)
     high = np.percentile(luma, 95)
-    mean, highlights = float(luma.mean()), float((luma > 0.98).mean())
+    mean = float(luma.mean())
     # Dark pictures are fine while something in them is lit; bright ones while little of what is lit is clipped.
     lit = min(1.0, float(high) / 0.55) ** 0.7
-    burnt = highlights / max(LEAST_LIT, float((luma > 0.15).mean()))
-    exposure = lit * np.exp(-1.6 * burnt - max(0.0, (mean - 0.72) / 0.28))
+    # A sky that lost only its blue is burnt out, too, though less than one that is white.
+    clipped = 0.75 * _clipped(luma) + 0.25 * _clipped(bgr.max(axis=2) / np.float32(255))
+    burnt = clipped / max(LEAST_LIT, float((luma > 0.15).mean()))
+    exposure = lit * np.exp(-2 * burnt - max(0.0, (mean - 0.72) / 0.28))
     return Technical(
         sharpness=sharpness,
         motion_blur=_anisotropy(luma) * (1 - sharpness),
         noise=min(1.0, noise / NOISE_SCALE),
         exposure=float(exposure),
         shadows=float((luma < 0.03).mean()),
-        highlights=highlights,
+        highlights=float((luma > 0.98).mean()),
     )
 
 
-def blockiness(grey: np.ndarray) -> float:
-    """How far the seams of 8 x 8 coding blocks stand out in (h, w) uint8 that was never scaled: [0, 1].
+def _clipped(values: np.ndarray) -> float:
+    """Share of values at their upper end; not by a threshold, across which a coder's rounding could push them."""
+    return float(np.clip((values - 0.97) / 0.03, 0, 1).mean())
 
-    1 - CHANCE_SEAM x mean step elsewhere / mean step across the seams (which Wang, Bovik and Evans 2000 compare), steps
-    of real edges capped; the median of the seams, for one long upright line is none. Wherever the blocks begin, for
-    cut-off bars move them: of the 8 offsets the one that stands out most, in the direction in which it does so less.
+
+def coding(grey: np.ndarray) -> tuple[float, float]:
+    """What block coding did to (h, w) uint8 that was never scaled, each in [0, 1].
+
+    How far the seams of its 8 x 8 blocks stand out, and how coarse it is, smooth as it may look.
+
+    Wherever the blocks begin, for cut-off bars move them: of the 8 offsets each way the one whose seams stand out most.
     """
-    if min(grey.shape) < 64:
-        return 0.0
-    ratios = []
+    if min(grey.shape) < 8 * SIDE:
+        return 0.0, 0.0
+    steps = _steps_by_offset(grey)
+    top, left = ((int(one.argmax()) + 1) % SIDE for one in steps)
+    return _blockiness(steps), _coarseness(grey, top, left)
+
+
+def _blockiness(steps: Sequence[np.ndarray]) -> float:
+    """1 - CHANCE_SEAM x mean step elsewhere / mean step across the seams (which Wang, Bovik and Evans 2000 compare), in
+    the direction in which they stand out less."""
+    ratios = [(one.max() + 0.1) / (np.delete(one, one.argmax()).mean() + 0.1) for one in steps]
+    return float(max(0.0, 1 - CHANCE_SEAM / min(ratios)))
+
+
+def _coarseness(grey: np.ndarray, top: int, left: int) -> float:
+    """How many of the waves that a picture has in other blocks are missing in its coder's, which begin at (top, left).
+
+    A coder leaves out the waves of a block that are weaker than its step. Of blocks that lie half a block further they
+    are all there, as everywhere in a picture that was not so coded; a film's own coding is smoothed over.
+    """
+    half = SIDE // 2
+    own, other = _waves(grey[top:, left:]), _waves(grey[(top + half) % SIDE :, (left + half) % SIDE :])
+    missing = 1 - (own + FEW_WAVES) / (other + FEW_WAVES)
+    low, high = COARSE
+    return float(np.clip((missing - low) / (high - low), 0, 1))
+
+
+def _steps_by_offset(grey: np.ndarray) -> list[np.ndarray]:
+    """Down and across: how far neighbours differ, (8,) by the offset of a seam between them.
+
+    Steps of real edges are capped; the median of the seams, for one long upright line is none.
+    """
+    found = []
     for axis in (0, 1):
         steps = np.minimum(cv2.absdiff(*_neighbours(grey, axis)), 24).mean(axis=1 - axis)
-        at = np.array([np.median(steps[offset::8]) for offset in range(8)])
-        seam = int(at.argmax())
-        ratios.append((at[seam] + 0.1) / (np.delete(at, seam).mean() + 0.1))
-    return float(max(0.0, 1 - CHANCE_SEAM / min(ratios)))
+        found.append(np.array([np.median(steps[offset::SIDE]) for offset in range(SIDE)]))
+    return found
+
+
+def _waves(grey: np.ndarray) -> float:
+    """Mean number of a block's 63 cosine waves of more than one grey level."""
+    rows, columns = (side // SIDE for side in grey.shape)
+    lines = grey[: rows * SIDE, : columns * SIDE].reshape(rows, SIDE, columns, SIDE)
+    some = lines[:: -(-rows * columns // MOST_BLOCKS)].swapaxes(1, 2).reshape(-1, SIDE, SIDE).astype(np.float32)
+    there = np.abs(COSINES @ some @ COSINES.T) > 1
+    return float(there.sum() - there[:, 0, 0].sum()) / len(some)
 
 
 def _neighbours(values: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:

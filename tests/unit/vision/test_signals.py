@@ -31,7 +31,8 @@ def photograph(request) -> np.ndarray:
 
 
 def technical_of(bgr: np.ndarray) -> technical.Technical:
-    return technical.measure(prepare(bgr).fine)
+    picture = prepare(bgr)
+    return technical.measure(picture.fine, picture.bgr)
 
 
 def colour_of(bgr: np.ndarray) -> colour.Colour:
@@ -208,17 +209,36 @@ def test_coding_blocks_are_seen_wherever_they_begin(photograph):
         )
         for quality in (95, 30, 12)
     ]
-    found = [technical.blockiness(one) for one in grey]
+    found = [technical.coding(one)[0] for one in grey]
     assert strictly(found, rising=True) and found[0] < 0.1 and found[2] > 0.3
     moved = np.ascontiguousarray(grey[2][3:, 5:])
-    assert technical.blockiness(moved) == pytest.approx(found[2], abs=0.05), "bars that were cut off move the blocks"
-    assert technical.blockiness(grey[2][:40, :40]) == 0, "too small to tell"
+    assert technical.coding(moved)[0] == pytest.approx(found[2], abs=0.05), "bars that were cut off move the blocks"
+    assert technical.coding(grey[2][:40, :40]) == (0, 0), "too small to tell"
+
+
+def test_coarse_coding_is_told_by_the_waves_that_are_missing(photograph):
+    """Where the seams do not show yet, and in no picture that was scaled, blurred or grained since, or never coded."""
+    # They are JPEG already; a blur takes that from them.
+    grey = cv2.GaussianBlur(cv2.cvtColor(photograph, cv2.COLOR_BGR2GRAY), (0, 0), 1)
+    coded = lambda quality: cv2.imdecode(  # noqa: E731
+        cv2.imencode(".jpg", grey, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_GRAYSCALE
+    )
+    assert [technical.coding(one)[1] for one in (grey, coded(95), coded(90))] == [0, 0, 0]
+    assert technical.coding(coded(30))[1] > 0.2
+    moved = np.ascontiguousarray(coded(30)[5:, 3:])
+    assert technical.coding(moved)[1] == pytest.approx(technical.coding(coded(30))[1], abs=0.1)
+    since = (
+        cv2.resize(coded(30), None, fx=0.8, fy=0.8, interpolation=cv2.INTER_AREA),
+        cv2.GaussianBlur(grey, (0, 0), 1.5),
+        np.clip(coded(30) + np.random.default_rng(1).normal(0, 6, grey.shape), 0, 255).astype(np.uint8),
+    )
+    assert [technical.coding(one)[1] for one in since] == [0, 0, 0]
 
 
 def test_upright_lines_are_no_coding_blocks():
     fence = np.random.default_rng(3).integers(90, 110, (360, 640)).astype(np.uint8)
     fence[:, ::80] = 255
-    assert technical.blockiness(fence) < 0.05
+    assert technical.coding(fence)[0] < 0.05
 
 
 def test_clipped_blocks_do_not_hide_noise():
