@@ -29,7 +29,7 @@ demo: setup ## the whole pipeline on films: VIDEOS=folder for your own, WORLD=ta
 		$(if $(VIDEOS),--videos "$(VIDEOS)")
 
 test: setup ## all tests, in two processes with a session each (PYTEST="-k name" to choose)
-	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --durations=15 $(PYTEST)
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder --durations=15 $(PYTEST)
 
 soak: setup ## long runs: thousands of simulations, deliveries under kill -9, a minute of hostile input a reader, of serving
 	@$(BIN)/python -m pytest -q -m soak $(PYTEST)
