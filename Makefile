@@ -28,6 +28,7 @@ demo: setup ## the whole pipeline on films: VIDEOS=folder for your own, WORLD=ta
 	@$(BIN)/python -m keyart.demo.run --config conf/demo.yaml --set demo.world=$(WORLD) --set demo.seed=$(SEED) \
 		$(if $(VIDEOS),--videos "$(VIDEOS)")
 
+# Files in their order: the long ones, of Spark, come first, and short ones fill both processes to the end.
 test: setup ## all tests, in two processes with a session each (PYTEST="-k name" to choose)
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder --durations=15 $(PYTEST)
 

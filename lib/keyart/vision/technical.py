@@ -20,7 +20,8 @@ SIDE = 8
 """Of the blocks that JPEG and most video coders transform."""
 MOST_BLOCKS = 2048
 """Of a picture that are transformed, in rows of them: what a coder left out it left out all over."""
-COSINES = cv2.dct(np.eye(8, dtype=np.float32), flags=cv2.DCT_ROWS).T
+COSINES = cv2.dct(np.eye(SIDE, dtype=np.float32), flags=cv2.DCT_ROWS).T
+"""(SIDE, SIDE) of the discrete cosine transform, a row a wave."""
 FEW_WAVES = 0.3
 """So few a block are missed by nobody: a flat picture has none."""
 COARSE = (0.6, 0.85)
