@@ -19,7 +19,9 @@ from keyart.java import check_java
 from keyart.secrecy import REDACTED, resolved
 from keyart.settings import SessionSettings
 
-__all__ = ["cores", "following", "is_running", "of_small_rows", "open_session", "tasks_under_way", "unprinted"]
+__all__ = [
+    "cores", "following", "is_running", "of_few_rows", "of_small_rows", "open_session", "tasks_under_way", "unprinted",
+]  # fmt: skip
 
 DELTA = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
@@ -109,6 +111,7 @@ def _is_configured() -> bool:
 
 
 BATCH_BYTES = "spark.sql.execution.arrow.maxBytesPerBatch"
+INTERPRETED = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
 
 
 @contextmanager
@@ -118,19 +121,37 @@ def of_small_rows(spark: SparkSession) -> Iterator[None]:
     Spark else asks every column for its size after every row, which takes as long as writing them. Where a session does
     not let the option be set, batches stay as they are.
     """
-    before = spark.conf.get(BATCH_BYTES, None)
-    try:
-        spark.conf.set(BATCH_BYTES, str(2**31 - 1))
-    except PySparkException:
+    with _with_options(spark, {BATCH_BYTES: str(2**31 - 1)}):
         yield
-        return
+
+
+@contextmanager
+def of_few_rows(spark: SparkSession, batch_bytes: int) -> Iterator[None]:
+    """While the body runs many plans over few rows, which may be of a megabyte: they reach Python ``batch_bytes`` at a
+    time, and plans are interpreted, since compiling them would take longer than they do.
+
+    Where a platform does not let an option be set, it stays as it is.
+    """
+    with _with_options(spark, {BATCH_BYTES: str(batch_bytes)} | INTERPRETED):
+        yield
+
+
+@contextmanager
+def _with_options(spark: SparkSession, options: Mapping[str, str]) -> Iterator[None]:
+    before = {}
+    for name, value in options.items():
+        with suppress(PySparkException):  # where a platform reserves it
+            found = spark.conf.get(name, None)
+            spark.conf.set(name, value)
+            before[name] = found
     try:
         yield
     finally:
-        if before is None:
-            spark.conf.unset(BATCH_BYTES)
-        else:
-            spark.conf.set(BATCH_BYTES, before)
+        for name, found in before.items():
+            if found is None:
+                spark.conf.unset(name)
+            else:
+                spark.conf.set(name, found)
 
 
 def is_running() -> bool:

@@ -15,12 +15,13 @@ __all__ = ["conclusions", "judge", "judged_part"]
 
 SUBJECTS = {
     "user": "user-level assignment",
+    "segment": "segment-level assignment",
     "region": "region-level assignment",
     "global": "one artwork per title for all",
     "served": "the policy as served",
     "uniform": "uniform",
 }
-OBJECTS = {**SUBJECTS, "user": "user-level", "region": "region-level"}
+OBJECTS = {**SUBJECTS, "user": "user-level", "segment": "segment-level", "region": "region-level"}
 NOTHING = 1e-9
 """Relative differences below this are the arithmetic's."""
 

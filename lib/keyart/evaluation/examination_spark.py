@@ -30,7 +30,7 @@ from keyart.evaluation.targets import BEHAVIOURS, PolicyTables, Targets, policy_
 from keyart.feedback.spark import windows_of
 from keyart.feedback.windows import Windows, holdout_buckets
 from keyart.policy.choices import RANKED, GreedyChoices, Kept
-from keyart.policy.levels import Levels
+from keyart.policy.levels import SEGMENT, Levels
 from keyart.policy.placement import Placement
 from keyart.policy.placement_spark import placement_of
 from keyart.policy.spark import assigned_on, newest_policy
@@ -123,13 +123,14 @@ def _named(tables: Tables, settings: EvaluateSettings) -> list[str]:
     return names or [""]
 
 
-def _behaviours(settings: EvaluateSettings) -> tuple[str, ...]:
-    """In their order; the even draw is what lifts are relative to. ConfigError for names that nobody knows."""
+def _behaviours(settings: EvaluateSettings, segments: bool) -> tuple[str, ...]:
+    """In their order; the even draw is what lifts are relative to. Where no policy has ``segments`` theirs is the
+    region's and left out. ConfigError for names that nobody knows."""
     wanted = {"uniform", *settings.behaviours}
     if unknown := wanted - set(BEHAVIOURS) | set(settings.slices) - set(SLICES):
         known = ", ".join((*BEHAVIOURS, *SLICES))
         raise ConfigError(f"evaluate.behaviours and evaluate.slices know {known}, not {', '.join(sorted(unknown))}")
-    return tuple(name for name in BEHAVIOURS if name in wanted)
+    return tuple(name for name in BEHAVIOURS if name in wanted and (segments or name != SEGMENT))
 
 
 def folds_of(settings: EvaluateSettings) -> int:
@@ -188,7 +189,7 @@ def _examination(
         for policy in policies
     )  # fmt: skip
     return Examination(
-        targets=Targets(tables_of, title_of, _behaviours(settings)),
+        targets=Targets(tables_of, title_of, _behaviours(settings, any(each.segments for each in tables_of))),
         model=RewardModel.of(arrays, position, fitted),
         sets=candidate_sets(sets, artwork_ids, title_ids),
         artwork_ids=artwork_ids,

@@ -32,8 +32,11 @@ COMPARISONS = (
     ("global", "uniform"),
     ("region", "uniform"),
     ("region", "global"),
+    ("segment", "uniform"),
+    ("segment", "region"),
     ("user", "uniform"),
     ("user", "region"),
+    ("user", "segment"),
     ("user", "global"),
     ("served", "uniform"),
 )

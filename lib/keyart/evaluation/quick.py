@@ -160,6 +160,7 @@ def _add(
     targets = len(levels) * policies
     head, width = 1 + metrics, 4 + 6 * metrics
     place = np.empty(targets, dtype=np.int32)
+    among = np.empty(policies, dtype=np.int32)  # what members of the segment see
     personal = np.empty(policies, dtype=np.int32)
     total = np.empty(metrics)
     terms = np.zeros((1 + 2 * classes, width))  # of the even draw; of each class where others are shown; and its best
@@ -174,10 +175,12 @@ def _add(
             left[i] = True
             continue
         for g in range(policies):
-            personal[g] = by_region[r, t, g]
+            among[g] = by_region[r, t, g]
         if not kids[i]:
             for g in range(segment.shape[1]):
-                personal[g] = by_segment[r, segment[member[i], g], t, g]
+                among[g] = by_segment[r, segment[member[i], g], t, g]
+        personal[:] = among
+        if not kids[i]:
             at, stop = first_own(own_offsets, own_titles, member[i], t), own_offsets[member[i] + 1]
             while at < stop and own_titles[at] == t:
                 personal[own_policies[at]] = own_artworks[at]
@@ -190,6 +193,9 @@ def _add(
             elif levels[c] == 2:
                 for g in range(policies):
                     place[x + g] = by_region[r, t, g]
+            elif levels[c] == 3:
+                for g in range(policies):
+                    place[x + g] = among[g]
             else:
                 for g in range(policies):
                     place[x + g] = personal[g]

@@ -1,9 +1,9 @@
 """Target probabilities: what each behaviour of each policy would have shown, decision by decision.
 
-The behaviours of a policy are greedy (``global``, ``region``, ``user``: the level's or the member's best artwork) or as
-served (``served``: the same levels and overrides under the policy's own exploration, recomputed from its
-specification); beside them stands an even draw among what the log could show. Catalogue-sized tables and members'
-overrides in, one column of probabilities a target out.
+The behaviours of a policy are greedy (``global``, ``region``, ``segment``, ``user``: the level's or the member's best
+artwork; a member of no segment sees the region's) or as served (``served``: the same levels and overrides under the
+policy's own exploration, recomputed from its specification); beside them stands an even draw among what the log could
+show. Catalogue-sized tables and members' overrides in, one column of probabilities a target out.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,8 +21,8 @@ from keyart.policy.levels import SEGMENT, segment_cell
 
 __all__ = ["BEHAVIOURS", "METRICS", "Overrides", "PolicyTables", "Targets", "first_own", "policy_tables"]
 
-BEHAVIOURS = ("uniform", "global", "region", "user", "served")
-GREEDY = BEHAVIOURS[1:4]
+BEHAVIOURS = ("uniform", "global", "region", "segment", "user", "served")
+GREEDY = BEHAVIOURS[1:5]
 METRICS = ("reward", "take")
 BEST_ONLY = {"uniform", "best", "epsilon-greedy"}
 """Explorations whose probabilities depend on nothing but which artwork is best."""
@@ -387,10 +387,11 @@ def _fill(
     """What ``Targets.fill`` writes; ``entry`` (n, G), unless empty, says which override each decision has."""
     policies = everywhere.shape[2]
     each = 0
-    for k in range(1, 4):
+    for k in range(1, 5):
         each += wanted[k]
     last = 1 + policies * each
-    of_user = each - 1  # the user's own choice is the last of the greedy ones
+    of_user = each - 1  # the user's own choice is the last of the greedy ones, the segment's the one before
+    of_segment = of_user - wanted[4]
     for i in range(len(title)):
         first, end, r, t = offsets[i], offsets[i + 1], region[i], title[i]
         count = 0
@@ -400,13 +401,13 @@ def _fill(
         for j in range(first, end):
             share = 1.0 / count if support[j] else 0.0
             pi[j, 0] = share
-            if wanted[4]:
+            if wanted[5]:
                 for g in range(policies):
                     pi[j, last + g] = shelf[candidates[j], g]
         if each:
             for g in range(policies):
                 at = 1 + each * g
-                for k in range(1, 4):
+                for k in range(1, 5):
                     if wanted[k]:
                         choice = everywhere[r, t, g] if k == 1 else by_region[r, t, g]
                         for j in range(first, end):
@@ -420,8 +421,10 @@ def _fill(
                 for j in range(first, end):
                     here = candidates[j] == among
                     if wanted[3]:
-                        pi[j, 1 + each * g + of_user] = 1.0 if here else 0.0
+                        pi[j, 1 + each * g + of_segment] = 1.0 if here else 0.0
                     if wanted[4]:
+                        pi[j, 1 + each * g + of_user] = 1.0 if here else 0.0
+                    if wanted[5]:
                         share, size = even[r, t, g], sizes[r, t, g]
                         if here:
                             pi[j, last + g] = (1.0 - share) * hit[g, size] + share / size
@@ -436,9 +439,9 @@ def _fill(
                     entry[i, g] = own
                 for j in range(first, end):
                     here = candidates[j] == personal
-                    if wanted[3]:
-                        pi[j, 1 + each * g + of_user] = 1.0 if here else 0.0
                     if wanted[4]:
+                        pi[j, 1 + each * g + of_user] = 1.0 if here else 0.0
+                    if wanted[5]:
                         share, size = even[r, t, g], sizes[r, t, g]
                         if here:
                             pi[j, last + g] = (1.0 - share) * hit[g, size] + share / size

@@ -8,6 +8,7 @@ from weakref import ref
 
 import numpy as np
 
+from keyart.policy.levels import SEGMENT
 from keyart.policy.resolve import ArtworkResolver, Offer, Override, Standing
 
 __all__ = ["RememberingResolver"]
@@ -34,7 +35,7 @@ class RememberingResolver(ArtworkResolver):
         # goes, at once, and need no collector that looks for cycles in the midst of answers.
         me, kept = ref(self), lru_cache(self.remembered)
         object.__setattr__(self, "_kept", kept(lambda *asked: me()._made(*asked)))  # type: ignore[union-attr]
-        object.__setattr__(self, "_plain", kept(lambda *asked: me()._kept(*asked).offer(None)))  # type: ignore[union-attr]
+        object.__setattr__(self, "_plain", kept(lambda *asked: me()._offered(*asked)))  # type: ignore[union-attr]
         object.__setattr__(self, "_noise", kept(self.policy.exploration.noise))
 
     def offer(
@@ -56,5 +57,14 @@ class RememberingResolver(ArtworkResolver):
         """As ``ArtworkResolver`` says; one array for all regions of a title."""
         return self._noise(artwork_ids)
 
+    # Where a segment has no shelf of its own it shares what stands, and is offered, without it.
+
     def _made(self, title_id: str, region: str, context: str, epoch: date, segment: str) -> Standing:
-        return self.standing(title_id, region, context, epoch=epoch, segment=segment)
+        made = self.standing(title_id, region, context, epoch=epoch, segment=segment)
+        return self._kept(title_id, region, context, epoch, "") if segment and made.level != SEGMENT else made
+
+    def _offered(self, title_id: str, region: str, context: str, epoch: date, segment: str) -> Offer:
+        stands = self._kept(title_id, region, context, epoch, segment)
+        if segment and stands.level != SEGMENT:
+            return self._plain(title_id, region, context, epoch, "")
+        return stands.offer(None)

@@ -1,6 +1,7 @@
 """select-artwork on Spark: one pass over the candidates' images, one over each title's candidates, two merges."""
 
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 
 import cv2
@@ -23,6 +24,7 @@ from keyart.selection.fitness import read_rules
 from keyart.selection.ranking import Candidates
 from keyart.selection.shortlist import shortlist
 from keyart.selection.variants_spark import varied_artworks
+from keyart.session import of_few_rows
 from keyart.settings import SelectSettings
 from keyart.tables import Tables
 from keyart.vision.faces import Face, FaceModel, build_detector
@@ -31,8 +33,10 @@ from keyart.vision.picture import decode
 
 __all__ = ["Selected", "select_artwork"]
 
-IMAGES_PER_TASK = 64
-"""About two seconds of work; also bounds the Arrow batch, which holds that many encoded images."""
+IMAGES_PER_TASK = 16
+"""About a second of first looks, several of closer ones: few enough that one film's candidates keep all cores busy."""
+BATCH_BYTES = 16 << 20
+"""Encoded images reach Python so many bytes at a time."""
 MOST_TASKS = 4096
 
 CANDIDATES, ARTWORKS = TABLES["candidates"].schema, TABLES["artworks"].schema
@@ -84,10 +88,14 @@ def select_artwork(
 
     Run twice it writes nothing: features that are there are kept, choices follow from them alone.
     """
+    with of_few_rows(tables.spark, BATCH_BYTES):
+        return _select(tables, settings, model, closer or Closer())
+
+
+def _select(tables: Tables, settings: SelectSettings, model: FaceModel, closer: Closer) -> Selected:
     current = current_candidates(tables)
     total = current.count()
     tasks = min(MOST_TASKS, max(1, -(-total // IMAGES_PER_TASK)))
-    closer = closer or Closer()
     looked = current.transform(with_images, tables.read_or_empty("images"), tasks).mapInArrow(looker(model), LOOKED)
     if closer.expensive:  # the first look is read twice then
         looked = looked.groupBy("title_id").applyInArrow(shortlister(settings, closer), LOOKED).persist()
@@ -99,6 +107,7 @@ def select_artwork(
         .persist()
     )
     made: DataFrame | None = None
+    beside = ThreadPoolExecutor(1)  # the two tables wait for little but their logs
     try:
         (counts,) = edited.agg(
             F.countDistinct("title_id").alias("titles"),
@@ -107,9 +116,11 @@ def select_artwork(
             F.count("artwork").alias("artworks"),
             F.count_if(F.col("features").isNull()).alias("unreadable"),
         ).collect()
+        written: Future[None] | None = None
         # What did not change is not written: a new version of a table makes all that reads it run again.
         if counts["changed"]:
-            tables.merge("candidates", edited.where("changed").select(*CANDIDATES.names), columns=WRITTEN)
+            changed = edited.where("changed").select(*CANDIDATES.names)
+            written = beside.submit(tables.merge, "candidates", changed, columns=WRITTEN)
         chosen = edited.where("artwork IS NOT NULL").select("artwork.*")
         variants = 0
         if settings.variants:
@@ -118,7 +129,10 @@ def select_artwork(
             chosen = chosen.unionByName(_with_pictures(tables, made))
         retired = _write_artworks(tables, chosen)
         empty = titles_without_candidates(tables, edited)
+        if written:
+            written.result()
     finally:
+        beside.shutdown()
         for frame in (edited, looked, made):
             if frame is not None:
                 frame.unpersist()

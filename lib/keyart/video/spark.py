@@ -5,20 +5,19 @@ writes the same rows in the same place. Frames never pass the driver: it sees fi
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from pyspark import StorageLevel
-from pyspark.errors import PySparkException
-from pyspark.sql import DataFrame, Row, SparkSession
+from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 from tqdm import tqdm
 
 from keyart.errors import TableError
 from keyart.schemas import TABLES
 from keyart.secrecy import hidden
+from keyart.session import of_few_rows
 from keyart.settings import ScanSettings
 from keyart.tables import Tables
 from keyart.video.digest_spark import boundaries_of, digested
@@ -36,13 +35,8 @@ UNFETCHED = -2
 LINES = 100
 """Losses named one by one; the rest is counted."""
 WRITERS = 3
-OPTIONS = {
-    "spark.sql.execution.arrow.maxBytesPerBatch": str(16 << 20),
-    "spark.sql.codegen.wholeStage": "false",
-    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
-}
-"""Of the session, while a scan runs. Rows of a megabyte reach Python a few at a time; and a scan is many plans over few
-rows, whose compiling would take longer than they do."""
+BATCH_BYTES = 16 << 20
+"""Rows of a megabyte reach Python a few at a time."""
 
 
 @dataclass
@@ -103,7 +97,7 @@ def scan_films(tables: Tables, settings: ScanSettings) -> ScanReport:
     frames = sum(map(_expected, due))
     report = ScanReport(films=len(due), unchanged=len(unchanged), expected=frames + sum(map(_expected, unchanged)))
     with (
-        _options(tables.spark),
+        of_few_rows(tables.spark, BATCH_BYTES),
         tqdm(total=frames, unit="frame", unit_scale=True, desc="scan", disable=None, leave=False) as bar,
     ):
 
@@ -120,25 +114,6 @@ def scan_films(tables: Tables, settings: ScanSettings) -> ScanReport:
 
 def _expected(video: Row) -> int:
     return expected_frames(video["duration_seconds"], video["frame_rate"])
-
-
-@contextmanager
-def _options(spark: SparkSession) -> Iterator[None]:
-    """OPTIONS for as long as this lasts, as far as the platform lets them be set."""
-    before = {}
-    for name, value in OPTIONS.items():
-        with suppress(PySparkException):  # where a platform reserves it
-            found = spark.conf.get(name, None)
-            spark.conf.set(name, value)
-            before[name] = found
-    try:
-        yield
-    finally:
-        for name, found in before.items():
-            if found is None:
-                spark.conf.unset(name)
-            else:
-                spark.conf.set(name, found)
 
 
 def _derive(

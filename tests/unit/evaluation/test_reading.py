@@ -16,7 +16,7 @@ from keyart.evaluation.examination import CandidateSets, Examination, Prepared, 
 from keyart.evaluation.reading import blocks_of, pack_overrides, pack_vectors
 from keyart.evaluation.replay import ALL, WHOLE, Limits, add_all
 from keyart.evaluation.reward_model import RewardModel
-from keyart.evaluation.targets import PolicyTables, Targets
+from keyart.evaluation.targets import BEHAVIOURS, PolicyTables, Targets
 from keyart.learning.blocks import pack, unpack
 from keyart.policy.exploration import EpsilonGreedy, Softmax
 
@@ -271,7 +271,8 @@ def test_what_does_not_fit_goes_the_long_way():
 
 def test_members_without_an_override_are_judged_by_their_segments_default():
     """The same evidence as where the segment's default is written down as an override of each of its members."""
-    plan, rows = examination(), log().to_pylist()
+    without = tuple(name for name in BEHAVIOURS if name != "segment")  # which overrides do not touch
+    plan, rows = examination(targets=Targets((policy(),), TITLE_OF, without)), log().to_pylist()
     nobody = [{**row, "segment": None} for row in rows]
     assert not np.allclose(
         examine(plan, log())[0, ALL].moments.sums,

@@ -49,6 +49,7 @@ def world(seed: int, members: int = 3000, each: int = 8, response: float = 1.0):
         "uniform": np.full((n, EACH), 1 / EACH),
         "global": np.eye(EACH)[title % EACH],
         "region": np.eye(EACH)[(region + title) % EACH],
+        "segment": np.eye(EACH)[np.where(member % 3 == 0, best, (region + title) % EACH)],
         "user": np.eye(EACH)[best],
         "served": EPSILON / EACH + (1 - EPSILON) * np.eye(EACH)[best],
     }
@@ -149,7 +150,7 @@ def test_pages_add_up_where_titles_leave_each_other_alone():
 def test_only_the_joint_weight_is_right_where_titles_steal():
     """The page's outcome is 1 only where both decisions show the target's artwork: no sum over decisions knows that."""
     log, pi, q, slices, _ = world(4, members=20_000, each=4)
-    hit = pi[log.offsets[:-1] + log.slot, 3] == 1
+    hit = pi[log.offsets[:-1] + log.slot, BEHAVIOURS.index("user")] == 1
     both = np.repeat(hit.reshape(-1, 2).all(axis=1), 2)
     outcome = np.stack([both, both], axis=1) * np.array([[0.25, 0.5]])  # half a page's outcome each
     found = judged(replace(log, outcome=outcome), pi, q, slices)[ALL]

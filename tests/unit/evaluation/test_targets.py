@@ -111,7 +111,7 @@ def test_what_is_filled_in_is_what_the_resolver_serves(exploration, placement, f
     offsets = np.concatenate([[0], np.cumsum(sizes)])
     candidates = np.concatenate([np.flatnonzero(t == TITLE_OF) for t in title])
     support = np.ones(len(candidates), dtype=bool)
-    pi = np.full((len(candidates), 9), np.nan, dtype=np.float32)
+    pi = np.full((len(candidates), 11), np.nan, dtype=np.float32)
     own = Overrides.of(MEMBERS, [overrides(), overrides()], among())
     targets.fill(pi, targets.stacked(), title, region, kids, member, offsets, candidates, support, own)
     order = targets.order()
@@ -142,6 +142,11 @@ def test_what_is_filled_in_is_what_the_resolver_serves(exploration, placement, f
             level = best.resolve("99", **asked).artwork_id
             assert ids[int(np.argmax(column["user"]))] == user and column["user"].sum() == 1
             assert ids[int(np.argmax(column["region"]))] == level and column["region"].sum() == 1
+            among_all = ArtworkResolver.of(
+                best.policy, each, overrides=lambda user: OwnChoices({}, lookup(user).segment), placement=placement
+            )
+            segment = among_all.resolve(str(member[i]), kids=bool(kids[i]), **asked).artwork_id
+            assert ids[int(np.argmax(column["segment"]))] == segment and column["segment"].sum() == 1
             world = ArtworkResolver.of(best.policy, [r for r in each if r["level"] == "global"], placement=placement)
             everywhere = world.resolve("99", **asked).artwork_id
             assert ids[int(np.argmax(column["global"]))] == everywhere

@@ -153,6 +153,20 @@ def test_a_segment_narrows_the_cell_that_would_answer(kind, region, segment, lev
     assert greedy.artwork_ids[shown[0]] == best and greedy.artwork_ids[shown[1]] == "b1"
 
 
+def test_a_segment_without_a_shelf_of_its_own_shares_what_is_remembered():
+    one = RememberingResolver.of(POLICY, narrowed())
+    for region, title in (("NO", "A"), ("JP", "A"), ("?", "B")):
+        plain = one.offer(title, region, epoch=DAY)
+        other = one.offer(title, region, epoch=DAY, segment="taste-9")
+        assert other is plain
+        own = Override("a1", 0.5, "likes it")
+        assert one.offer(title, region, own=own, epoch=DAY) == one.offer(
+            title, region, own=own, epoch=DAY, segment="taste-9"
+        )
+    with pytest.raises(TableError):
+        one.offer("C", "SE", epoch=DAY, segment="taste-9")
+
+
 def test_an_override_stands_above_the_segments_best():
     own = ArtworkResolver.of(
         replace(POLICY, exploration=Softmax(1.0)), narrowed(),
