@@ -322,7 +322,8 @@ def test_evaluation_replays_what_resolve_answers(parted):
     who = log.select("user_key", "region", "kids").dropDuplicates(["user_key"])
     log = log.join(choices(tables, who), on=["user_key", "title_id"], how="inner").toPandas()
     # B-new was never logged: decisions in which a level would have shown it are left out.
-    log = log[(log[["global_artwork", "region_artwork", "user_artwork"]] != "B-new").all(axis=1)]
+    levels_of = ["global_artwork", "region_artwork", "segment_artwork", "user_artwork"]
+    log = log[(log[levels_of] != "B-new").all(axis=1)]
     own = own_of(tables, policy.policy_id)
     alone = replace(resolver(tables), overrides=lambda user: own.get(user, {}))
     standing, levels, drawn = [], Counter(), []
@@ -339,11 +340,15 @@ def test_evaluation_replays_what_resolve_answers(parted):
     assert changed.any() and not log["kids"].to_numpy()[changed].any()
     for target, weights in (
         ("user", (log["artwork_id"] == log["user_artwork"]) / log["propensity"]),
+        ("segment", (log["artwork_id"] == log["segment_artwork"]) / log["propensity"]),
         ("region", (log["artwork_id"] == log["region_artwork"]) / log["propensity"]),
         ("served", np.array(drawn) / log["propensity"]),
     ):
         assert whole[target, "snips"]["estimate"] == pytest.approx((weights * log["take"]).sum() / weights.sum())
-    assert whole["user", "dr"]["estimate"] > whole["region", "dr"]["estimate"] > whole["uniform", "dr"]["estimate"]
+    of = {target: whole[target, "dr"]["estimate"] for target in ("user", "segment", "region", "uniform")}
+    assert of["user"] > of["region"] > of["uniform"] and of["segment"] > of["region"]
+    pairs = {(row["target"], row["baseline"]) for row in rows}
+    assert {("segment", "region"), ("user", "segment")} <= pairs
 
 
 def test_a_policy_is_measured_with_its_segments(parted):
