@@ -163,6 +163,8 @@ def _derive(
 
 def _forget_visible(tables: Tables, scan_ids: set[str]) -> None:
     """Remove segments of scans that are visible: a run was killed once they were, before it had removed them."""
+    if not scan_ids:
+        return
     left = {row["scan_id"] for row in tables.read_or_empty("scan_segments").select("scan_id").distinct().collect()}
     if done := sorted(left & scan_ids):
         tables.delete("scan_segments", in_list("scan_id", done))
