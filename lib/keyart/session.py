@@ -21,6 +21,7 @@ from keyart.settings import SessionSettings
 
 __all__ = [
     "cores", "following", "is_running", "of_few_rows", "of_small_rows", "open_session", "tasks_under_way", "unprinted",
+    "with_options",
 ]  # fmt: skip
 
 DELTA = {
@@ -121,7 +122,7 @@ def of_small_rows(spark: SparkSession) -> Iterator[None]:
     Spark else asks every column for its size after every row, which takes as long as writing them. Where a session does
     not let the option be set, batches stay as they are.
     """
-    with _with_options(spark, {BATCH_BYTES: str(2**31 - 1)}):
+    with with_options(spark, {BATCH_BYTES: str(2**31 - 1)}):
         yield
 
 
@@ -132,26 +133,28 @@ def of_few_rows(spark: SparkSession, batch_bytes: int) -> Iterator[None]:
 
     Where a platform does not let an option be set, it stays as it is.
     """
-    with _with_options(spark, {BATCH_BYTES: str(batch_bytes)} | INTERPRETED):
+    with with_options(spark, {BATCH_BYTES: str(batch_bytes)} | INTERPRETED):
         yield
 
 
 @contextmanager
-def _with_options(spark: SparkSession, options: Mapping[str, str]) -> Iterator[None]:
-    before = {}
-    for name, value in options.items():
-        with suppress(PySparkException):  # where a platform reserves it
-            found = spark.conf.get(name, None)
-            spark.conf.set(name, value)
-            before[name] = found
+def with_options(spark: SparkSession, options: Mapping[str, str]) -> Iterator[list[str]]:
+    """While the body runs the session has these options; it gets the names of those that a platform did not let be
+    set."""
+    before, refused = {}, []
     try:
-        yield
+        for name, value in options.items():
+            try:
+                found = spark.conf.get(name, None)
+                spark.conf.set(name, value)
+                before[name] = found
+            except PySparkException:
+                refused.append(name)
+        yield refused
     finally:
         for name, found in before.items():
-            if found is None:
-                spark.conf.unset(name)
-            else:
-                spark.conf.set(name, found)
+            with suppress(PySparkException):
+                spark.conf.unset(name) if found is None else spark.conf.set(name, found)
 
 
 def is_running() -> bool:

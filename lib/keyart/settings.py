@@ -461,8 +461,8 @@ class EvaluateSettings:
     """Policy to evaluate; empty: the newest; several with commas between them, or "all" of the table policies: they are
     judged in one pass."""
     behaviours: tuple[str, ...] = ("uniform", "global", "region", "segment", "user", "served")
-    """Of each policy: an even draw (always), greedy at each level (segment: where a policy has any), and as served with
-    its exploration."""
+    """Of each policy: an even draw (always), greedy at each level (segment: of taste, where a policy has any), and as
+    served with its exploration."""
     slices: tuple[str, ...] = ("region", "device", "segment", "title age", "history")
     """Parts of the decisions that are also looked at alone; segment is the genre a member engaged with most."""
     pages: bool = True

@@ -8,7 +8,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -22,7 +22,7 @@ from keyart.commits import Commit
 from keyart.errors import SchemaError, TableError
 from keyart.migrations import PROPERTY, as_read, defaults, last_name
 from keyart.schemas import TABLES, TableSpec, check_schema
-from keyart.session import unprinted
+from keyart.session import unprinted, with_options
 
 __all__ = ["Tables", "open_delta", "quoted"]
 
@@ -329,22 +329,13 @@ class Tables:
     def _set(self, options: Mapping[str, str], needed: bool = True) -> Iterator[None]:
         """While the body runs the session has these options; TableError where it does not let them be set and they are
         ``needed``."""
-        before = {name: self.spark.conf.get(name, None) for name in options}
-        try:
-            for name, value in options.items():
-                try:
-                    self.spark.conf.set(name, value)
-                except PySparkException as error:
-                    if needed:
-                        raise TableError(
-                            f"this session may not set {name}, so that old files stay: run the job on a cluster that "
-                            "lets it"
-                        ) from error
+        with with_options(self.spark, options) as refused:
+            if refused and needed:
+                raise TableError(
+                    f"this session may not set {refused[0]}, so that old files stay: run the job on a cluster that "
+                    "lets it"
+                )
             yield
-        finally:
-            for name, was in before.items():
-                with suppress(PySparkException):
-                    self.spark.conf.unset(name) if was is None else self.spark.conf.set(name, was)
 
     def _write(self, table: str, frame: DataFrame, writer: Callable) -> None:
         spec = self._spec(table)
