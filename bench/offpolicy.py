@@ -104,6 +104,7 @@ def block(plan: Examination, seed: int) -> tuple[Rows, Members]:
         member=member,
         sets=title,
         region=(member * 7 + seed) % REGIONS,
+        context=np.zeros(n, dtype=np.int64),
         kids=member % 10 == 0,
         day=np.tile(np.arange(DECISIONS) // 4, MEMBERS) + 60,
         device=rng.integers(0, len(DEVICES), n),

@@ -26,11 +26,12 @@ def run(spark: SparkSession, settings: Settings) -> None:
     chosen = rows.eligible(opted_in(decisions, tables), windows, holdout_buckets(settings.time))
     counts = rows.cell_counts(chosen, artworks.artwork_ids)
     check_enough(counts, windows)
+    places = rows.contexts_of(chosen)
     late, clip = validation_day(windows), settings.response.weight_clip
     build = block_builder(artworks, counts.regions, taste.model, late, clip, rows.examination_of(tables))
-    with blocks_of(rows.with_vectors(chosen, vectors), rows.ORDER, build) as blocks:
+    with blocks_of(rows.with_vectors(chosen, vectors, places), rows.ORDER, build) as blocks:
         total = partial(sum_over, blocks)
-        fitted = fit_response(total, artworks, counts, taste.model.arrays, settings.regions, settings.response)
+        fitted = fit_response(total, artworks, counts, taste.model.arrays, settings.regions, settings.response, places)
     version = register_response(tables, fitted, artworks, taste, windows, settings)
     print(f"train-response: {told(fitted)}; model response {version}")
 

@@ -102,6 +102,7 @@ SHORTHANDS: dict[str, dict[str, tuple[str, str]]] = {
     "explain": {
         "user": ("explain.user", "the member's id as the logs have it, or their user_key"),
         "title": ("explain.title", "the title's id or name"),
+        "context": ("explain.context", "device and part of the day, such as 'tv|evening' (default: in none)"),
         "out": ("explain.out", "HTML file to write, with the pictures in it"),
     },
     "erase-members": {

@@ -493,7 +493,11 @@ REGION_ASSIGNMENTS = _fields(
         "name of the region or parent, * for global; of a segment the cell it narrows and its name: SE/taste-2, "
         "nordics/*/taste-2, */taste-2; it has rows only where its default differs from that cell's",
     ),
-    ("context", TEXT, "device and day part, or *; online: as a stream moved what stands at *"),
+    (
+        "context",
+        TEXT,
+        "device|day_part (tv|evening, tv|*, *|evening) or *; with online before it: as a stream moved what stands",
+    ),
     ("title_id", TEXT, ""),
     ("artwork_id", TEXT, ""),
     ("probability", DOUBLE, "of being served at this level; sums to 1 over a title's artworks"),

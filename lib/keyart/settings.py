@@ -447,6 +447,9 @@ class AssignSettings:
     segments: Annotated[int, Range(0, 255)] = 8
     """Most segments of members with a like taste; each has a default of its own where it gains ``minimum_gain`` over
     its region's. Those of fewer than privacy.smallest_cell members are dissolved. 0: none."""
+    contexts: bool = True
+    """Whether levels have defaults of their own on a device, in a part of the day and in both, where the response model
+    found that these matter and another gains ``minimum_gain``. None are written where ``stay_days`` is over 1."""
     salt: str = "artwork-1"
     """Of the exploration draw; changing it redraws everyone."""
     day: date | None = None
@@ -460,9 +463,9 @@ class EvaluateSettings:
     policy_id: str = ""
     """Policy to evaluate; empty: the newest; several with commas between them, or "all" of the table policies: they are
     judged in one pass."""
-    behaviours: tuple[str, ...] = ("uniform", "global", "region", "segment", "user", "served")
-    """Of each policy: an even draw (always), greedy at each level (segment: of taste, where a policy has any), and as
-    served with its exploration."""
+    behaviours: tuple[str, ...] = ("uniform", "global", "region", "context", "segment", "user", "served")
+    """Of each policy: an even draw (always), greedy at each level (context: the region's on the decision's device
+    and in its part of the day, segment: of taste, each where a policy has any), and as served with its exploration."""
     slices: tuple[str, ...] = ("region", "device", "segment", "title age", "history")
     """Parts of the decisions that are also looked at alone; segment is the genre a member engaged with most."""
     pages: bool = True
@@ -640,6 +643,8 @@ class ExplainSettings:
     """explain: a member's id as the logs have it (hashed under the key in the environment), or their user_key."""
     title: str = ""
     """explain: a title's id or name."""
+    context: str = ""
+    """explain: the device and the part of the day, such as tv|evening, tv|* or *|evening; empty: in none."""
     out: str = ""
     """HTML file that shows the explanation beside the picture (--out); empty: the terminal only."""
 

@@ -17,7 +17,7 @@ from keyart.errors import InputError
 from keyart.feedback.privacy import secret, user_keys
 from keyart.feedback.stream_spark import stream
 from keyart.learning.members import standardised
-from keyart.policy.levels import ONLINE
+from keyart.policy.contexts import ONLINE
 from keyart.policy.online_spark import Online, in_buckets
 from keyart.policy.spark import newest_policy, resolver, serving_policy
 from keyart.policy.versions import ASSIGNED

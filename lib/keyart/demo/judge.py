@@ -16,12 +16,14 @@ __all__ = ["conclusions", "judge", "judged_part"]
 SUBJECTS = {
     "user": "user-level assignment",
     "segment": "segment-level assignment",
+    "context": "region-level assignment on the device and at the time of day",
     "region": "region-level assignment",
     "global": "one artwork per title for all",
     "served": "the policy as served",
     "uniform": "uniform",
 }
 OBJECTS = {**SUBJECTS, "user": "user-level", "segment": "segment-level", "region": "region-level"}
+OBJECTS["context"] = "region-level by device and time"
 NOTHING = 1e-9
 """Relative differences below this are the arithmetic's."""
 

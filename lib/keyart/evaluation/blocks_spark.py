@@ -27,7 +27,7 @@ from keyart.tables import Tables
 __all__ = ["as_blocks", "each_block", "keep", "kept", "remembered", "source_of"]
 
 TABLE, BLOCKS = "evaluation_blocks", "block"
-FORMAT = "3"
+FORMAT = "4"
 """Of a block; another format is another source."""
 READ = ("decisions", "taste", "region_assignments", "user_assignments", "artworks")
 ROWS = 400_000

@@ -11,6 +11,7 @@ from keyart.evaluation.quick import Quick
 from keyart.evaluation.replay import Found, Limits, LoggedDecisions
 from keyart.evaluation.reward_model import RewardModel
 from keyart.evaluation.targets import Overrides, Stacked, Targets
+from keyart.policy.contexts import EVERY
 
 __all__ = [
     "HISTORY",
@@ -68,6 +69,7 @@ class Examination:
     segments: tuple[str, ...]  # what the places of genre_mix are called
     of_held_out_only: bool  # whether the response model speaks only of members it was not fitted on
     slices: tuple[str, ...] = SLICES
+    contexts: tuple[str, ...] = (EVERY,)  # that policies tell apart, the first being all others
     limits: Limits = field(default_factory=Limits)
 
 
@@ -90,6 +92,7 @@ class Rows:
     member: np.ndarray  # ascending from 0
     sets: np.ndarray  # places among the candidate sets
     region: np.ndarray
+    context: np.ndarray  # into the examination's
     kids: np.ndarray
     day: np.ndarray  # since 1970
     device: np.ndarray
@@ -142,13 +145,14 @@ def judge_rows(plan: Examination, rows: Rows, members: Members, prepared: Prepar
     book = Book.open(log, plan.targets, {name: slices[name] for name in plan.slices}, plan.limits, prepared.quick)
     targets, most = len(plan.targets.frame.group), len(candidates) / len(title)
     room = np.empty((0, targets), dtype=np.float32)
+    place = rows.region * len(plan.contexts) + rows.context
     for part in whole(rows.member, max(1, int(CACHE / targets / most))):
         here = candidates[offsets[part.start] : offsets[part.stop]]
         q = predicted(plan, rows, members, part, log.cut(part)[0], here)
         left: slice | np.ndarray = part
         if prepared.quick is not None:
             left = book.add_quick(
-                part, rows.sets, title, rows.region, rows.kids, here, q, members.overrides, prepared.stacked,
+                part, rows.sets, title, place, rows.kids, here, q, members.overrides, prepared.stacked,
             )  # fmt: skip
             if not len(left):
                 continue
@@ -157,7 +161,7 @@ def judge_rows(plan: Examination, rows: Rows, members: Members, prepared: Prepar
         room = room if len(room) >= len(here) else np.empty((2 * len(here), targets), dtype=np.float32)
         ends, can = log.cut(left)
         plan.targets.fill(
-            room[: len(here)], prepared.stacked, title[left], rows.region[left], rows.kids[left], rows.member[left],
+            room[: len(here)], prepared.stacked, title[left], place[left], rows.kids[left], rows.member[left],
             ends, here, can, members.overrides,
         )  # fmt: skip
         book.add(left, room[: len(here)], q)

@@ -29,7 +29,8 @@ from keyart.evaluation.reward_model import RewardModel
 from keyart.evaluation.targets import BEHAVIOURS, PolicyTables, Targets, policy_tables
 from keyart.feedback.spark import windows_of
 from keyart.feedback.windows import Windows, holdout_buckets
-from keyart.policy.choices import RANKED, GreedyChoices, Kept
+from keyart.policy.choices import DEFAULTS, RANKED, GreedyChoices, Kept
+from keyart.policy.contexts import EVERY, OF_STREAM
 from keyart.policy.levels import SEGMENT, Levels
 from keyart.policy.placement import Placement
 from keyart.policy.placement_spark import placement_of
@@ -43,6 +44,7 @@ __all__ = ["Evaluation", "folds_of", "plan_evaluation"]
 
 log = logging.getLogger(__name__)
 
+CONTEXT = "context"
 LEAST_MISSING = 0.1
 """Probability that a draw may put on artworks which the log could not show: it is judged by the others."""
 
@@ -123,14 +125,14 @@ def _named(tables: Tables, settings: EvaluateSettings) -> list[str]:
     return names or [""]
 
 
-def _behaviours(settings: EvaluateSettings, segments: bool) -> tuple[str, ...]:
-    """In their order; the even draw is what lifts are relative to. Where no policy has ``segments`` theirs is the
-    region's and left out. ConfigError for names that nobody knows."""
+def _behaviours(settings: EvaluateSettings, without: set[str]) -> tuple[str, ...]:
+    """In their order; the even draw is what lifts are relative to. Those ``without`` anything of their own in any
+    policy are left out. ConfigError for names that nobody knows."""
     wanted = {"uniform", *settings.behaviours}
     if unknown := wanted - set(BEHAVIOURS) | set(settings.slices) - set(SLICES):
         known = ", ".join((*BEHAVIOURS, *SLICES))
         raise ConfigError(f"evaluate.behaviours and evaluate.slices know {known}, not {', '.join(sorted(unknown))}")
-    return tuple(name for name in BEHAVIOURS if name in wanted and (segments or name != SEGMENT))
+    return tuple(name for name in BEHAVIOURS if name in wanted - without)
 
 
 def folds_of(settings: EvaluateSettings) -> int:
@@ -182,14 +184,18 @@ def _examination(
     position = np.array([place.get(artwork, -1) for artwork in artwork_ids])
     scores = None if settings.folds >= 2 else _scores(response, position, known.regions, parents)
     fitted = fitted_rates(rates, folds_of(settings), known.regions, artwork_ids, title_of, len(title_ids), scores)
+    contexts = (EVERY, *sorted({row["context"] for row in assigned} - {EVERY}))
     names = [str(name).removeprefix("genre ") for name in described["member_names"][lengths[0] :]]
     tables_of = tuple(
         _tables_of(policy, [row for row in assigned if row["policy_id"] == policy.policy_id],
-                   artwork_ids, title_ids, title_of, known.regions, placement, days.get(policy.policy_id, date.min))
+                   artwork_ids, title_ids, title_of, known.regions, contexts, placement,
+                   days.get(policy.policy_id, date.min))
         for policy in policies
     )  # fmt: skip
+    without = {SEGMENT} if not any(each.segments for each in tables_of) else set()
+    without |= {CONTEXT} if len(contexts) == 1 else set()
     return Examination(
-        targets=Targets(tables_of, title_of, _behaviours(settings, any(each.segments for each in tables_of))),
+        targets=Targets(tables_of, title_of, _behaviours(settings, without)),
         model=RewardModel.of(arrays, position, fitted),
         sets=candidate_sets(sets, artwork_ids, title_ids),
         artwork_ids=artwork_ids,
@@ -202,6 +208,7 @@ def _examination(
         segments=tuple(names) if len(names) == lengths[1] else (),
         of_held_out_only=settings.folds >= 2,
         slices=settings.slices,
+        contexts=contexts,
         limits=Limits(
             settings.weight_clip,
             settings.weight_clip,
@@ -223,10 +230,12 @@ def _scores(
 
 
 def _assigned(tables: Tables, policies: tuple[Policy, ...]) -> list[Any]:
-    """Rows of region_assignments of these policies, of the catalogue's size."""
+    """Rows of region_assignments of these policies, of the catalogue's size: as assigned, in no context and in those
+    that a decision can be in."""
     names = [policy.policy_id for policy in policies]
-    rows = tables.read("region_assignments").where(F.col("policy_id").isin(names) & (F.col("context") == "*"))
-    return rows.select("policy_id", "level", "cell", "title_id", "artwork_id", "mean", "sd", "is_default").collect()
+    rows = tables.read("region_assignments").where(F.col("policy_id").isin(names)).where(f"NOT {OF_STREAM}")
+    whole = rows.where((F.col("context") == EVERY) | ~F.col("context").contains(EVERY))
+    return whole.select("policy_id", *DEFAULTS, "mean", "sd", "is_default").collect()
 
 
 def _tables_of(
@@ -236,16 +245,18 @@ def _tables_of(
     title_ids: tuple[str, ...],
     title_of: np.ndarray,
     regions: tuple[str, ...],
+    contexts: tuple[str, ...],
     placement: Placement,
     day: date,
 ) -> PolicyTables:
-    defaults = [(r["level"], r["cell"], r["title_id"], r["artwork_id"]) for r in rows if r["is_default"]]
+    defaults = [tuple(row[name] for name in DEFAULTS) for row in rows if row["is_default"]]
     kept = Kept.of(placement, day, [tuple(row[name] for name in RANKED) for row in rows])
     choices = GreedyChoices.of(defaults, policy.parents, artwork_ids, kept)
-    levels = [(r["level"], r["cell"], r["artwork_id"], r["mean"], r["sd"], r["is_default"]) for r in rows]
+    columns = ("level", "cell", "context", "artwork_id", "mean", "sd", "is_default")
+    levels = [tuple(row[name] for name in columns) for row in rows]
     return policy_tables(
         policy.policy_id, policy.exploration, choices, levels, artwork_ids, title_ids, title_of, regions, policy.floor,
-        tuple(policy.segments),
+        tuple(policy.segments), contexts,
     )  # fmt: skip
 
 

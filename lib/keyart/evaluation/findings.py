@@ -32,6 +32,8 @@ COMPARISONS = (
     ("global", "uniform"),
     ("region", "uniform"),
     ("region", "global"),
+    ("context", "uniform"),
+    ("context", "region"),
     ("segment", "uniform"),
     ("segment", "region"),
     ("user", "uniform"),

@@ -185,6 +185,7 @@ def coded(decisions: DataFrame, folds: int, seed: int, held_out: int) -> DataFra
         "epoch",
         "region",
         "device",
+        "day_part",
         "kids",
         _set_hash().alias("set"),
         (F.array_position("candidate_set", F.col("artwork_id")) - 1).cast("short").alias("slot"),

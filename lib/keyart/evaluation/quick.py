@@ -30,7 +30,7 @@ class Quick:
     Its T targets are those of ``Targets`` without the even draw: kind by kind, and of a kind policy by policy.
     """
 
-    fits: np.ndarray  # (S, R): of decisions with this set in this region all targets are two numbers and a place
+    fits: np.ndarray  # (S, P): of decisions with this set in this place all targets are two numbers and a place
     ordered: np.ndarray  # (S,) whether the set's codes follow one another, so that a difference is a place
     group: np.ndarray  # (T,) class of each target
     hit: np.ndarray  # (K + 1, classes) by number of candidates
@@ -82,7 +82,7 @@ class Quick:
         return np.zeros((cells, classes, frame.width)), np.zeros((cells, classes))
 
     def add(
-        self, cell: np.ndarray, sets: np.ndarray, title: np.ndarray, region: np.ndarray, kids: np.ndarray,
+        self, cell: np.ndarray, sets: np.ndarray, title: np.ndarray, place: np.ndarray, kids: np.ndarray,
         member: np.ndarray, offsets: np.ndarray, candidates: np.ndarray, slot: np.ndarray, propensity: np.ndarray,
         reward: np.ndarray, q: np.ndarray, own: Overrides, tables: Stacked, clip: float, switch: float, frame: Frame,
         sums: np.ndarray, common: np.ndarray, largest: np.ndarray, shares: tuple[np.ndarray, np.ndarray],
@@ -94,7 +94,7 @@ class Quick:
         """
         left = np.zeros(len(cell), dtype=np.bool_)
         _add(
-            left, cell, sets, title, region, kids, member, offsets, candidates, slot, propensity, reward, q,
+            left, cell, sets, title, place, kids, member, offsets, candidates, slot, propensity, reward, q,
             own.offsets, own.title, own.policy, own.artwork, own.segment, tables.everywhere, tables.by_region,
             tables.by_segment, self.fits, self.ordered, self.group, self.hit, self.rest, self.levels, self.order,
             frame.columns[self.order], clip, switch, sums, common, largest, *shares,
@@ -152,7 +152,7 @@ def _fits(fits, title, offsets, artworks, support, everywhere, by_region, known,
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _add(
-    left, cell, sets, title, region, kids, member, offsets, candidates, slot, propensity, reward, q,
+    left, cell, sets, title, where, kids, member, offsets, candidates, slot, propensity, reward, q,
     own_offsets, own_titles, own_policies, own_artworks, segment, everywhere, by_region, by_segment,
     fits, ordered, group, hit, rest, levels, order, columns, clip, switch, sums, common, largest, shared, most,
 ):  # fmt: skip
@@ -169,13 +169,13 @@ def _add(
     expected = np.zeros((metrics, targets))  # of the cell in hand, to be added to its sums when another comes
     last = cell[0] if len(cell) else 0
     for i in range(len(cell)):
-        r, t, first = region[i], title[i], offsets[i]
+        r, t, first = where[i], title[i], offsets[i]
         k = offsets[i + 1] - first
         if not fits[sets[i], r]:
             left[i] = True
             continue
         for g in range(policies):
-            among[g] = by_region[r, t, g]
+            among[g] = by_segment[r, 0, t, g]
         if not kids[i]:
             for g in range(segment.shape[1]):
                 among[g] = by_segment[r, segment[member[i], g], t, g]
@@ -194,6 +194,9 @@ def _add(
                 for g in range(policies):
                     place[x + g] = by_region[r, t, g]
             elif levels[c] == 3:
+                for g in range(policies):
+                    place[x + g] = by_segment[r, 0, t, g]
+            elif levels[c] == 4:
                 for g in range(policies):
                     place[x + g] = among[g]
             else:

@@ -17,7 +17,9 @@ from keyart.evaluation.examination import Examination, Members, Rows, whole
 from keyart.evaluation.targets import METRICS, Overrides
 from keyart.learning.blocks import Arrays
 from keyart.learning.members import member_vectors, standardised
+from keyart.policy.choices import Coded
 from keyart.policy.columns import codes, owners, per_text, vectors
+from keyart.policy.contexts import context_cell
 
 __all__ = ["OWN", "blocks_of", "pack_overrides", "pack_vectors"]
 
@@ -101,6 +103,7 @@ def _rows(plan: Examination, table: pa.Table, member: np.ndarray) -> Rows:
         member=member,
         sets=sets,
         region=codes(_one(table, "region"), plan.regions),
+        context=_contexts(plan, (device, devices), per_text(_one(table, "day_part"))),
         kids=np.asarray(_one(table, "kids")),
         day=np.asarray(_one(table, "epoch").cast(pa.int32())).astype(np.int64),
         device=device,
@@ -110,6 +113,13 @@ def _rows(plan: Examination, table: pa.Table, member: np.ndarray) -> Rows:
         propensity=np.asarray(_one(table, "propensity")),
         outcome=np.stack([np.asarray(_one(table, m), dtype=np.float64) for m in METRICS], axis=1),
     )
+
+
+def _contexts(plan: Examination, device: Coded, part: Coded) -> np.ndarray:
+    """Places (n,) among the examination's contexts; 0 for those in which no policy shows anything else."""
+    place = {context: c for c, context in enumerate(plan.contexts)}
+    of_pair = [[place.get(context_cell(d, p), 0) for p in (*part[1], None)] for d in (*device[1], None)]
+    return np.array(of_pair, dtype=np.int64)[device[0], part[0]]
 
 
 def _members(plan: Examination, table: pa.Table, decisions: pa.Table, keys: np.ndarray, starts: np.ndarray) -> Members:

@@ -1,9 +1,11 @@
 """Target probabilities: what each behaviour of each policy would have shown, decision by decision.
 
-The behaviours of a policy are greedy (``global``, ``region``, ``segment``, ``user``: the level's or the member's best
-artwork; a member of no segment sees the region's) or as served (``served``: the same levels and overrides under the
-policy's own exploration, recomputed from its specification); beside them stands an even draw among what the log could
-show. Catalogue-sized tables and members' overrides in, one column of probabilities a target out.
+The behaviours of a policy are greedy (``global``, ``region``, ``context``, ``segment``, ``user``: the level's or the
+member's best artwork, from ``context`` on in the decision's context; a member of no segment sees the region's there) or
+as served (``served``: the same levels and overrides under the policy's own exploration, recomputed from its
+specification); beside them stands an even draw among what the log could show. Catalogue-sized tables and members'
+overrides in, one column of probabilities a target out. P places: a region in a context each, region by region and in
+each first "*".
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,16 +16,18 @@ from numba import njit
 
 from keyart.evaluation.moments import Layout
 from keyart.evaluation.sums import Frame
-from keyart.policy.choices import GreedyChoices, level_choices, segment_choices
+from keyart.policy.choices import GreedyChoices, Shelved, level_choices, segment_choices
+from keyart.policy.contexts import EVERY
 from keyart.policy.exploration import Exploration
 from keyart.policy.floors import NO_FLOOR, Floor, mixed
-from keyart.policy.levels import SEGMENT, segment_cell
+from keyart.policy.levels import GLOBAL, SEGMENT, segment_cell
 
 __all__ = ["BEHAVIOURS", "METRICS", "Overrides", "PolicyTables", "Targets", "first_own", "policy_tables"]
 
-BEHAVIOURS = ("uniform", "global", "region", "segment", "user", "served")
-GREEDY = BEHAVIOURS[1:5]
+BEHAVIOURS = ("uniform", "global", "region", "context", "segment", "user", "served")
+GREEDY = BEHAVIOURS[1:6]
 METRICS = ("reward", "take")
+NO_ROWS = np.empty((0, 4))
 BEST_ONLY = {"uniform", "best", "epsilon-greedy"}
 """Explorations whose probabilities depend on nothing but which artwork is best."""
 
@@ -32,27 +36,30 @@ BEST_ONLY = {"uniform", "best", "epsilon-greedy"}
 class Narrowed:
     """Segments' shelves, for explorations that weigh all scores: the rows of the table, laid by artwork."""
 
-    rows: Mapping[str, np.ndarray]  # by cell: (m, 4) artwork, ascending, mean, sd, whether it is the default
-    answering: np.ndarray  # (R, T) which of a region's ways answers for a title; -1 none
-    ways: tuple[tuple[tuple[str, str], ...], ...]  # by region
+    rows: Mapping[tuple[str, str], np.ndarray]
+    """By cell and context: (m, 4) artwork, ascending, mean, sd, whether it is the default."""
+    answering: np.ndarray  # (P, T) which of a place's ways answers for a title; -1 none
+    ways: tuple[tuple[Shelved, ...], ...]  # by place: level, cell and context, those of a cell from special to general
     segments: tuple[str, ...]
 
-    def shelf(
-        self, region: int, segment: int, title: int, begin: int, end: int
-    ) -> tuple[np.ndarray, np.ndarray] | None:
+    def shelf(self, place: int, segment: int, title: int, begin: int, end: int) -> tuple[np.ndarray, np.ndarray] | None:
         """Scores and their sds of a title's artworks, from begin to end (exclusive), for members of a segment; not a
         number where the shelf lacks one, None where there is no shelf beside the one that answers."""
-        step = int(self.answering[region, title])
-        rows = self.rows.get(segment_cell(*self.ways[region][step], self.segments[segment])) if step >= 0 else None
-        if rows is None:
+        step = int(self.answering[place, title])
+        if step < 0:
             return None
-        one = rows[slice(*np.searchsorted(rows[:, 0], [begin, end]))]
-        if not len(one):
+        level, cell, answers = self.ways[place][step]
+        named = segment_cell(level, cell, self.segments[segment])
+        contexts = [context for *at, context in self.ways[place] if at == [level, cell]]
+        known = [self.rows.get((named, context), NO_ROWS) for context in contexts[: contexts.index(answers) + 1]]
+        own = [rows[slice(*np.searchsorted(rows[:, 0], [begin, end]))] for rows in known]
+        if not any(map(len, own)):
             return None
+        one = next(rows for rows in own if len(rows))
         scores, sds = np.full((2, end - begin), np.nan)
-        place = one[:, 0].astype(np.int64) - begin
-        scores[place] = np.where(one[:, 3] == 1, np.nextafter(one[:, 1].max(), np.inf), one[:, 1])
-        sds[place] = one[:, 2]
+        there = one[:, 0].astype(np.int64) - begin
+        scores[there] = np.where(one[:, 3] == 1, np.nextafter(one[:, 1].max(), np.inf), one[:, 1])
+        sds[there] = one[:, 2]
         return scores, sds
 
 
@@ -62,20 +69,26 @@ class PolicyTables:
 
     policy_id: str
     exploration: Exploration
-    everywhere: np.ndarray  # (R, T) what the world shows, of what may be shown in the region; -1 where there is none
-    by_region: np.ndarray  # (R, T)
-    served: np.ndarray  # (R, A) probability under the level's scores; 0 where the policy lacks the artwork
-    scores: np.ndarray  # (R, A) of the level that answers, not a number where the policy lacks the artwork
-    sds: np.ndarray  # (R, A) of the scores
+    everywhere: np.ndarray  # (P, T) what the world shows, of what may be shown in the region; -1 where there is none
+    by_region: np.ndarray  # (P, T) in no context
+    served: np.ndarray  # (P, A) probability under the level's scores; 0 where the policy lacks the artwork
+    scores: np.ndarray  # (P, A) of the level that answers, not a number where the policy lacks the artwork
+    sds: np.ndarray  # (P, A) of the scores
     noise: np.ndarray  # (A, M) of the exploration
-    even: np.ndarray | None = None  # (R, T) share of decisions drawn evenly beside the exploration; None: nowhere
+    even: np.ndarray | None = None  # (P, T) share of decisions drawn evenly beside the exploration; None: nowhere
     least: float = 0.0  # probability of every artwork: what ``even`` follows from, but for cold titles
     segments: tuple[str, ...] = ()
-    by_segment: np.ndarray | None = None  # (R, K, T) of members of each segment; None: there are none
+    by_segment: np.ndarray | None = None  # (P, K, T) of members of each segment; None: there are none
     narrowed: Narrowed | None = None  # None: its exploration looks at the best alone, or there are no segments
+    in_context: np.ndarray | None = None  # (P, T); None: as ``by_region``
+
+    @property
+    def by_context(self) -> np.ndarray:
+        """(P, T) what members of no segment see."""
+        return self.by_region if self.in_context is None else self.in_context
 
     def best_only(self, title_of: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """How many artworks (R, T) a level has of each title, and the probabilities of the best and of any other among
+        """How many artworks (P, T) a level has of each title, and the probabilities of the best and of any other among
         so many, for explorations in BEST_ONLY."""
         known, titles = np.isfinite(self.scores), self.everywhere.shape[1]
         sizes = np.stack([np.bincount(title_of, row, titles) for row in known]).astype(np.int64)
@@ -92,15 +105,15 @@ class PolicyTables:
 class Stacked:
     """All policies' tables side by side: what a decision needs of ten policies lies together."""
 
-    everywhere: np.ndarray  # (R, T, G)
-    by_region: np.ndarray  # (R, T, G)
-    by_segment: np.ndarray  # (R, 1 + most segments, T, G) what members without an override see; first those of none
-    served: np.ndarray  # (R, A, G)
-    known: np.ndarray  # (R, A, G)
-    sizes: np.ndarray  # (R, T, G)
+    everywhere: np.ndarray  # (P, T, G)
+    by_region: np.ndarray  # (P, T, G)
+    by_segment: np.ndarray  # (P, 1 + most segments, T, G) what members without an override see; first those of none
+    served: np.ndarray  # (P, A, G)
+    known: np.ndarray  # (P, A, G)
+    sizes: np.ndarray  # (P, T, G)
     hit: np.ndarray  # (G, K)
     rest: np.ndarray  # (G, K)
-    even: np.ndarray  # (R, T, G)
+    even: np.ndarray  # (P, T, G)
     least: np.ndarray  # (G,)
 
 
@@ -150,27 +163,30 @@ def policy_tables(
     policy_id: str,
     exploration: Exploration,
     choices: GreedyChoices,
-    rows: Iterable[tuple[str, str, str, float, float, bool]],
+    rows: Iterable[tuple[str, str, str, str, float, float, bool]],
     artwork_ids: Sequence[str],
     title_ids: Sequence[str],
     title_of: np.ndarray,
     regions: Sequence[str],
     floor: Floor = NO_FLOOR,
     segments: Sequence[str] = (),
+    contexts: Sequence[str] = (EVERY,),
 ) -> PolicyTables:
-    """From rows of region_assignments as (level, cell, artwork_id, mean, sd, is_default), as ``resolve`` reads them.
+    """From rows of region_assignments as (level, cell, context, artwork_id, mean, sd, is_default), as ``resolve`` reads
+    them.
 
-    ``segments`` are names of the policy's; ``title_of`` (A,) is each artwork's title, whose artworks stand together.
+    ``segments`` are names of the policy's, ``contexts`` those that are told apart, EVERY first; ``title_of`` (A,) is
+    each artwork's title, whose artworks stand together.
     """
     place = {artwork: i for i, artwork in enumerate(artwork_ids)}
-    cells: dict[tuple[str, str], np.ndarray] = {}
-    narrow: dict[str, list[tuple[int, float, float, bool]]] = {}  # segments' rows: few of the artworks have any
-    for level, cell, artwork, mean, sd, default in rows:
+    cells: dict[Shelved, np.ndarray] = {}
+    narrow: dict[tuple[str, str], list[tuple[int, float, float, bool]]] = {}  # segments': few artworks have any
+    for level, cell, context, artwork, mean, sd, default in rows:
         if level == SEGMENT:
             if artwork in place and exploration.kind not in BEST_ONLY:
-                narrow.setdefault(cell, []).append((place[artwork], mean, sd, default))
+                narrow.setdefault((cell, context), []).append((place[artwork], mean, sd, default))
             continue
-        shelf = cells.setdefault((level, cell), np.full((3, len(artwork_ids)), np.nan))
+        shelf = cells.setdefault((level, cell, context), np.full((3, len(artwork_ids)), np.nan))
         if artwork in place:
             shelf[:, place[artwork]] = mean, sd, default
     known = {title: i for i, title in enumerate(choices.title_ids)}
@@ -180,9 +196,18 @@ def policy_tables(
     def translated(found: np.ndarray) -> np.ndarray:
         return np.where(column >= 0, translate[found[:, np.maximum(column, 0)]], -1)
 
-    scores, sds = np.full((2, len(regions), len(artwork_ids)), np.nan)
-    answering = np.full((len(regions), len(title_ids)), -1)
-    ways = tuple((("region", r), ("parent", choices.levels.parent(r)), ("global", "*")) for r in regions)
+    there = [region for region in regions for _ in contexts]
+    where = [context for _ in regions for context in contexts]
+    scores, sds = np.full((2, len(there), len(artwork_ids)), np.nan)
+    answering = np.full((len(there), len(title_ids)), -1)
+    ways = tuple(
+        tuple(
+            (*cell, named)
+            for cell in (("region", region), ("parent", choices.levels.parent(region)), GLOBAL)
+            for named in dict.fromkeys((context, EVERY))
+        )
+        for region, context in zip(there, where, strict=True)
+    )
     for r, ways_here in enumerate(ways):
         for step, at in enumerate(ways_here):
             if at in cells:
@@ -195,15 +220,15 @@ def policy_tables(
                 top = _top(np.where(here, mean, -np.inf), title_of, len(title_ids))[title_of]
                 scores[r] = np.where(new, np.where(default == 1, np.nextafter(top, np.inf), mean), scores[r])
                 sds[r] = np.where(new, sd, sds[r])
-    scores[~_shown(choices, regions, artwork_ids, title_ids, title_of)] = np.nan
+    scores[~_shown(choices, there, artwork_ids, title_ids, title_of)] = np.nan
     noise, known_here = exploration.noise(artwork_ids), np.isfinite(scores)
     drawn = _draws(exploration, scores, sds, noise, title_of, len(title_ids))
     sizes = np.stack([np.bincount(title_of, row, len(title_ids)) for row in known_here])
     return PolicyTables(
         policy_id,
         exploration,
-        translated(level_choices(choices, "global", list(regions))),
-        translated(level_choices(choices, "region", list(regions))),
+        translated(level_choices(choices, "global", there)),
+        translated(level_choices(choices, "region", there)),
         floor.of_titles(drawn, known_here, title_of, title_ids).astype(np.float32),
         scores,
         sds,
@@ -211,14 +236,13 @@ def policy_tables(
         floor.shares(title_ids, sizes),
         floor.least,
         tuple(segments),
-        np.stack(
-            [translated(segment_choices(choices, list(regions), [one] * len(regions))) for one in segments], axis=1
-        )
+        np.stack([translated(segment_choices(choices, there, [one] * len(there), where)) for one in segments], axis=1)
         if segments
         else None,
         Narrowed({cell: np.array(sorted(rows)) for cell, rows in narrow.items()}, answering, ways, tuple(segments))
         if narrow
         else None,
+        translated(segment_choices(choices, there, [""] * len(there), where)) if len(contexts) > 1 else None,
     )
 
 
@@ -229,7 +253,7 @@ def _shown(
     title_ids: Sequence[str],
     title_of: np.ndarray,
 ) -> np.ndarray:
-    """(R, A) which artworks may be shown in a region."""
+    """(P, A) which artworks may be shown in a place's region."""
     shown = np.ones((len(regions), len(artwork_ids)), dtype=bool)
     for t, title in enumerate(title_ids):
         if title in choices.kept.placement.titles:
@@ -251,7 +275,7 @@ def _top(scores: np.ndarray, title_of: np.ndarray, titles: int) -> np.ndarray:
 def _draws(
     exploration: Exploration, scores: np.ndarray, sds: np.ndarray, noise: np.ndarray, title_of: np.ndarray, titles: int
 ) -> np.ndarray:
-    """Probabilities (R, A) of draws among each title's artworks; 0 where there is no score."""
+    """Probabilities (P, A) of draws among each title's artworks; 0 where there is no score."""
     if not scores.size:
         return np.zeros(scores.shape)
     starts = np.searchsorted(title_of, np.arange(titles))
@@ -321,7 +345,7 @@ class Targets:
         pi: np.ndarray,
         tables: Stacked,
         title: np.ndarray,
-        region: np.ndarray,
+        place: np.ndarray,
         kids: np.ndarray,
         member: np.ndarray,
         offsets: np.ndarray,
@@ -329,12 +353,12 @@ class Targets:
         support: np.ndarray,
         overrides: Overrides,
     ) -> None:
-        """Write probabilities (pairs, targets); title, region, kids, member (n,), candidates cut by ``offsets``."""
+        """Write probabilities (pairs, targets); title, place, kids, member (n,), candidates cut by ``offsets``."""
         wanted = np.array([name in self.behaviours for name in BEHAVIOURS])
         weighing = [policy.exploration.kind not in BEST_ONLY for policy in self.policies] if wanted[-1] else []
         entry = np.full((len(title), len(self.policies)) if any(weighing) else (0, 0), -1)
         _fill(
-            pi, entry, wanted, title, region, kids, member, offsets, candidates, support, self.title_of,
+            pi, entry, wanted, title, place, kids, member, offsets, candidates, support, self.title_of,
             overrides.offsets, overrides.title, overrides.policy, overrides.artwork, overrides.segment,
             tables.everywhere, tables.by_region, tables.by_segment, tables.served, tables.known, tables.sizes,
             tables.hit, tables.rest, tables.even,
@@ -344,9 +368,9 @@ class Targets:
             among = np.full(len(title), -1)
             if policy.narrowed is not None and overrides.segment.shape[1]:
                 among = np.where(kids, -1, overrides.segment[member, g].astype(np.int64) - 1)
-            self._redrawn(pi, column, policy, entry[:, g], among, title, region, offsets, candidates, overrides)
+            self._redrawn(pi, column, policy, entry[:, g], among, title, place, offsets, candidates, overrides)
 
-    def _redrawn(self, pi, column, policy, entry, among, title, region, offsets, candidates, overrides) -> None:
+    def _redrawn(self, pi, column, policy, entry, among, title, place, offsets, candidates, overrides) -> None:
         """Draws where a member's segment has a shelf of its own, or their own artwork stands above the level's best,
         for explorations that weigh all scores."""
         starts = np.searchsorted(self.title_of, np.arange(policy.everywhere.shape[1] + 1))
@@ -354,10 +378,10 @@ class Targets:
             first, end = starts[title[i]], starts[title[i] + 1]
             stands, narrower = slice(first, end), None
             if among[i] >= 0:
-                narrower = policy.narrowed.shelf(region[i], among[i], title[i], first, end)
+                narrower = policy.narrowed.shelf(place[i], among[i], title[i], first, end)
             if narrower is None and entry[i] < 0:
                 continue
-            usual = policy.scores[region[i], stands], policy.sds[region[i], stands]
+            usual = policy.scores[place[i], stands], policy.sds[place[i], stands]
             means, sds = usual if narrower is None else narrower
             scores = np.where(np.isfinite(usual[0]) & np.isfinite(means), means, -np.inf)  # of what may be shown here
             if entry[i] >= 0:
@@ -367,33 +391,33 @@ class Targets:
             here = here[self.title_of[candidates[here]] == title[i]]
             drawn = policy.exploration.propensities(scores, np.nan_to_num(sds), policy.noise[stands])
             if policy.even is not None:
-                drawn = mixed(drawn, np.isfinite(scores), float(policy.even[region[i], title[i]]))
+                drawn = mixed(drawn, np.isfinite(scores), float(policy.even[place[i], title[i]]))
             pi[here, column] = drawn[candidates[here] - starts[title[i]]]
 
 
 def _with_segments(policy: PolicyTables, most: int) -> np.ndarray:
-    """(R, 1 + most, T)."""
-    own = policy.by_region[:, None] if policy.by_segment is None else policy.by_segment
-    rows = [policy.by_region[:, None], own[:, : len(policy.segments)]]
-    return np.concatenate([*rows, *[policy.by_region[:, None]] * (most - len(policy.segments))], axis=1)
+    """(P, 1 + most, T)."""
+    none = policy.by_context[:, None]
+    own = none if policy.by_segment is None else policy.by_segment
+    return np.concatenate([none, own[:, : len(policy.segments)], *[none] * (most - len(policy.segments))], axis=1)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _fill(
-    pi, entry, wanted, title, region, kids, member, offsets, candidates, support, title_of,
+    pi, entry, wanted, title, place, kids, member, offsets, candidates, support, title_of,
     own_offsets, own_titles, own_policies, own_artworks, segment, everywhere, by_region, by_segment, served, known,
     sizes, hit, rest, even,
 ):  # fmt: skip
     """What ``Targets.fill`` writes; ``entry`` (n, G), unless empty, says which override each decision has."""
     policies = everywhere.shape[2]
     each = 0
-    for k in range(1, 5):
+    for k in range(1, 6):
         each += wanted[k]
     last = 1 + policies * each
     of_user = each - 1  # the user's own choice is the last of the greedy ones, the segment's the one before
-    of_segment = of_user - wanted[4]
+    of_segment = of_user - wanted[5]
     for i in range(len(title)):
-        first, end, r, t = offsets[i], offsets[i + 1], region[i], title[i]
+        first, end, r, t = offsets[i], offsets[i + 1], place[i], title[i]
         count = 0
         for j in range(first, end):
             count += support[j]
@@ -401,15 +425,17 @@ def _fill(
         for j in range(first, end):
             share = 1.0 / count if support[j] else 0.0
             pi[j, 0] = share
-            if wanted[5]:
+            if wanted[6]:
                 for g in range(policies):
                     pi[j, last + g] = shelf[candidates[j], g]
         if each:
             for g in range(policies):
                 at = 1 + each * g
-                for k in range(1, 5):
+                for k in range(1, 6):
                     if wanted[k]:
-                        choice = everywhere[r, t, g] if k == 1 else by_region[r, t, g]
+                        choice = by_segment[r, 0, t, g]
+                        if k < 3:
+                            choice = everywhere[r, t, g] if k == 1 else by_region[r, t, g]
                         for j in range(first, end):
                             pi[j, at] = 1.0 if candidates[j] == choice else 0.0
                         at += 1
@@ -417,14 +443,14 @@ def _fill(
             continue
         for g in range(segment.shape[1]):
             among = by_segment[r, segment[member[i], g], t, g]
-            if among >= 0 and among != by_region[r, t, g] and known[r, among, g]:
+            if among >= 0 and among != by_segment[r, 0, t, g] and known[r, among, g]:
                 for j in range(first, end):
                     here = candidates[j] == among
-                    if wanted[3]:
-                        pi[j, 1 + each * g + of_segment] = 1.0 if here else 0.0
                     if wanted[4]:
-                        pi[j, 1 + each * g + of_user] = 1.0 if here else 0.0
+                        pi[j, 1 + each * g + of_segment] = 1.0 if here else 0.0
                     if wanted[5]:
+                        pi[j, 1 + each * g + of_user] = 1.0 if here else 0.0
+                    if wanted[6]:
                         share, size = even[r, t, g], sizes[r, t, g]
                         if here:
                             pi[j, last + g] = (1.0 - share) * hit[g, size] + share / size
@@ -439,9 +465,9 @@ def _fill(
                     entry[i, g] = own
                 for j in range(first, end):
                     here = candidates[j] == personal
-                    if wanted[4]:
-                        pi[j, 1 + each * g + of_user] = 1.0 if here else 0.0
                     if wanted[5]:
+                        pi[j, 1 + each * g + of_user] = 1.0 if here else 0.0
+                    if wanted[6]:
                         share, size = even[r, t, g], sizes[r, t, g]
                         if here:
                             pi[j, last + g] = (1.0 - share) * hit[g, size] + share / size

@@ -89,6 +89,7 @@ def block_builder(
             "artwork": (pairs // (design.max(initial=0) + 1)).astype(np.int32),
             "design": (pairs % (design.max(initial=0) + 1)).astype(np.int32),
             "group": (title * len(regions) + region).astype(np.int32),
+            "context": _numbers(rows, "context").astype(np.int16),
             "take": _numbers(rows, "take").astype(np.uint8),
             "late": np.asarray(pc.greater_equal(rows.column("epoch"), pa.scalar(validation, pa.date32()))),
             "personal": ~np.asarray(rows.column("kids")),

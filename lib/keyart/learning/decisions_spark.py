@@ -1,5 +1,6 @@
 """The decisions the response model learns from: which train, what is counted, and the rows their blocks are made of."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -8,13 +9,17 @@ from pyspark.sql import functions as F
 
 from keyart.errors import ModelError
 from keyart.feedback.windows import Windows
+from keyart.learning.contexts import NOWHERE, Contexts
 from keyart.learning.decisions import Artworks, Counts
 from keyart.tables import Tables
 
-__all__ = ["ORDER", "artworks_of", "cell_counts", "eligible", "examination_of", "with_vectors"]
+__all__ = ["ORDER", "artworks_of", "cell_counts", "contexts_of", "eligible", "examination_of", "with_vectors"]
 
 ORDER = ["epoch", "title_id"]
 """Of a member's rows within a block; the row with the vectors has no epoch and stands first."""
+UNKNOWN = "unknown"
+MOST_DEVICES = 8
+"""That are told apart: those with the most decisions."""
 
 
 def artworks_of(artworks: DataFrame) -> Artworks:
@@ -70,8 +75,27 @@ def cell_counts(decisions: DataFrame, artwork_ids: Sequence[str]) -> Counts:
     return Counts(regions, *sums)
 
 
-def with_vectors(decisions: DataFrame, taste: DataFrame) -> DataFrame:
-    """Decisions and, as rows of their own, vectors of ``taste``: a member's vector travels once, not per decision."""
+def contexts_of(decisions: DataFrame) -> Contexts:
+    """The devices and parts of the day of these decisions, but for what would not do as part of a context's name."""
+    rows = decisions.groupBy("device", "day_part").count().collect()
+    known = [row for row in rows if row["device"] != UNKNOWN and all(name and "|" not in name for name in row[:2])]
+    often = Counter[str]()
+    for device, _, count in known:
+        often[device] += count
+    devices = sorted(name for name, _ in often.most_common(MOST_DEVICES))
+    return Contexts(tuple(devices), tuple(sorted({row["day_part"] for row in known})))
+
+
+def with_vectors(decisions: DataFrame, taste: DataFrame, contexts: Contexts = NOWHERE) -> DataFrame:
+    """Decisions and, as rows of their own, vectors of ``taste``: a member's vector travels once, not per decision.
+
+    ``context`` is the place among the contexts, -1 where it is none of them.
+    """
+    device, part = (
+        F.array_position(F.array(*map(F.lit, names)).cast("array<string>"), F.col(column)).cast("int") - 1
+        for names, column in ((contexts.devices, "device"), (contexts.day_parts, "day_part"))
+    )
+    context = F.when((device >= 0) & (part >= 0), device * len(contexts.day_parts) + part).otherwise(-1)
     known = decisions.select(
         "user_key",
         "epoch",
@@ -79,6 +103,7 @@ def with_vectors(decisions: DataFrame, taste: DataFrame) -> DataFrame:
         "artwork_id",
         "region",
         "kids",
+        context.cast("short").alias("context"),
         "row",
         "position",
         "ranker_score",

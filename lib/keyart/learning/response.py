@@ -1,10 +1,10 @@
 """One block of decisions, and what a pass over it gives: offset and cell sums, Newton sums, comparisons on later days.
 
 A block holds ``z`` (n, K) standardised member vectors; per decision ``member`` (ascending), ``combination``, ``group``
-(title x regions + region), ``take``, ``late`` (in the validation slice), ``personal`` (not a kids' profile), ``weight``
-(clipped inverse propensity relative to uniform) and ``covariates`` (NaN: missing); per combination ``artwork`` and
-``design``; and the distinct candidate distributions as sparse rows ``design_offsets``, ``design_artworks``,
-``design_shares``.
+(title x regions + region), ``context`` (place among those of ``contexts``, -1: none), ``take``, ``late`` (in the
+validation slice), ``personal`` (not a kids' profile), ``weight`` (clipped inverse propensity relative to uniform) and
+``covariates`` (NaN: missing); per combination ``artwork`` and ``design``; and the distinct candidate distributions as
+sparse rows ``design_offsets``, ``design_artworks``, ``design_shares``.
 """
 
 from collections.abc import Mapping

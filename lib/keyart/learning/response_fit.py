@@ -1,4 +1,5 @@
-"""The response model from passes over blocks of decisions: offset, region level, member level, and how far to trust it.
+"""The response model from passes over blocks of decisions: offset, region level, contexts, member level, and how far
+to trust it.
 
 What the late days choose or judge was learned on the early days alone, the offset too; what is kept is learned on all.
 """
@@ -13,6 +14,7 @@ from threadpoolctl import threadpool_limits
 from keyart.errors import ConfigError
 from keyart.learning.blocks import Arrays, Total
 from keyart.learning.calibration import Calibration, Judged, calibration
+from keyart.learning.contexts import NOWHERE, Contexts, choose_contexts, context_sums
 from keyart.learning.coordinates import Coordinates, artwork_coordinates
 from keyart.learning.decisions import Artworks, Counts
 from keyart.learning.fit import Cells, cells_of, quality_effects, response_arrays
@@ -41,6 +43,7 @@ class Fitted:
     calibration: Calibration
     metrics: dict[str, float] = field(default_factory=dict)
     slopes: dict[str, float] = field(default_factory=dict)
+    contexts: Contexts = NOWHERE  # those that matter
 
 
 # Hundreds of small factorisations: beside Spark's tasks, BLAS threads that wait for each other take 100 times as long.
@@ -52,8 +55,9 @@ def fit_response(
     taste: Mapping[str, np.ndarray],
     parents: Mapping[str, str],
     settings: ResponseSettings,
+    contexts: Contexts = NOWHERE,
 ) -> Fitted:
-    """Fit offset, region level and member level by passes over blocks. ConfigError without strengths."""
+    """Fit offset, region level, contexts and member level by passes over blocks. ConfigError without strengths."""
     if not settings.l2:
         raise ConfigError("response.l2 is empty: name at least one strength")
     coordinates = artwork_coordinates(artworks.vectors, artworks.title_index, settings.artwork_dimensions)
@@ -64,6 +68,13 @@ def fit_response(
     taken = {name: _region_effects(cells, sums[name]["cells"], coordinates, title_index) for name in SLICES}
     effects = {name: found.mean[cells.observed] for name, found in taken.items()}
 
+    of_contexts, said_of_contexts = None, dict[str, float]()
+    if len(contexts) > 1:
+        # Under what the early days taught, on all days: the late ones judge it.
+        counted = total(lambda block: context_sums(block, bases["early"], effects["early"], len(contexts)))
+        of_contexts, said_of_contexts = choose_contexts(
+            counted["contexts"], contexts, coordinates.features, title_index
+        )
     level = MemberLevel(total, coordinates.features, len(np.asarray(taste["member_mean"])))
     strength, weights, metrics = level.choose(bases["early"], effects["early"], settings.l2)
     judged = Judged(bases["early"], effects["early"], coordinates.features, weights)
@@ -79,7 +90,9 @@ def fit_response(
         cells, coordinates, title_index, artworks.active, taken["all"], liked, weights, rate, vars(counts), taste
     )
     arrays |= calibrated.arrays() | {"weights_sd": errors * (1 - rate)}
-    metrics |= calibrated.metrics() | _weighting(opening["weights"])
+    if of_contexts is not None:
+        arrays |= of_contexts.arrays(coordinates.loadings)
+    metrics |= calibrated.metrics() | _weighting(opening["weights"]) | said_of_contexts
     metrics |= {
         "decisions": counts.n.sum(),
         "takes": counts.takes.sum(),
@@ -92,7 +105,8 @@ def fit_response(
             metrics[f"{name}_sd_artworks_{where}"] = np.sqrt(found.variances.artwork[place])
     slopes = dict(zip(COVARIATES, bases["all"].offset.slopes.tolist(), strict=True))
     said = {key: float(value) for key, value in metrics.items()}
-    return Fitted(arrays, cells, coordinates, calibrated, said, slopes)
+    claimed = contexts if of_contexts is not None else NOWHERE
+    return Fitted(arrays, cells, coordinates, calibrated, said, slopes, claimed)
 
 
 def _fit_offsets(

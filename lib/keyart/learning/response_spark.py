@@ -78,6 +78,8 @@ def register_response(
             "member_names": about["member_names"],
             "offset_slopes": fitted.slopes,
             "regions": list(fitted.calibration.regions),
+            "devices": list(fitted.contexts.devices),
+            "day_parts": list(fitted.contexts.day_parts),
         },
     )
     inputs = {f"{table}_version": tables.version(table) for table in ("decisions", "artworks", "taste", "examination")}
@@ -96,10 +98,11 @@ def told(fitted: Fitted) -> str:
     """The fit in a line: of what, whether members differ, whether later days agree."""
     found, (slope, sd) = fitted.metrics, fitted.calibration.slopes[0, -1]
     member = f"member level at L2 {found['chosen_l2']:g}" if found["chosen_l2"] else "no member effect found"
+    where = "devices and parts of the day differ" if len(fitted.contexts) else "no effect of device or part of the day"
     later = f"calibration slope {slope:.2f} +- {2 * sd:.2f} on later days" if np.isfinite(slope) else "no later days"
     artworks, regions = fitted.arrays["cell_mean"].shape[1], len(fitted.calibration.regions)
     rows = f"{int(found['decisions']):,} decisions, {int(found['takes']):,} takes"
-    return f"{rows} of {artworks} artworks in {regions} regions; {member}; {later}"
+    return f"{rows} of {artworks} artworks in {regions} regions; {member}; {where}; {later}"
 
 
 def feature_names(artworks: Artworks) -> list[str]:

@@ -26,8 +26,10 @@ from keyart.learning.predict import user_scores
 from keyart.policy.assignment import Overrides, Slate, build_slate, overrides, scored_overrides
 from keyart.policy.budget import floor_within
 from keyart.policy.columns import per_text
+from keyart.policy.contexts import ANYWHERE, EVERY, PolicyContexts, alone_of, moved
 from keyart.policy.exploration import Exploration, chosen
 from keyart.policy.floors import NO_FLOOR, Floor
+from keyart.policy.leaning import leaning_shelf
 from keyart.policy.levels import GLOBAL, SEGMENT, Levels, segment_cell
 from keyart.policy.limiting import COSTS, Limits, cost_of, cost_rows, limit_rows, within_limits, worth_of
 from keyart.policy.limits import is_available
@@ -36,7 +38,7 @@ from keyart.policy.placement import Placed, Placement, Shelves, place
 from keyart.policy.placement_spark import day_of, placement_of
 from keyart.policy.reasons import level_reasons, member_reasons
 from keyart.policy.scope import Scope
-from keyart.policy.segments import NOBODY, Segments, segment_defaults, segment_shelf
+from keyart.policy.segments import NOBODY, Segments, segment_defaults
 from keyart.policy.segments_spark import learned_segments, segment_rows, vectors_of
 from keyart.policy.specification import Policy, content_hash, derived_id
 from keyart.policy.staying import same_period, stayed
@@ -53,6 +55,7 @@ __all__ = [
     "Catalogue",
     "Ground",
     "catalogue_of",
+    "contexts_of",
     "ground_of",
     "limit_costs",
     "plan_assignment",
@@ -108,6 +111,12 @@ class Assignment:
     calibration: Calibration | None = None  # of the response model, where it kept it
     explored: Mapping[str, float] = field(default_factory=dict)  # EXPLORED
     segments: Segments = NOBODY
+    contexts: PolicyContexts = ANYWHERE
+
+    @property
+    def ways(self) -> int:
+        """In which members may be narrowed: those of no segment or of one, in no context or in one."""
+        return (1 + len(self.segments)) * (1 + len(self.contexts))
 
     def defaults(self, slate: Slate) -> np.ndarray:
         """(C x (1 + K), T) what each cell shows of a slate, to those of no segment and of each (``_Members.shelf``)."""
@@ -141,6 +150,7 @@ def plan_assignment(tables: Tables, tracking: Tracking, settings: Settings) -> A
     taste_rows = opted_in(newest_vectors(_taste_of(tables, version), as_of), tables)
     smallest = settings.privacy.smallest_cell
     segments = learned_segments(taste_rows, response.model, assign.segments, smallest, SEED)
+    contexts = contexts_of(response.model, assign)
     floor, spent, floors = _floor(assign, shelves, levels, exploration)
     said = (*limits.said, *placement.said(day), *scope.said, *floors)
     parts = [
@@ -154,6 +164,7 @@ def plan_assignment(tables: Tables, tracking: Tracking, settings: Settings) -> A
         floor,
         *said,
         *(("segments", assign.segments, smallest) if assign.segments else ()),
+        *(("contexts", *contexts.names) if len(contexts) else ()),
     ]
     inputs, before = derived_id(parts), None
     if assign.stay_days > 1:
@@ -172,6 +183,7 @@ def plan_assignment(tables: Tables, tracking: Tracking, settings: Settings) -> A
             "taste": _said(taste),
             "content": content,
             "segments": genres,
+            "contexts": list(contexts.names),
             "inputs": inputs,
         },
         sort_keys=True,
@@ -194,7 +206,14 @@ def plan_assignment(tables: Tables, tracking: Tracking, settings: Settings) -> A
         Calibration.kept(response.model.arrays, [str(name) for name in about.get("regions", ())]),
         spent,
         segments,
+        contexts,
     )
+
+
+def contexts_of(model: ModelArrays, assign: AssignSettings) -> PolicyContexts:
+    """The contexts in which a policy of the model may show another default: none where artworks are to stay for days,
+    for then a member's does not change with the device either."""
+    return PolicyContexts.of(model.about, model.arrays) if assign.contexts and assign.stay_days == 1 else ANYWHERE
 
 
 @dataclass(frozen=True)
@@ -282,24 +301,25 @@ def write_assignment(tables: Tables, plan: Assignment) -> None:
 
 
 def region_assignments(
-    tables: Tables, plan: Assignment, context: str = "*", titles: np.ndarray | None = None
+    tables: Tables, plan: Assignment, online: bool = False, titles: np.ndarray | None = None
 ) -> DataFrame:
-    """Rows of region_assignments, one cell, or segment of a cell's members, at a time in the workers; ``titles`` (T,)
-    says of which."""
+    """Rows of region_assignments, one cell, or segment of a cell's members, in one context at a time in the workers;
+    ``online`` as a stream moved them, ``titles`` (T,) says of which."""
     schema = TABLES["region_assignments"].schema
-    cells = tables.spark.range(len(plan.levels.cells) * (1 + len(plan.segments)))
+    cells = tables.spark.range(len(plan.levels.cells) * plan.ways)
     among = slice(None) if titles is None else titles[plan.slate.title_index]
 
     def write(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             for cell in batch.column("id").to_pylist():
-                yield _level_rows(plan, cell, context, among)
+                yield _level_rows(plan, cell, online, among)
 
     return cells.mapInArrow(write, schema)
 
 
 def policy_weights(tables: Tables, plan: Assignment) -> DataFrame:
-    """Rows of policy_weights: what the model learned of each cell's liking of each feature, for people to read."""
+    """Rows of policy_weights: what the model learned of each cell's liking of each feature, and of what devices and
+    parts of the day add to it, for people to read."""
     schema = TABLES["policy_weights"].schema
     arrays, policy_id = plan.slate.arrays, plan.policy.policy_id
     weights, sds = np.asarray(arrays["region_weights"]), arrays.get("region_weights_sd")  # (C, F)
@@ -309,6 +329,11 @@ def policy_weights(tables: Tables, plan: Assignment) -> DataFrame:
         for cell, level, name in cells
         for f, feature in enumerate(plan.feature_names)
     ]
+    for name, leaning, unsure in zip(plan.contexts.names, plan.contexts.leanings, plan.contexts.sds, strict=True):
+        kind, alone = alone_of(name)
+        liking = np.asarray(arrays["loadings"]) @ leaning
+        found = zip(plan.feature_names, liking.tolist(), unsure.tolist(), strict=True)
+        rows += [(policy_id, kind, alone, *one) for one in found if kind]
     return tables.spark.createDataFrame(rows, schema)
 
 
@@ -450,15 +475,22 @@ def _policy_row(tables: Tables, plan: Assignment) -> DataFrame:
     return tables.spark.createDataFrame([tuple(row[name] for name in schema.names)], schema)
 
 
-def _level_rows(plan: Assignment, place: int, context: str, among: np.ndarray | slice) -> pa.RecordBatch:
-    cell, segment = divmod(place, 1 + len(plan.segments))  # segment 0 is all members
-    shelves, row, (level, name) = plan.shelves, cell, plan.levels.cells[cell]
+def _level_rows(plan: Assignment, place: int, online: bool, among: np.ndarray | slice) -> pa.RecordBatch:
+    cell, way = divmod(place, plan.ways)
+    segment, where = divmod(way, 1 + len(plan.contexts))  # 0 is all members, 0 is everywhere
+    shelves, row, (level, name), context = plan.shelves, cell, plan.levels.cells[cell], EVERY
     wanted = np.zeros_like(plan.written[cell])
     wanted[among] = plan.written[cell][among]
+    leanings = []
     if segment:
-        shelves, differs = segment_shelf(shelves, plan.segments, cell, segment - 1, plan.policy.minimum_gain)
-        wanted &= differs
-        level, name, row = SEGMENT, segment_cell(level, name, plan.segments.names[segment - 1]), 0
+        leanings.append(plan.segments.tastes[segment - 1])
+        level, name = SEGMENT, segment_cell(level, name, plan.segments.names[segment - 1])
+    if where:
+        leanings.append(plan.contexts.leanings[where - 1])
+        context = plan.contexts.names[where - 1]
+    if leanings:
+        shelves, differs = leaning_shelf(shelves, leanings, cell, plan.policy.minimum_gain)
+        wanted, row = wanted & differs, 0
     slate, arrays = shelves.slate, shelves.slate.arrays
     means, kept = shelves.means[row], np.flatnonzero(wanted)
     reasons = level_reasons({**arrays, "cell_mean": shelves.means}, row, slate.known, plan.feature_names)
@@ -466,7 +498,7 @@ def _level_rows(plan: Assignment, place: int, context: str, among: np.ndarray | 
         "policy_id": [plan.policy.policy_id] * len(kept),
         "level": [level] * len(kept),
         "cell": [name] * len(kept),
-        "context": [context] * len(kept),
+        "context": [moved(context) if online else context] * len(kept),
         "title_id": slate.title_ids[slate.title_index[kept]],
         "artwork_id": slate.artwork_ids[kept],
         "probability": shelves.probabilities(plan.policy.exploration, row, plan.policy.floor)[kept],
@@ -477,7 +509,7 @@ def _level_rows(plan: Assignment, place: int, context: str, among: np.ndarray | 
         "is_default": shelves.defaults(row)[kept],
         "reason": [reasons[a] for a in kept],
     }
-    return pa.RecordBatch.from_pydict(columns, LEVEL_ROWS)  # typed: a segment that differs nowhere has no rows
+    return pa.RecordBatch.from_pydict(columns, LEVEL_ROWS)  # typed: what differs nowhere has no rows
 
 
 @dataclass(frozen=True)

@@ -3,18 +3,34 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from itertools import product
 
 import numpy as np
 
+from keyart.policy.contexts import EVERY
 from keyart.policy.levels import Levels
 from keyart.policy.placement import EVERYWHERE, Placement
 
-__all__ = ["RANKED", "GreedyChoices", "Kept", "level_choices", "of_segments", "segment_choices", "user_choices"]
+__all__ = [
+    "DEFAULTS",
+    "RANKED",
+    "GreedyChoices",
+    "Kept",
+    "Shelved",
+    "level_choices",
+    "of_segments",
+    "segment_choices",
+    "user_choices",
+]
 
-RANKED = ("level", "cell", "title_id", "artwork_id", "mean", "is_default")
+DEFAULTS = ("level", "cell", "context", "title_id", "artwork_id")
+"""Columns of region_assignments that ``GreedyChoices`` is made of, of its default rows."""
+RANKED = (*DEFAULTS, "mean", "is_default")
 """Columns of region_assignments that ``Kept`` is made of."""
 
 
+Shelved = tuple[str, str, str]
+"""Level, cell and context of a shelf."""
 Coded = tuple[np.ndarray, Sequence[str | None]]
 """Places (n,) among texts, and these: ``columns.per_text``."""
 
@@ -25,18 +41,18 @@ class Kept:
 
     placement: Placement = EVERYWHERE
     day: date = date.min
-    order: Mapping[tuple[str, str], Mapping[str, Sequence[str]]] = field(default_factory=dict)
+    order: Mapping[Shelved, Mapping[str, Sequence[str]]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, placement: Placement, day: date, rows: Iterable[tuple[str, str, str, str, float, bool]]) -> "Kept":
+    def of(cls, placement: Placement, day: date, rows: Iterable[tuple[str, str, str, str, str, float, bool]]) -> "Kept":
         """From rows of region_assignments as RANKED; the order is that of ``resolve``."""
-        order: dict[tuple[str, str], dict[str, list[str]]] = {}
-        for level, cell, title, artwork, _, _ in sorted(rows, key=lambda row: (not row[5], -row[4], row[3])):
+        order: dict[Shelved, dict[str, list[str]]] = {}
+        for *shelved, title, artwork, _, _ in sorted(rows, key=lambda row: (not row[6], -row[5], row[4])):
             if title in placement.titles:
-                order.setdefault((level, cell), {}).setdefault(title, []).append(artwork)
+                order.setdefault(tuple(shelved), {}).setdefault(title, []).append(artwork)  # type: ignore[arg-type]
         return cls(placement, day, order)
 
-    def best(self, cell: tuple[str, str], title: str, places: Sequence[str]) -> str | None:
+    def best(self, cell: Shelved, title: str, places: Sequence[str]) -> str | None:
         """The artwork that a cell prefers among those of a title that may be shown in a place."""
         ids = self.order.get(cell, {}).get(title, ())
         allowed = self.placement.allowed(title, ids, places, self.day)
@@ -50,29 +66,50 @@ class GreedyChoices:
     artwork_ids: tuple[str, ...]
     title_ids: tuple[str, ...]
     levels: Levels
-    defaults: np.ndarray  # (C, T)
+    defaults: np.ndarray  # (C, T) where no context is named
     kept: Kept = Kept()
-    _rows: dict = field(default_factory=dict, init=False, repr=False, compare=False)  # by level, region and segment
+    special: Mapping[Shelved, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
+    """Of cells in contexts, the titles that have another default there, and these."""
+    _rows: dict = field(default_factory=dict, init=False, repr=False, compare=False)  # by whom they are for
 
     @classmethod
     def of(
         cls,
-        rows: Iterable[tuple[str, str, str, str]],
+        rows: Iterable[tuple[str, str, str, str, str]],
         parents: Mapping[str, str],
         artwork_ids: Iterable[str],
         kept: Kept = Kept(),
     ) -> "GreedyChoices":
-        """From the default rows of region_assignments as (level, cell, title_id, artwork_id); ``artwork_ids`` are those
-        that choices may be expressed in: all that members may override with, and the defaults."""
+        """From the default rows of region_assignments as DEFAULTS; ``artwork_ids`` are those that choices may be
+        expressed in: all that members may override with, and the defaults."""
         found = sorted(rows)
         ids = tuple(sorted({*artwork_ids, *(artwork for *_, artwork in found)}))
-        titles = tuple(sorted({title for _, _, title, _ in found}))
-        cells = tuple(sorted({(level, cell) for level, cell, _, _ in found}))
+        titles = tuple(sorted({title for *_, title, _ in found}))
+        cells = tuple(sorted({(level, cell) for level, cell, *_ in found}))
         place, shelf, row = _places(ids), _places(titles), _places(cells)
         defaults = np.full((len(cells), len(titles)), -1)
-        for level, cell, title, artwork in found:
-            defaults[row[level, cell], shelf[title]] = place[artwork]
-        return cls(ids, titles, Levels(cells, dict(parents)), defaults, kept)
+        special: dict[Shelved, list[tuple[int, int]]] = {}
+        for level, cell, context, title, artwork in found:
+            if context == EVERY:
+                defaults[row[level, cell], shelf[title]] = place[artwork]
+            else:
+                special.setdefault((level, cell, context), []).append((shelf[title], place[artwork]))
+        both = {key: tuple(np.array(pairs).T) for key, pairs in special.items()}
+        return cls(ids, titles, Levels(cells, dict(parents)), defaults, kept, both)  # type: ignore[arg-type]
+
+    @property
+    def contexts(self) -> tuple[str, ...]:
+        """Those in which some cell shows something else."""
+        return tuple(sorted({context for *_, context in self.special}))
+
+    def shown(self, cell: int, context: str) -> np.ndarray:
+        """(T,) what a cell has for a context itself."""
+        if context == EVERY:
+            return self.defaults[cell]
+        found = np.full(len(self.title_ids), -1)
+        titles, artworks = self.special.get((*self.levels.cells[cell], context), (found[:0], found[:0]))
+        found[titles] = artworks
+        return found
 
 
 def _places(values: Sequence) -> dict:
@@ -86,12 +123,19 @@ def level_choices(choices: GreedyChoices, level: str, regions: Sequence[str | No
     A region without an own default for a title falls back to its parent, then to the world, as ``resolve`` does; what
     may not be shown in the region is left out at every level.
     """
-    return _rows_of(choices, [(level, region, "") for region in regions])
+    return _rows_of(choices, [(level, region, "", EVERY) for region in regions])
 
 
-def segment_choices(choices: GreedyChoices, regions: Sequence[str | None], segments: Sequence[str]) -> np.ndarray:
-    """As ``level_choices`` of the level "region", (n, T), for members of segments ("": of none), region by region."""
-    return _rows_of(choices, [("region", *pair) for pair in zip(regions, segments, strict=True)])
+def segment_choices(
+    choices: GreedyChoices,
+    regions: Sequence[str | None],
+    segments: Sequence[str],
+    contexts: Sequence[str] | None = None,
+) -> np.ndarray:
+    """As ``level_choices`` of the level "region", (n, T), for members of segments ("": of none) in contexts (None: none
+    is named), region by region."""
+    named = contexts or [EVERY] * len(regions)
+    return _rows_of(choices, [("region", *one) for one in zip(regions, segments, named, strict=True)])
 
 
 def of_segments(greedy: GreedyChoices, region: Coded, segment: Coded) -> tuple[np.ndarray, np.ndarray]:
@@ -102,7 +146,7 @@ def of_segments(greedy: GreedyChoices, region: Coded, segment: Coded) -> tuple[n
     return segment_choices(greedy, [region[1][r] for r in pairs[0]], names), place.ravel()
 
 
-def _rows_of(choices: GreedyChoices, wanted: Sequence[tuple[str, str | None, str]]) -> np.ndarray:
+def _rows_of(choices: GreedyChoices, wanted: Sequence[tuple[str, str | None, str, str]]) -> np.ndarray:
     for key in wanted:
         if key not in choices._rows:
             choices._rows[key] = _row(choices, *key)
@@ -110,14 +154,19 @@ def _rows_of(choices: GreedyChoices, wanted: Sequence[tuple[str, str | None, str
     return np.stack([choices._rows[key] for key in wanted]) if wanted else none
 
 
-def _row(choices: GreedyChoices, level: str, region: str | None, segment: str) -> np.ndarray:
-    chain = choices.levels.chain(region if level == "region" else None)
-    answering = np.full(len(choices.title_ids), -1)  # the cell that does for each title
-    for cell in chain:
-        new, narrower = (answering < 0) & (choices.defaults[cell] >= 0), choices.levels.of_segment(cell, segment)
-        its_own = np.zeros(len(new), dtype=bool) if narrower is None else choices.defaults[narrower] >= 0
-        answering = np.where(new, np.where(its_own, -1 if narrower is None else narrower, cell), answering)
-    shown = np.where(answering >= 0, choices.defaults[answering, np.arange(len(answering))], -1)
+def _row(choices: GreedyChoices, level: str, region: str | None, segment: str, context: str) -> np.ndarray:
+    shown = np.full(len(choices.title_ids), -1)
+    answering = shown.copy()  # which of the shelves does for each title
+    shelves: list[Shelved] = []
+    contexts = tuple(dict.fromkeys((context, EVERY)))
+    for cell in choices.levels.chain(region if level == "region" else None):
+        narrower = choices.levels.of_segment(cell, segment)
+        known = np.any([choices.shown(cell, where) >= 0 for where in contexts], axis=0)
+        for where, at in product(contexts, (cell,) if narrower is None else (narrower, cell)):  # as ``resolve`` does
+            own = choices.shown(at, where)
+            new = (answering < 0) & known & (own >= 0)
+            shown, answering = np.where(new, own, shown), np.where(new, len(shelves), answering)
+            shelves.append((*choices.levels.cells[at], where))
     concerned = choices.kept.placement.titles
     if not concerned:
         return shown
@@ -125,7 +174,7 @@ def _row(choices: GreedyChoices, level: str, region: str | None, segment: str) -
     place_of = _places(choices.artwork_ids)
     for t, title in enumerate(choices.title_ids):
         if title in concerned and answering[t] >= 0:
-            best = choices.kept.best(choices.levels.cells[answering[t]], title, names)
+            best = choices.kept.best(shelves[answering[t]], title, names)
             shown[t] = -1 if best is None else place_of[best]
     return shown
 

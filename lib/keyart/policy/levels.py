@@ -6,12 +6,9 @@ from dataclasses import dataclass, field
 
 from keyart.errors import ModelError
 
-__all__ = ["GLOBAL", "ONLINE", "SEGMENT", "Levels", "segment_cell"]
+__all__ = ["GLOBAL", "SEGMENT", "Levels", "segment_cell"]
 
 GLOBAL = ("global", "*")
-ONLINE = "online"
-"""Context of rows that stream-feedback moved: they answer before those that assign-artwork wrote, which stay what a
-policy is judged by."""
 SEGMENT = "segment"
 ORDER = (SEGMENT, "region", "parent", "global")
 

@@ -37,7 +37,7 @@ from keyart.policy.assign_spark import (
     scope_of,
     user_assignments,
 )
-from keyart.policy.levels import ONLINE
+from keyart.policy.contexts import ANYWHERE, OF_STREAM, PolicyContexts
 from keyart.policy.placement_spark import day_of
 from keyart.policy.scope import Scope
 from keyart.policy.segments import Segments
@@ -97,6 +97,7 @@ class _Standing:
     running: DataFrame  # title_id, running_seconds
     scope: Scope
     segments: Segments
+    contexts: PolicyContexts
 
 
 class Online:
@@ -186,7 +187,10 @@ class Online:
             running(self.tables).collect(), "title_id string, running_seconds double"
         )
         segments = stored_segments(self.tables, policy.policy_id, response.model)
-        return _Standing(policy, models, response, learned, catalogue, seconds, scope, segments)
+        contexts = PolicyContexts.of(response.model.about, response.model.arrays)
+        if not json.loads(models).get("contexts"):  # the policy was written without
+            contexts = ANYWHERE
+        return _Standing(policy, models, response, learned, catalogue, seconds, scope, segments, contexts)
 
     def _load(self, said: Mapping[str, str]) -> LoadedModel:
         key = (said["name"], said["version"])
@@ -221,6 +225,7 @@ class Online:
                 standing.scope,
                 ground.free,
                 segments=standing.segments,
+                contexts=standing.contexts,
             ),
             np.logical_or.reduceat(known, ground.slate.starts),
         )
@@ -248,7 +253,7 @@ class Online:
     def _move_levels(self, plan: Assignment, news: np.ndarray) -> int:
         """Set the rows of the titles that have news and differ from what stands; returns how many titles."""
         fresh = _marks(plan, np.flatnonzero(news))
-        where = f"policy_id = '{plan.policy.policy_id}' AND context = '{ONLINE}'"
+        where = f"policy_id = '{plan.policy.policy_id}' AND {OF_STREAM}"
         if self._levels is None:  # what stands is another run's or another catalogue's
             there = self.tables.read("region_assignments").where(where)
             changed, everything = set(fresh), bool(fresh) or not there.isEmpty()
@@ -257,7 +262,7 @@ class Online:
             everything = len(changed) > MANY
         if everything or changed:
             titles = np.isin(plan.slate.title_ids, list(fresh if everything else changed))
-            rows = region_assignments(self.tables, plan, ONLINE, titles)
+            rows = region_assignments(self.tables, plan, True, titles)
             if not everything:
                 where += f" AND title_id IN ({', '.join(map(quoted, sorted(changed)))})"
             self.tables.replace("region_assignments", rows, where)

@@ -11,8 +11,9 @@ import numpy as np
 
 from keyart import seeding
 from keyart.errors import LimitError, TableError
+from keyart.policy.contexts import EVERY, moved
 from keyart.policy.floors import mixed
-from keyart.policy.levels import GLOBAL, ONLINE, SEGMENT, segment_cell
+from keyart.policy.levels import GLOBAL, SEGMENT, segment_cell
 from keyart.policy.limits import Window, is_available, is_personalised, masked
 from keyart.policy.placement import EVERYWHERE, Placement
 from keyart.policy.sentences import member_sentence
@@ -267,16 +268,22 @@ class ArtworkResolver:
         return self.policy.exploration.noise(artwork_ids)
 
     def _find(self, title_id: str, region: str, context: str, segment: str) -> tuple[str, str, Shelf]:
-        """The shelf that answers: of the cell's own segment where it differs, in the same context, from the cell's."""
+        """The shelf that answers: of the first cell that has one, and of what a stream moved if it moved that cell, the
+        most special; of who is in a segment and in a context that of both, which is there wherever either has one."""
         parent = self.policy.parents.get(region, "other")
-        contexts = (ONLINE, "*") if context == "*" else (context, ONLINE, "*")
+        contexts = (EVERY,) if context == EVERY else (context, EVERY)
         for level, cell in (("region", region), ("parent", parent), GLOBAL):
-            for where in contexts:
-                shelf = self.shelves.get((title_id, level, cell, where))
-                if shelf is not None:
-                    name = segment_cell(level, cell, segment)
-                    narrower = self.shelves.get((title_id, SEGMENT, name, where)) if segment else None
-                    return (level, cell, shelf) if narrower is None else (SEGMENT, name, narrower)
+            name = segment_cell(level, cell, segment)
+            for named in (moved, str):
+                for place, where in enumerate(contexts):
+                    shelf = self.shelves.get((title_id, level, cell, named(where)))
+                    if shelf is None:
+                        continue
+                    for special in contexts[: place + 1] if segment else ():
+                        narrower = self.shelves.get((title_id, SEGMENT, name, named(special)))
+                        if narrower is not None:
+                            return (SEGMENT, name, narrower)
+                    return (level, cell, shelf)
         raise TableError(f"policy {self.policy.policy_id} has no artwork for title {title_id}; run assign-artwork")
 
 

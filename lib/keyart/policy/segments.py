@@ -9,7 +9,7 @@ C cells, T titles.
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy.cluster.vq import kmeans2
@@ -17,9 +17,9 @@ from scipy.cluster.vq import kmeans2
 from keyart import seeding
 from keyart.learning.members import standardised
 from keyart.policy.assignment import Slate, best_of_title
-from keyart.policy.placement import Shelves
+from keyart.policy.leaning import departed, pull_of
 
-__all__ = ["NOBODY", "Segments", "clusters", "named", "segment_defaults", "segment_shelf"]
+__all__ = ["NOBODY", "Segments", "clusters", "named", "segment_defaults"]
 
 RESTARTS, ROUNDS = 4, 50
 """Starts of k-means, of which the tightest is kept, and Lloyd's rounds of each."""
@@ -66,10 +66,6 @@ class Segments:
         # Squares of the points themselves are the same for every centre.
         distance = (centres**2).sum(axis=1) - 2 * points @ centres.T
         return np.where(np.asarray(history) > 0, distance.argmin(axis=1), -1)
-
-    def pull(self, slate: Slate) -> np.ndarray:
-        """(K, A) what the mean member of each segment adds to a level's score of a slate's artworks."""
-        return self.tastes @ np.asarray(slate.arrays["features"]).T if self.names else np.empty((0, len(slate.known)))
 
 
 NOBODY = Segments()
@@ -149,32 +145,8 @@ def segment_defaults(slate: Slate, segments: Segments, minimum_gain: float) -> n
     """
     means = np.asarray(slate.arrays["cell_mean"])
     shown = np.repeat(best_of_title(means, slate).astype(np.int32)[:, None], 1 + len(segments), axis=1)
-    pull = segments.pull(slate)
+    pull = pull_of(segments.tastes, slate) if segments.names else np.empty((0, len(slate.known)))
     for k in range(len(segments)):
         for c, mean in enumerate(means):  # a cell at a time: all of them would be as large as cells x segments x A
-            shown[c, 1 + k] = _departed(mean + pull[k], shown[c, 0], slate, minimum_gain)
+            shown[c, 1 + k] = departed(mean + pull[k], shown[c, 0], slate, minimum_gain)
     return shown
-
-
-def _departed(scores: np.ndarray, default: np.ndarray, slate: Slate, minimum_gain: float) -> np.ndarray:
-    best = best_of_title(scores[None], slate)[0]
-    gains = (best != default) & (scores[best] - scores[default] >= minimum_gain)
-    return np.where(gains, best, default)
-
-
-def segment_shelf(
-    shelves: Shelves, segments: Segments, cell: int, segment: int, minimum_gain: float
-) -> tuple[Shelves, np.ndarray]:
-    """What a cell shows to one segment, as shelves of one cell, and for which artworks (A,) that is another title
-    default than the cell's own: elsewhere the cell answers."""
-    slate, here = shelves.slate, slice(cell, cell + 1)
-    arrays, pull = slate.arrays, segments.pull(slate)[segment]
-    mean = np.asarray(arrays["cell_mean"])[here]
-    default = best_of_title(mean, slate)[0]
-    differs = _departed(mean[0] + pull, default, slate, minimum_gain) != default
-    liking = np.asarray(arrays["loadings"]) @ segments.tastes[segment]
-    weights = np.asarray(arrays["region_weights"])[here] + liking
-    one = {name: np.asarray(arrays[name])[here] for name in ("cell_sd", "cell_n", "cell_takes")}
-    own = replace(slate, arrays={**arrays, **one, "cell_mean": mean + pull, "region_weights": weights})
-    made = Shelves(own, shelves.allowed[here], shelves.possible[here], shelves.means[here] + pull)
-    return made, differs[slate.title_index]

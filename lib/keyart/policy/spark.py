@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 
 from keyart.errors import ModelError
 from keyart.policy.champions import standing
-from keyart.policy.choices import RANKED, GreedyChoices, Kept, level_choices, of_segments, user_choices
+from keyart.policy.choices import DEFAULTS, RANKED, GreedyChoices, Kept, level_choices, of_segments, user_choices
 from keyart.policy.columns import codes, owners, per_text
 from keyart.policy.placement_spark import placement_of
 from keyart.policy.resolve import ArtworkResolver, Override, OwnChoices
@@ -127,7 +127,7 @@ def override_lookup(tables: Tables, policy_id: str) -> Callable[[str], Mapping[s
 def greedy_choices(tables: Tables, policy: Policy, also: Iterable[str] = ()) -> GreedyChoices:
     """The policy's default at each level, as arrays for closures, among its artworks and ``also`` others."""
     rows = tables.read("region_assignments").where((F.col("policy_id") == policy.policy_id) & (F.col("context") == "*"))
-    defaults = rows.where("is_default").select("level", "cell", "title_id", "artwork_id").collect()
+    defaults = rows.where("is_default").select(*DEFAULTS).collect()
     artworks = rows.select("artwork_id").distinct().collect()
     placement = placement_of(tables)
     day = assigned_on(tables, policy.policy_id) if placement.rules else date.min

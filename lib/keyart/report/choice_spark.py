@@ -7,7 +7,7 @@ from pyspark.sql import functions as F
 
 from keyart.errors import InputError
 from keyart.feedback.privacy import secret, user_keys
-from keyart.policy.levels import ONLINE
+from keyart.policy.contexts import EVERY, moved, where_of
 from keyart.policy.limits import is_personalised
 from keyart.policy.resolve import segment_of
 from keyart.policy.spark import resolver
@@ -39,7 +39,8 @@ def explain_choice(tables: Tables, settings: Settings, day: date) -> tuple[Choic
         raise InputError("nothing is known of this member: no row of taste; write the id as the logs have it")
     own = resolver(tables, settings.assign.policy_id)
     region = member["region"] or "unknown"
-    offer = own.offered(user, title["title_id"], region, epoch=day, kids=member["kids"])
+    context = asked.context or EVERY
+    offer = own.offered(user, title["title_id"], region, context, epoch=day, kids=member["kids"])
     served = offer.drawn(user)
     artworks = tables.read("artworks").where(F.col("title_id") == title["title_id"]).collect()
     images = (
@@ -50,19 +51,22 @@ def explain_choice(tables: Tables, settings: Settings, day: date) -> tuple[Choic
     content = {row["image_hash"]: bytes(row["content"]) for row in images}
     looks = {row["artwork_id"]: looks_of(row["moods"], row["shot_type"]) for row in artworks}
     segment = segment_of(own.overrides(user)) if is_personalised(member["kids"]) else ""
-    level = own.offer(title["title_id"], region, epoch=day, segment=segment)
-    rows = (
+    level = own.offer(title["title_id"], region, context, epoch=day, segment=segment)
+    # What a stream moved stands before what was assigned, and of each the context before none.
+    contexts = [named(where) for named in (moved, str) for where in dict.fromkeys((context, EVERY))]
+    found = (
         tables.read("region_assignments")
         .where(
             (F.col("policy_id") == own.policy.policy_id)
             & (F.col("title_id") == title["title_id"])
             & (F.col("level") == level.level)
             & (F.col("cell") == level.cell)
-            & F.col("context").isin("*", ONLINE)
+            & F.col("context").isin(contexts)
         )
-        .orderBy("context")
-    )  # what a stream moved comes last and stands
-    by_artwork = {row["artwork_id"]: row.asDict() for row in rows.collect()}
+        .collect()
+    )
+    stands = min((row["context"] for row in found), key=contexts.index)
+    by_artwork = {row["artwork_id"]: row.asDict() for row in found if row["context"] == stands}
     pictures = {row["artwork_id"]: content[row["image_hash"]] for row in artworks if row["image_hash"] in content}
-    heading = f"{title['name']}, to a member in {region}"
+    heading = f"{title['name']}, to a member in {region}{where_of(context)}"
     return choice_of(heading, offer, served, by_artwork, looks, own.policy.segments), pictures

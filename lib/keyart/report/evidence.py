@@ -15,6 +15,7 @@ TARGETS = {
     "logged": "what was served",
     "global": "one best artwork for everyone",
     "region": "the best artwork in each region",
+    "context": "the best artwork in each region on the device and at that time of day",
     "segment": "the best artwork for each taste segment of a region",
     "user": "the best artwork for each member",
     "served": "the same, with the policy's exploration",

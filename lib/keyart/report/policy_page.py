@@ -6,6 +6,7 @@ from typing import Any
 
 from keyart.evaluation.promotion import told
 from keyart.policy.champions import standing
+from keyart.policy.contexts import DAY_PART, DEVICE
 from keyart.report import calibration, cards, evidence, launches, wording
 from keyart.report.catalogue import Catalogue
 from keyart.report.facts import Row
@@ -47,6 +48,7 @@ def policy_page(catalogue: Catalogue) -> dict[str, Any]:
         "blocks": evidence.table(facts),
         "slices": evidence.slices(facts),
         "favours": _favours(catalogue),
+        "by_context": _by_context(catalogue),
         "calibration": _calibration(facts.measures),
         "came_true": list(calibration.plots_of(facts.calibration).values()),
         "launches": launches.told(facts.measures),
@@ -100,9 +102,22 @@ def _lines(tree: Mapping[str, Any], path: tuple[str, ...]):
 def _favours(catalogue: Catalogue) -> Plot | None:
     """Weights of features by region, with what their intervals add and take away where that is known."""
     rows = [r for r in catalogue.facts.weights if r["level"] == "region"]
+    regions = [region.name for region in catalogue.regions if any(r["cell"] == region.name for r in rows)]
+    caption = "Weight of each feature by region: change in log reward a standard deviation of the feature"
+    return _weights(rows, regions, caption)
+
+
+def _by_context(catalogue: Catalogue) -> Plot | None:
+    """What devices and parts of the day add to these weights, where the model claims that they differ."""
+    rows = [r for r in catalogue.facts.weights if r["level"] in (DEVICE, DAY_PART)]
+    cells = [cell for _, cell in sorted({(r["level"] != DEVICE, r["cell"]) for r in rows})]
+    caption = "What a device or a part of the day adds to each feature's weight, against the average decision"
+    return _weights(rows, cells, caption)
+
+
+def _weights(rows: Sequence[Row], regions: Sequence[str], caption: str) -> Plot | None:
     weights = {(r["cell"], r["feature"]): r["weight"] for r in rows}
     margins = {(r["cell"], r["feature"]): NORMAL * r["sd"] for r in rows if r.get("sd") is not None}
-    regions = [region.name for region in catalogue.regions if any(cell == region.name for cell, _ in weights)]
     if not regions:
         return None
     found = {
@@ -118,7 +133,6 @@ def _favours(catalogue: Catalogue) -> Plot | None:
             points.append({"region": region, "feature": phrase(name), "weight": round(value, 5), "text": texts[-1]})
             points[-1]["unsure"] = margin is not None and abs(value) <= margin
         cells.append((phrase(name), *texts))
-    caption = "Weight of each feature by region: change in log reward a standard deviation of the feature"
     if margins:
         caption += "; ± reaches 1.96 standard deviations, about a 95% interval; brackets mean that 0 is within"
     return Plot("weights", caption, points, ("feature", *regions), cells)

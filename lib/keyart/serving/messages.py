@@ -25,7 +25,9 @@ class _Asked(_Strict):
         None, pattern=rf"^[0-9a-f]{{{KEY_LENGTH}}}$", description="The keyed hash of the member's id"
     )
     region: Region = Field("unknown", description="A region; one that no level knows gets its parent's or the world's")
-    context: Word = Field("*", min_length=1, description="Context cell of the policy, where it has any")
+    context: Word = Field(
+        "*", min_length=1, description="Device and part of the day, such as tv|evening, tv|* or *|evening"
+    )
     surface: Word = Field("", description="Where it will be shown: on continue_watching a draw does not change")
     kids: bool | None = Field(None, description="A kids' profile: not personalised")
     opted_out: bool = Field(False, description="The member allows no personalisation: none, and no exposure token")

@@ -34,23 +34,26 @@ EVEN = {"": [0.0, 0.0], "floor": [0.2, 0.3], "cold": [0.2, 0.5]}
 
 
 def policy(floor: str = "") -> PolicyTables:
-    even = np.array([EVEN[floor]] * 2)
-    best = np.array([[0, 2], [1, 4]])  # of each title in each region
-    served = np.zeros((2, 5), np.float32)
-    for r in range(2):
+    even = np.array([EVEN[floor]] * 4)
+    best = np.array([[0, 2], [0, 2], [1, 4], [1, 4]])  # of each title in each region, in no context and in the second
+    served = np.zeros((4, 5), np.float32)
+    for r in range(4):
         for t, (first, end) in enumerate(((0, 2), (2, 5))):
             served[r, first:end] = 0.3 / (end - first)
-            served[r, best[r, t]] += 0.7
+            served[r, IN_CONTEXT[r, t]] += 0.7
             served[r, first:end] = (1 - even[r, t]) * served[r, first:end] + even[r, t] / (end - first)
-    world, scores, noise = np.array([[0, 3]] * 2), np.zeros((2, 5)), np.empty((5, 0))
+    world, scores, noise = np.array([[0, 3]] * 4), np.zeros((4, 5)), np.empty((5, 0))
     return PolicyTables(
         "p", EpsilonGreedy(0.3), world, best, served, scores, scores, noise, even, 0.1 if floor else 0.0,
-        ("taste-1", "taste-2"), SHOWN,
+        ("taste-1", "taste-2"), SHOWN, in_context=IN_CONTEXT,
     )  # fmt: skip
 
 
-SHOWN = np.array([[[1, 2], [0, 4]], [[0, 3], [1, 2]]])
-"""(R, K, T) what members of each segment see."""
+CONTEXTS = ("*", "tv|evening")
+IN_CONTEXT = np.array([[0, 2], [1, 2], [1, 4], [1, 3]])
+"""(P, T) what members of no segment see."""
+SHOWN = np.array([[[1, 2], [0, 4]], [[1, 3], [0, 2]], [[0, 3], [1, 2]], [[0, 4], [1, 2]]])
+"""(P, K, T) what members of each segment see."""
 
 
 def examination(**changes) -> Examination:
@@ -65,6 +68,7 @@ def examination(**changes) -> Examination:
         "artwork_ids": ARTWORKS,
         "title_ids": TITLES,
         "regions": REGIONS,
+        "contexts": CONTEXTS,
         "first_days": np.array([(DAY0 - date(1970, 1, 1)).days, (DAY0 - date(1970, 1, 1)).days + 3]),
         "log_start": (DAY0 - date(1970, 1, 1)).days,
         "arrays": {"member_mean": np.zeros(3), "member_scale": np.ones(3)},
@@ -98,14 +102,15 @@ def log() -> pa.Table:
                 {
                     **user, "fold": i % 3, "held": i % 4 == 0, "kids": i == 6,
                     "epoch": DAY0 + timedelta(days=4 + k // 2 * 4), "region": REGIONS[i % 2],
-                    "device": ["tv", None][k % 2], "set": chosen, "slot": slot, "best": 0,
-                    "propensity": LOGGED[chosen][slot], "reward": 0.5 * take, "take": take,
+                    "device": ["tv", None][k % 2], "day_part": ["evening", None][k // 2 % 2], "set": chosen,
+                    "slot": slot, "best": 0, "propensity": LOGGED[chosen][slot], "reward": 0.5 * take, "take": take,
                 }
             )  # fmt: skip
     schema = pa.schema(
         {
             "user_key": pa.string(), "code": pa.int64(), "fold": pa.int32(), "held": pa.bool_(), "epoch": pa.date32(),
-            "region": pa.string(), "device": pa.string(), "kids": pa.bool_(), "set": pa.int64(), "slot": pa.int32(),
+            "region": pa.string(), "device": pa.string(), "day_part": pa.string(),
+            "kids": pa.bool_(), "set": pa.int64(), "slot": pa.int32(),
             "best": pa.int32(), "propensity": pa.float64(), "reward": pa.float64(), "take": pa.float64(),
             "factors": pa.list_(pa.float32()), "genre_mix": pa.list_(pa.float32()), "history": pa.int32(),
             "policy_id": pa.string(), "title_ids": pa.list_(pa.string()), "artwork_ids": pa.list_(pa.string()),
@@ -137,17 +142,20 @@ def test_estimates_are_those_of_a_loop(floor):
     plan = examination(targets=Targets((policy(floor),), TITLE_OF))
     found = {name: evidence for (_, name), evidence in examine(plan, log()).items()}
     rows = [row for row in log().to_pylist() if row["set"] is not None]
-    weights = {"user": [], "served": [], "region": []}
+    weights = {"user": [], "served": [], "region": [], "context": []}
     for row in rows:
         i, r = int(row["user_key"], 16), REGIONS.index(row["region"])
         ids = ["A0", "A1"] if row["set"] == 11 else ["B0", "B1", "B2"]
         level = {"A": ["A0", "A1"][r], "B": ["B0", "B2"][r]}[ids[0][0]]
-        user, segment = level, [0, 1, 2][i % 7 % 3]
+        place = 2 * r + (row["device"] == "tv" and row["day_part"] == "evening")
+        there = ARTWORKS[IN_CONTEXT[place, "AB".index(ids[0][0])]]
+        user, segment = there, [0, 1, 2][i % 7 % 3]
         if i % 3 == 0 and i != 6:  # who has a row
-            user = ARTWORKS[SHOWN[r, segment - 1, "AB".index(ids[0][0])]] if segment else level
+            user = ARTWORKS[SHOWN[place, segment - 1, "AB".index(ids[0][0])]] if segment else there
             user = "B1" if ids[0] == "B0" else user
         served = ids[row["slot"]]
         weights["region"].append((served == level) / row["propensity"])
+        weights["context"].append((served == there) / row["propensity"])
         weights["user"].append((served == user) / row["propensity"])
         even = EVEN[floor]["AB".index(ids[0][0])]
         drawn = 0.3 / len(ids) + 0.7 * (served == user)
@@ -261,7 +269,7 @@ def test_what_does_not_fit_goes_the_long_way():
     )
     plan = examination(limits=QUICK, sets=sets)
     prepared = Prepared.of(plan)
-    assert prepared.quick.fits.tolist() == [[True, True], [False, False]]
+    assert prepared.quick.fits.tolist() == [[True] * 4, [False] * 4]
     kept = pa.Table.from_pylist(
         [row for row in log().to_pylist() if (row["set"], row["slot"]) != (22, 2)], log().schema
     )
@@ -278,7 +286,11 @@ def test_members_without_an_override_are_judged_by_their_segments_default():
         examine(plan, log())[0, ALL].moments.sums,
         examine(plan, pa.Table.from_pylist(nobody, log().schema))[0, ALL].moments.sums,
     )
-    region = {row["code"]: REGIONS.index(row["region"]) for row in rows if row["set"] is not None}
+    # Of members in no context, for an override holds in all of them.
+    rows = [{**row, "day_part": None} for row in rows]
+    nobody = [{**row, "day_part": None} for row in nobody]
+    plain = pa.Table.from_pylist(rows, log().schema)
+    region = {row["code"]: 2 * REGIONS.index(row["region"]) for row in rows if row["set"] is not None}
     spelled = []
     for row in nobody:
         was = rows[len(spelled)]["segment"]
@@ -288,7 +300,7 @@ def test_members_without_an_override_are_judged_by_their_segments_default():
             own = {title: ARTWORKS[a] for title, a in zip(TITLES, shown, strict=True)} | own
             row = {**row, "title_ids": list(own), "artwork_ids": list(own.values()), "gains": [0.1] * len(own)}
         spelled.append(row)
-    same(examine(plan, log()), examine(plan, pa.Table.from_pylist(spelled, log().schema)))
+    same(examine(plan, plain), examine(plan, pa.Table.from_pylist(spelled, log().schema)))
 
 
 def test_an_override_that_was_no_candidate_goes_the_long_way():

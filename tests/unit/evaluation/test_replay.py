@@ -49,6 +49,7 @@ def world(seed: int, members: int = 3000, each: int = 8, response: float = 1.0):
         "uniform": np.full((n, EACH), 1 / EACH),
         "global": np.eye(EACH)[title % EACH],
         "region": np.eye(EACH)[(region + title) % EACH],
+        "context": np.eye(EACH)[(region + title + title % 2) % EACH],
         "segment": np.eye(EACH)[np.where(member % 3 == 0, best, (region + title) % EACH)],
         "user": np.eye(EACH)[best],
         "served": EPSILON / EACH + (1 - EPSILON) * np.eye(EACH)[best],

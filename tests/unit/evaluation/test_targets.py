@@ -1,12 +1,13 @@
 """Target probabilities of whole logs at once are those that the resolver serves one by one."""
 
 from datetime import date
+from itertools import product
 
 import numpy as np
 import pytest
 
 from keyart.evaluation.targets import BEHAVIOURS, Overrides, PolicyTables, Targets, policy_tables
-from keyart.policy.choices import RANKED, GreedyChoices, Kept
+from keyart.policy.choices import DEFAULTS, RANKED, GreedyChoices, Kept
 from keyart.policy.exploration import Best, EpsilonGreedy, Exploration, Softmax, Thompson, Uniform
 from keyart.policy.floors import NO_FLOOR, Floor
 from keyart.policy.levels import segment_cell
@@ -28,6 +29,9 @@ NARROWED = {
     for s, name in enumerate(SEGMENTS)
 }
 """Titles of which a segment has a shelf of its own, by its cell; some cells do not know some of them."""
+CONTEXTS = ("*", "phone|night", "tv|evening")
+SPECIAL = {"phone|night": "A", "tv|evening": "BC"}
+"""Titles of which cells, and segments, have a shelf of their own in a context."""
 OLD = "B3"  # the second policy has no word on it
 EXPLORATIONS = [EpsilonGreedy(0.2), Softmax(0.3), Best(), Uniform(), Thompson(32, "salt")]
 
@@ -35,19 +39,27 @@ EXPLORATIONS = [EpsilonGreedy(0.2), Softmax(0.3), Best(), Uniform(), Thompson(32
 def assignment(seed: int, without: str = "") -> list[dict]:
     """Rows of region_assignments; in every cell a title's second best by mean is made its default, to be told apart."""
     rng, rows = np.random.default_rng(seed), []
-    for level, cell in (*CELLS, *(("segment", name) for name in NARROWED)):
+    cells = (*CELLS, *(("segment", name) for name in NARROWED))
+    for c, ((level, cell), context) in enumerate(product(cells, CONTEXTS)):
         for t, title in enumerate(TITLES):
             if (level, cell, title) in MISSING or title not in NARROWED.get(cell, TITLES):
+                continue
+            if context != "*" and (title not in SPECIAL[context] or (c + t) % 4 == 0):
                 continue
             ids = [a for a, of in zip(ARTWORKS, TITLE_OF, strict=True) if of == t and a != without]
             means = rng.normal(size=len(ids))
             default = int(np.argsort(-means)[min(1, len(ids) - 1)])
             if level == "segment" and "/" in cell:  # which is there where it shows another than its cell
-                of = [r["is_default"] for r in rows if r["title_id"] == title and cell in _cells(r["level"], r["cell"])]
+                of = [
+                    r["is_default"]
+                    for r in rows
+                    if (r["title_id"], r["context"]) == (title, "*") and cell in _cells(r["level"], r["cell"])
+                ]
                 default = (of.index(True) + 1) % len(ids) if of and of.index(True) == default else default
             rows += [
                 {
-                    "policy_id": "p", "level": level, "cell": cell, "context": "*", "title_id": title, "artwork_id": a,
+                    "policy_id": "p", "level": level, "cell": cell, "context": context, "title_id": title,
+                    "artwork_id": a,
                     "mean": float(m), "sd": 0.5 + 0.1 * k, "is_default": k == default, "reason": "",
                 }
                 for k, (a, m) in enumerate(zip(ids, means, strict=True))
@@ -62,11 +74,13 @@ KEPT = Placement((Rule("A", "A1", "ban", ("SE",)), Rule("A", "A2", "ban", ("asia
 def tables_of(
     rows: list[dict], exploration: Exploration, placement: Placement = EVERYWHERE, floor: Floor = NO_FLOOR
 ) -> PolicyTables:
-    defaults = [(r["level"], r["cell"], r["title_id"], r["artwork_id"]) for r in rows if r["is_default"]]
+    defaults = [tuple(row[name] for name in DEFAULTS) for row in rows if row["is_default"]]
     kept = Kept.of(placement, date(2026, 1, 2), [tuple(row[name] for name in RANKED) for row in rows])
     choices = GreedyChoices.of(defaults, PARENTS, ARTWORKS, kept)
-    levels = [(r["level"], r["cell"], r["artwork_id"], r["mean"], r["sd"], r["is_default"]) for r in rows]
-    return policy_tables("p", exploration, choices, levels, ARTWORKS, TITLES, TITLE_OF, REGIONS, floor, SEGMENTS)
+    columns = ("level", "cell", "context", "artwork_id", "mean", "sd", "is_default")
+    levels = [tuple(row[name] for name in columns) for row in rows]
+    shape = (ARTWORKS, TITLES, TITLE_OF, REGIONS)
+    return policy_tables("p", exploration, choices, levels, *shape, floor, SEGMENTS, CONTEXTS)
 
 
 def _cells(level: str, cell: str) -> list[str]:
@@ -106,17 +120,18 @@ def test_what_is_filled_in_is_what_the_resolver_serves(exploration, placement, f
     targets = Targets(both, TITLE_OF)
     member = np.repeat(np.arange(MEMBERS), 3)
     title, region = np.tile(np.arange(3), MEMBERS), member % 3
-    kids = member == 5
+    context, kids = np.arange(len(member)) // 2 % 3, member == 5
     sizes = np.bincount(TITLE_OF)[title]
     offsets = np.concatenate([[0], np.cumsum(sizes)])
     candidates = np.concatenate([np.flatnonzero(t == TITLE_OF) for t in title])
     support = np.ones(len(candidates), dtype=bool)
-    pi = np.full((len(candidates), 11), np.nan, dtype=np.float32)
+    pi = np.full((len(candidates), 13), np.nan, dtype=np.float32)
     own = Overrides.of(MEMBERS, [overrides(), overrides()], among())
-    targets.fill(pi, targets.stacked(), title, region, kids, member, offsets, candidates, support, own)
+    place = region * len(CONTEXTS) + context
+    targets.fill(pi, targets.stacked(), title, place, kids, member, offsets, candidates, support, own)
     order = targets.order()
     rules = ((exploration, floor), (EpsilonGreedy(0.05), NO_FLOOR))
-    levels = set()
+    levels, special = set(), 0
     for g, (each, (rule, under)) in enumerate(zip(rows, rules, strict=True)):
         policy = Policy("p", rule, "salt", 0.0, "taste", date(2026, 1, 1), PARENTS, (), under)
 
@@ -129,7 +144,8 @@ def test_what_is_filled_in_is_what_the_resolver_serves(exploration, placement, f
             here = slice(offsets[i], offsets[i + 1])
             ids = [ARTWORKS[a] for a in candidates[here]]
             asked = {"title_id": TITLES[title[i]], "region": REGIONS[region[i]], "epoch": date(2026, 1, 2)}
-            answer = resolver.resolve(str(member[i]), kids=bool(kids[i]), **asked)
+            there = {**asked, "context": CONTEXTS[context[i]]}
+            answer = resolver.resolve(str(member[i]), kids=bool(kids[i]), **there)
             levels.add(answer.level)
             served = dict(zip(answer.candidate_set, answer.probabilities, strict=True))
             column = {name: pi[here, order[g, k]] for k, name in enumerate(BEHAVIOURS)}
@@ -138,19 +154,22 @@ def test_what_is_filled_in_is_what_the_resolver_serves(exploration, placement, f
             best = ArtworkResolver.of(
                 Policy("p", Best(), "", 0.0, "", date(2026, 1, 1), PARENTS), each, overrides=lookup, placement=placement
             )
-            user = best.resolve(str(member[i]), kids=bool(kids[i]), **asked).artwork_id
+            user = best.resolve(str(member[i]), kids=bool(kids[i]), **there).artwork_id
             level = best.resolve("99", **asked).artwork_id
+            in_context = best.resolve("99", **there).artwork_id
+            assert ids[int(np.argmax(column["context"]))] == in_context and column["context"].sum() == 1
+            special += in_context != level
             assert ids[int(np.argmax(column["user"]))] == user and column["user"].sum() == 1
             assert ids[int(np.argmax(column["region"]))] == level and column["region"].sum() == 1
             among_all = ArtworkResolver.of(
                 best.policy, each, overrides=lambda user: OwnChoices({}, lookup(user).segment), placement=placement
             )
-            segment = among_all.resolve(str(member[i]), kids=bool(kids[i]), **asked).artwork_id
+            segment = among_all.resolve(str(member[i]), kids=bool(kids[i]), **there).artwork_id
             assert ids[int(np.argmax(column["segment"]))] == segment and column["segment"].sum() == 1
             world = ArtworkResolver.of(best.policy, [r for r in each if r["level"] == "global"], placement=placement)
             everywhere = world.resolve("99", **asked).artwork_id
             assert ids[int(np.argmax(column["global"]))] == everywhere
-    assert levels == {"user", "segment", "region", "parent", "global"}
+    assert levels == {"user", "segment", "region", "parent", "global"} and special > 5
 
 
 def test_columns_follow_the_behaviours_asked_for():

@@ -7,7 +7,7 @@ import pytest
 
 from keyart.errors import LimitError
 from keyart.policy.assignment import best_of_title, build_slate, overrides
-from keyart.policy.choices import GreedyChoices, Kept, level_choices
+from keyart.policy.choices import RANKED, GreedyChoices, Kept, level_choices
 from keyart.policy.exploration import EpsilonGreedy
 from keyart.policy.levels import Levels
 from keyart.policy.placement import EVERYWHERE, Placed, Placement, Rule, place
@@ -171,8 +171,8 @@ def test_the_worlds_default_is_the_next_best_where_it_may_not_be_shown():
     rules = [Rule("A", "a1", "ban", ("SE",)), *(Rule("A", a, "ban", ("JP",)) for a in IDS)]
     placed, shelves, placement = world(rules)
     rows = list(rows_of(placed, shelves))
-    ranked = [tuple(r[n] for n in ("level", "cell", "title_id", "artwork_id", "mean", "is_default")) for r in rows]
-    defaults = [row[:4] for row in ranked if row[5]]
+    ranked = [tuple(row[name] for name in RANKED) for row in rows]
+    defaults = [row[:5] for row in ranked if row[6]]
     greedy = GreedyChoices.of(defaults, PARENTS, IDS, Kept.of(placement, DAY, ranked))
     ids = [*greedy.artwork_ids, None]
     for level in ("global", "region"):

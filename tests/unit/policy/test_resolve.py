@@ -9,9 +9,10 @@ import pytest
 from scipy.stats import chisquare
 
 from keyart.errors import ConfigError, LimitError, ModelError, TableError
-from keyart.policy.choices import GreedyChoices, level_choices, of_segments, segment_choices, user_choices
+from keyart.policy.choices import DEFAULTS, GreedyChoices, level_choices, of_segments, segment_choices, user_choices
+from keyart.policy.contexts import ONLINE
 from keyart.policy.exploration import EpsilonGreedy, Softmax, draw, hashed_uniforms
-from keyart.policy.levels import ONLINE, Levels, segment_cell
+from keyart.policy.levels import Levels, segment_cell
 from keyart.policy.remembering import RememberingResolver
 from keyart.policy.resolve import ArtworkResolver, Override, OwnChoices
 from keyart.policy.specification import Policy, content_hash, derived_id
@@ -145,7 +146,7 @@ def test_a_segment_narrows_the_cell_that_would_answer(kind, region, segment, lev
     own = kind.of(POLICY, narrowed(), overrides=lambda user: OwnChoices({"A": Override("a3", 0.05)}, segment))
     assert own.resolve("u", "A", region, epoch=DAY).level == "user"
     greedy = GreedyChoices.of(
-        [(r["level"], r["cell"], r["title_id"], r["artwork_id"]) for r in narrowed() if r["is_default"]],
+        [tuple(r[name] for name in DEFAULTS) for r in narrowed() if r["is_default"]],
         POLICY.parents,
         [],
     )
@@ -202,7 +203,7 @@ def test_withdrawn_artworks_are_not_a_segments_either():
 
 def test_members_of_segments_are_looked_up_by_pairs():
     greedy = GreedyChoices.of(
-        [(r["level"], r["cell"], r["title_id"], r["artwork_id"]) for r in narrowed() if r["is_default"]],
+        [tuple(r[name] for name in DEFAULTS) for r in narrowed() if r["is_default"]],
         POLICY.parents,
         [],
     )
@@ -298,7 +299,7 @@ def test_levels_need_a_global_cell_and_prefer_the_models_word_on_parents():
 
 
 def test_greedy_choices_fall_back_as_resolve_does():
-    defaults = [(r["level"], r["cell"], r["title_id"], r["artwork_id"]) for r in rows() if r["is_default"]]
+    defaults = [tuple(r[name] for name in DEFAULTS) for r in rows() if r["is_default"]]
     greedy = GreedyChoices.of(defaults, POLICY.parents, ["a1", "a2", "a3", "b1"])
     regions = ["SE", "NO", "JP", None]
     shown = level_choices(greedy, "region", regions)

@@ -12,9 +12,10 @@ from keyart.learning.predict import user_scores
 from keyart.policy.assignment import best_of_title, build_slate, overrides
 from keyart.policy.exploration import EpsilonGreedy, Softmax
 from keyart.policy.floors import Floor
+from keyart.policy.leaning import leaning_shelf, pull_of
 from keyart.policy.levels import GLOBAL, Levels
 from keyart.policy.placement import EVERYWHERE, Placement, Rule, place
-from keyart.policy.segments import NOBODY, Segments, clusters, named, segment_defaults, segment_shelf
+from keyart.policy.segments import NOBODY, Segments, clusters, named, segment_defaults
 
 MODEL_IDS = [f"{title}{i}" for title in "abc" for i in range(4)]
 ACTIVE = [(artwork, artwork[0].upper(), int(artwork[1])) for artwork in MODEL_IDS] + [("c9", "C", 9)]  # c9 is new
@@ -126,7 +127,9 @@ def test_a_segments_default_is_what_its_members_gain_by_on_average(seed, minimum
                 continue
             mean = scores[joined == k].mean(axis=0)
             # The centre is that of the members it was found among, who have all joined it: k-means came to rest.
-            np.testing.assert_allclose(mean, slate.arrays["cell_mean"][c] + segments.pull(slate)[k], atol=1e-9)
+            np.testing.assert_allclose(
+                mean, slate.arrays["cell_mean"][c] + pull_of(segments.tastes[k], slate), atol=1e-9
+            )
             for t, usual in enumerate(shown[c, 0]):
                 here = np.flatnonzero(slate.title_index == t)
                 best = here[mean[here].argmax()]
@@ -157,7 +160,7 @@ def test_a_segments_shelf_is_a_distribution_of_its_own_scores_under_the_same_flo
     seen = 0
     for c in range(3):
         for k in range(len(segments)):
-            own, differs = segment_shelf(all_of, segments, c, k, 0.02)
+            own, differs = leaning_shelf(all_of, [segments.tastes[k]], c, 0.02)
             scores = all_of.means[c] + segments.tastes[k] @ all_of.slate.arrays["features"].T
             np.testing.assert_allclose(own.means[0], scores)
             floor = Floor(0.03)
@@ -183,7 +186,7 @@ def test_what_may_not_be_shown_in_a_cell_is_no_segments_default_there():
     held = shelves(Placement((Rule("A", banned, "ban", ("SE",)),)))
     shown = segment_defaults(held.slate, segments, 0.0)
     assert best not in shown[2] and best in segment_defaults(held.slate, segments, 0.0)[:2]
-    own, _ = segment_shelf(held, segments, 2, 0, 0.0)
+    own, _ = leaning_shelf(held, [segments.tastes[0]], 2, 0.0)
     drawn = own.probabilities(EpsilonGreedy(0.1), 0)
     assert drawn[best] == 0 and drawn[held.slate.title_index == 0].sum() == pytest.approx(1)
     assert not own.possible[0, best] and not own.defaults(0)[best]
