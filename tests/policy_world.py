@@ -6,11 +6,13 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
+from pyspark.sql import functions as F
 
 from keyart import seeding
 from keyart.config import load
 from keyart.learning.members import member_vectors
 from keyart.learning.predict import user_scores
+from keyart.policy.resolve import Override, OwnChoices
 from keyart.schemas import TABLES
 from keyart.tables import Tables
 from keyart.tracking import ModelArrays, Tracking
@@ -30,6 +32,8 @@ ARTWORKS = [(f"{title}{i}", title, i + 1) for title in "AB" for i in range(4)] +
 WITHDRAWN, NEW = "B3", ("B-new", "B", 9)
 LOOK = {artwork: "warm" if artwork[-1] in "0w" else "dark" for artwork, *_ in [*ARTWORKS, NEW]}
 MEMBERS = 600
+ASKED = "user_key string, title_id string, region string, context string, epoch date, kids boolean"
+"""Of ``resolved``."""
 
 
 def zero(kind):
@@ -183,3 +187,37 @@ def made_world(spark, root, *asked):
 
 def run(job, tables, settings):
     return importlib.import_module(f"keyart.jobs.{job}").run(tables.spark, settings)
+
+
+def newest_of(tables, policy_id):
+    """Each member's row of user_assignments."""
+    rows = tables.read("user_assignments").where(F.col("policy_id") == policy_id).collect()
+    return {row["user_key"]: row for row in rows}
+
+
+def own_of(tables, policy_id):
+    """What a resolver looks up of members, all read at once."""
+    names = ("title_ids", "artwork_ids", "gains", "reasons")
+    return {
+        user: OwnChoices(
+            {title: Override(*rest) for title, *rest in zip(*(row[name] for name in names), strict=True)},
+            row["segment"] or "",
+        )
+        for user, row in newest_of(tables, policy_id).items()
+    }
+
+
+def centres_of(tables):
+    rows = tables.read("policy_segments").orderBy("segment").collect()
+    return {row["segment"]: np.array(row["centre"]) for row in rows}
+
+
+def scores_of(model, cell, standard):
+    """By plain loops: an artwork's level mean plus taste; what the model does not know is average."""
+    ids = [row[0] for row in ARTWORKS]
+    taste = standard @ model.arrays["weights"]
+    known = {a: model.arrays["cell_mean"][cell, i] + taste @ model.arrays["features"][i] for i, a in enumerate(ids)}
+    return known | {"B-new": 0.0}
+
+
+TITLES = {"A": ["A0", "A1", "A2", "A3"], "B": ["B0", "B1", "B2", "B-new"]}

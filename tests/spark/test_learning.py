@@ -27,6 +27,7 @@ from keyart.learning.members import member_vectors, standardised
 from keyart.learning.predict import user_scores
 from keyart.learning.response_spark import check_enough
 from keyart.learning.taste_spark import Learned, learn
+from keyart.policy.contexts import PolicyContexts
 from keyart.schemas import TABLES
 from keyart.seeding import bucket, rng
 from keyart.settings import Settings
@@ -55,6 +56,7 @@ class World:
     affinity: float = 0.8
     popular: float = 0.3  # artwork features, for everybody
     taste: float = 0.5  # artwork features x member
+    devices: bool = False  # phones take less, and of dramas much less
     seed: int = 1
 
 
@@ -156,6 +158,11 @@ def decide(random, world, keys, liking, films, genre, truth) -> list:
     affinity = 3 * (liking[user, [GENRES.index(genre[films[t]]) for t in title]] - 1 / 3)
     odds = world.base + world.affinity * affinity
     odds = odds + truth["popular"][title, artwork] + truth["taste"][user, title, artwork]
+    on_phone, early = np.zeros(n, dtype=bool), np.zeros(n, dtype=bool)
+    if world.devices:
+        on_phone, early = random.random(n) < 0.4, random.random(n) < 0.3
+        drama = np.array([genre[film] == "drama" for film in films])[title]
+        odds = odds - on_phone * np.where(drama, 1.2, 0.3) + 0.4 * early
     take = (random.random(n) < 1 / (1 + np.exp(-odds))).astype(int)
     quality = np.where(take == 1, random.uniform(0.3, 0.9, n), 0)
     epoch = [START + timedelta(days=int(d)) for d in day]
@@ -175,8 +182,8 @@ def decide(random, world, keys, liking, films, genre, truth) -> list:
         "propensity": np.full(n, shares[0]),
         "policy_id": ["uniform"] * n,
         "region": [REGIONS[u % 3] for u in user],
-        "device": ["tv"] * n,
-        "day_part": ["evening"] * n,
+        "device": np.where(on_phone, "phone", "tv").tolist(),
+        "day_part": np.where(early, "morning", "evening").tolist(),
         "kids": user % 50 == 0,
         "row": slot % 3,
         "position": slot % 5,
@@ -430,15 +437,40 @@ def test_response_says_how_it_was_found(trained):
 
 
 def test_affinity_alone_is_no_artwork_effect(trained, spark, tmp_path):
-    """Members who like a genre take its titles; no artwork matters; nothing must be found."""
+    """Members who like a genre take its titles, phones take less of some; no artwork matters; nothing must be found.
+
+    Then, of the same log, takes are left out on phones by what an artwork looks like: that is found, and that alone.
+    """
     settings = apart(trained[1], tmp_path / "tables", "affinity-", taste__rank=3, taste__iterations=3)
     tables = Tables(spark, settings.tables)
-    write(tables, World(members=600, affinity=2.0, popular=0.0, taste=0.0, seed=3))
+    write(tables, World(members=600, base=-1.4, affinity=2.0, popular=0.0, taste=0.0, devices=True, seed=3))
     job("train_taste").run(spark, settings)
     job("train_response").run(spark, settings)
-    arrays = model_of(settings, "response").arrays
-    assert not arrays["weights"].any()
-    assert np.abs(arrays["cell_mean"]).max() < 0.15
+    found = model_of(settings, "response")
+    assert not found.arrays["weights"].any()
+    assert np.abs(found.arrays["cell_mean"]).max() < 0.15
+    assert found.about["devices"] == found.about["day_parts"] == [] and "context_weights" not in found.arrays
+
+    looks = tables.read("artworks").select("artwork_id", "features").collect()
+    look = {row["artwork_id"]: row["features"][0] for row in looks}
+    kept = F.element_at(F.create_map(*[F.lit(x) for pair in look.items() for x in pair]), F.col("artwork_id"))
+    chance = F.when(F.col("device") == "phone", F.least(F.lit(1.0), F.exp(0.8 * (kept - 1)))).otherwise(1.0)
+    drawn = F.pmod(F.xxhash64("decision_id"), F.lit(1000)) / 1000
+    thinned = tables.read("decisions").withColumn("take", F.when(drawn < chance, F.col("take")).otherwise(0))
+    tables.overwrite("decisions", spark.createDataFrame(thinned.collect(), thinned.schema))
+    job("train_response").run(spark, settings)
+    found = model_of(settings, "response")
+    contexts = PolicyContexts.of(found.about, found.arrays)
+    assert contexts.names == (
+        "phone|evening", "phone|morning", "phone|*", "tv|evening", "tv|morning", "tv|*", "*|evening", "*|morning"
+    )  # fmt: skip
+    phone, tv, both = (contexts.leanings[contexts.names.index(name)] for name in ("phone|*", "tv|*", "phone|evening"))
+    pulls = found.arrays["features"] @ np.stack([phone - tv, contexts.leanings[-1], both - phone]).T
+    values = np.array([look[artwork] for artwork in found.about["artwork_ids"]]).reshape(6, 6)
+    values = (values - values.mean(axis=1, keepdims=True)).ravel()
+    assert np.corrcoef(pulls[:, 0], values)[0, 1] > 0.8
+    assert 0.4 < np.polyfit(values, pulls[:, 0], 1)[0] < 0.9  # 0.8 but for the highest, which are not taken more often
+    assert np.abs(pulls[:, 1:]).max() < 0.2  # the part of the day does nothing
 
 
 def test_what_is_missing_is_named(trained, spark):

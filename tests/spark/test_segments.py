@@ -7,7 +7,22 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
-from policy_world import ARTWORKS, CELLS, END, GENRES, T0, T1, frame, made_world, run
+from policy_world import (
+    ASKED,
+    CELLS,
+    END,
+    GENRES,
+    T0,
+    T1,
+    TITLES,
+    centres_of,
+    frame,
+    made_world,
+    newest_of,
+    own_of,
+    run,
+    scores_of,
+)  # fmt: skip
 from pyspark.sql import functions as F
 from scipy.stats import chisquare
 
@@ -15,7 +30,7 @@ from keyart.errors import LimitError, TableError
 from keyart.evaluation.spark import evaluate
 from keyart.learning.members import member_vectors, standardised
 from keyart.policy.levels import segment_cell
-from keyart.policy.resolve import Override, OwnChoices, segment_of
+from keyart.policy.resolve import OwnChoices, segment_of
 from keyart.policy.resolve_spark import resolved
 from keyart.policy.spark import choices, newest_policy, resolver
 from keyart.policy.staying import same_period
@@ -29,7 +44,6 @@ pytestmark = pytest.mark.spark
 
 CELL_OF = {"SE": 2, "NO": 1, "JP": 3, None: 0}
 WRITTEN = ("region_assignments", "user_assignments", "policy_segments", "policies")
-ASKED = "user_key string, title_id string, region string, context string, epoch date, kids boolean"
 
 
 @pytest.fixture(scope="module")
@@ -43,40 +57,6 @@ def parted(spark, tmp_path_factory):
     tables.overwrite("opt_outs", frame(tables.spark, "opt_outs", [said]))
     assert run("assign_artwork", tables, settings) == 0
     return tables, settings, members, model, first
-
-
-def newest_of(tables, policy_id):
-    """Each member's row of user_assignments."""
-    rows = tables.read("user_assignments").where(F.col("policy_id") == policy_id).collect()
-    return {row["user_key"]: row for row in rows}
-
-
-def own_of(tables, policy_id):
-    """What a resolver looks up of members, all read at once."""
-    names = ("title_ids", "artwork_ids", "gains", "reasons")
-    return {
-        user: OwnChoices(
-            {title: Override(*rest) for title, *rest in zip(*(row[name] for name in names), strict=True)},
-            row["segment"] or "",
-        )
-        for user, row in newest_of(tables, policy_id).items()
-    }
-
-
-def centres_of(tables):
-    rows = tables.read("policy_segments").orderBy("segment").collect()
-    return {row["segment"]: np.array(row["centre"]) for row in rows}
-
-
-def scores_of(model, cell, standard):
-    """By plain loops: an artwork's level mean plus taste; what the model does not know is average."""
-    ids = [row[0] for row in ARTWORKS]
-    taste = standard @ model.arrays["weights"]
-    known = {a: model.arrays["cell_mean"][cell, i] + taste @ model.arrays["features"][i] for i, a in enumerate(ids)}
-    return known | {"B-new": 0.0}
-
-
-TITLES = {"A": ["A0", "A1", "A2", "A3"], "B": ["B0", "B1", "B2", "B-new"]}
 
 
 def shown_by_loop(model, cell, centre, minimum):

@@ -3,12 +3,12 @@
 Given how often a title was taken in a context, how often it was with each of its artworks is multinomial, with chances
     expected_a exp(x_a . (w_device + w_day_part))
 (the conditional logit; McFadden 1974), so that what a device does to a title as a whole cancels: phones take what is
-short whatever it looks like. Weights are about what all contexts have in common, which is the region level's to say;
+short whatever it looks like. What all contexts have in common is the region level's to say, and has weights beside;
 w ~ N(0, a variance of devices or of day parts), averaged over what is likely of these under the prior of ``variances``.
 G contexts (a device in a part of the day), D devices, H parts, K = D + H, A artworks, P coordinates.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import product
 
@@ -24,9 +24,20 @@ __all__ = ["NOWHERE", "ContextEffects", "Contexts", "choose_contexts", "context_
 
 EVIDENCE = 4.0
 """Standard deviations by which the score test must exceed chance; else no context is claimed to matter."""
-ROUNDS = 5
+ROUNDS, ENOUGH = 20, 1e-3
+"""Of Newton's method at most, and the step in log rates at which it has come to rest."""
+LONGEST = 1.0
+"""Step in log rates that a round may take."""
+COMMON, DEVICES, PARTS = range(3)
+"""Kinds of weights."""
+COMMON_SD = 2.0
+"""Of the prior of what contexts have in common: next to nothing is known of it."""
 LOG_SDS = np.linspace(np.log(0.003), np.log(2.0), 14)
 """Logs of the standard deviations that devices' weights, and parts', may have."""
+
+
+Solve = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+"""Weights and their covariance from a Hessian and a right side."""
 
 
 @dataclass(frozen=True)
@@ -108,24 +119,37 @@ def fit_contexts(
     seen: np.ndarray, expected: np.ndarray, contexts: Contexts, features: np.ndarray, title_index: np.ndarray
 ) -> ContextEffects:
     """Effects from counts and what was expected of them (G, A), up to a factor of the title in the context."""
-    design, width = _contrasts(contexts, expected), features.shape[1]
-    kind = np.repeat([0] * len(contexts.devices) + [1] * len(contexts.day_parts), width)
-    size = len(kind)
-    mean, score = np.zeros(size), 0.0
-    for step in range(ROUNDS):
-        weights = design @ mean.reshape(-1, width)
-        gradient, hessian = _slopes(seen, expected, design, weights, features, title_index)
-        if step == 0:
-            score = _score(gradient, hessian)
-        right = gradient + hessian @ mean
-        mean, covariance = _averaged(hessian, right, kind)
-    # About what the contexts have in common: contrasts of the weights, not the weights.
-    centring = _centring(contexts, expected)
-    blocks = covariance.reshape(-1, width, len(design.T), width)
+    width, kinds = features.shape[1], [COMMON, *[DEVICES] * len(contexts.devices), *[PARTS] * len(contexts.day_parts)]
+    design, kind = np.hstack([np.ones((len(contexts), 1)), contexts.design]), np.repeat(kinds, width)
+
+    def slopes(at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return _slopes(seen, expected, design, design @ at.reshape(-1, width), features, title_index)
+
+    def common(hessian: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """As if contexts did not differ."""
+        found, inner = np.zeros(len(kind)), hessian[:width, :width] + np.eye(width) / COMMON_SD**2
+        found[:width] = np.linalg.solve(inner, right[:width])
+        return found, hessian
+
+    def settled(solve: Solve, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Where Newton's method comes to rest, and the covariance there."""
+        for _ in range(ROUNDS):
+            gradient, hessian = slopes(mean)
+            wanted, covariance = solve(hessian, gradient + hessian @ mean)
+            step = np.abs(design @ (wanted - mean).reshape(-1, width) @ features.T).max(initial=0.0)
+            mean = mean + (wanted - mean) * min(1.0, LONGEST / max(step, 1e-12))  # further away the curve is another
+            if step < ENOUGH:
+                break
+        return mean, covariance
+
+    shared, _ = settled(common, np.zeros(len(kind)))
+    mean, covariance = settled(lambda hessian, right: _averaged(hessian, right, kind), shared)
+    centring = _centring(contexts, seen)
+    blocks = covariance.reshape(len(kinds), width, len(kinds), width)[1:, :, 1:]
     return ContextEffects(
-        centring @ mean.reshape(-1, width),
+        centring @ mean.reshape(-1, width)[1:],
         np.einsum("kc,cpdq,kd->kpq", centring, blocks, centring, optimize=True),
-        score,
+        _score(*slopes(shared), width),
     )
 
 
@@ -149,17 +173,14 @@ def _shares(expected: np.ndarray, title_index: np.ndarray) -> np.ndarray:
     return np.divide(expected, total, out=np.ones_like(expected), where=expected > 0)
 
 
-def _centring(contexts: Contexts, expected: np.ndarray) -> np.ndarray:
-    """(K, K): takes from each device's weights what devices have in common, as often as they took; parts likewise."""
-    share = expected.sum(axis=1) @ contexts.design
+def _centring(contexts: Contexts, seen: np.ndarray) -> np.ndarray:
+    """(K, K): takes from each device's weights the mean of them all, as often as each took, which the region level has
+    learned; parts likewise."""
+    share = seen.sum(axis=1) @ contexts.design
     centring, devices = np.eye(len(share)), len(contexts.devices)
     for block in (slice(0, devices), slice(devices, None)):
         centring[block, block] -= share[block] / max(share[block].sum(), 1e-12)
     return centring
-
-
-def _contrasts(contexts: Contexts, expected: np.ndarray) -> np.ndarray:
-    return contexts.design @ _centring(contexts, expected)
 
 
 def _slopes(
@@ -183,10 +204,11 @@ def _slopes(
     return gradient.ravel(), hessian.reshape(gradient.size, gradient.size)
 
 
-def _score(gradient: np.ndarray, hessian: np.ndarray) -> float:
-    """Rao's score statistic against its mean and standard deviation where contexts do nothing."""
-    rank = int(np.linalg.matrix_rank(hessian, hermitian=True))
-    if not rank:
+def _score(gradient: np.ndarray, hessian: np.ndarray, common: int) -> float:
+    """Rao's score statistic of all weights but the ``common`` first, against its mean and standard deviation where
+    contexts do nothing."""
+    rank = int(np.linalg.matrix_rank(hessian, hermitian=True)) - common
+    if rank <= 0:
         return 0.0
     statistic = gradient @ np.linalg.pinv(hessian, hermitian=True) @ gradient
     return float((statistic - rank) / np.sqrt(2 * rank))
@@ -198,7 +220,7 @@ def _averaged(hessian: np.ndarray, right: np.ndarray, kind: np.ndarray) -> tuple
     points = np.array(list(product(LOG_SDS, LOG_SDS)))
     found, evidence = [], []
     for log_sds in points:
-        scale = np.exp(log_sds)[kind]
+        scale = np.array([COMMON_SD, *np.exp(log_sds)])[kind]
         inner = np.eye(len(kind)) + scale[:, None] * hessian * scale
         covariance = scale[:, None] * np.linalg.inv(inner) * scale
         mean = covariance @ right
