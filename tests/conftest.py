@@ -6,6 +6,7 @@ import shutil
 import sys
 import threading
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -43,13 +44,14 @@ def shared() -> Path:
 def spark():
     """A local session as conf/local.yaml has it, with two shuffle partitions; closed when the run ends.
 
-    Its JVM compiles quickly, not well: what tests do in it they do a few times.
+    Its JVM compiles quickly, not well, and plans are interpreted: what tests do in it they do a few times. Tests that
+    start jobs as processes of their own run them as users do.
     """
     from keyart.config import load
-    from keyart.session import open_session
+    from keyart.session import INTERPRETED, open_session
 
-    settings = load(ROOT / "conf" / "local.yaml", ["session.shuffle_partitions=2"])
-    session = open_session(settings.session, light=True)
+    settings = load(ROOT / "conf" / "local.yaml", ["session.shuffle_partitions=2"]).session
+    session = open_session(replace(settings, options=settings.options | INTERPRETED), light=True)
     yield session
     session.stop()
 
