@@ -121,6 +121,7 @@ def _decisions(crowd: Crowd, world, titles: np.ndarray, events: Arrays) -> pa.Ta
             "title_id": names.take(pa.array(title)),
             "artwork_id": ids.take(pa.array(artwork)),
             "region": pa.array(world.regions).take(pa.array(world.members.region[events["member"][rows]])),
+            "context": np.full(len(rows), -1, dtype=np.int16),
             "kids": np.zeros(len(rows), dtype=bool),
             "row": events["row"][rows],
             "position": events["position"][rows],
