@@ -26,7 +26,7 @@ def run(spark: SparkSession, settings: Settings) -> None:
     chosen = rows.eligible(opted_in(decisions, tables), windows, holdout_buckets(settings.time))
     counts = rows.cell_counts(chosen, artworks.artwork_ids)
     check_enough(counts, windows)
-    places = rows.contexts_of(chosen)
+    places = rows.contexts_of(chosen, settings.privacy.smallest_cell)
     late, clip = validation_day(windows), settings.response.weight_clip
     build = block_builder(artworks, counts.regions, taste.model, late, clip, rows.examination_of(tables))
     with blocks_of(rows.with_vectors(chosen, vectors, places), rows.ORDER, build) as blocks:

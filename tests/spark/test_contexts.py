@@ -9,12 +9,16 @@ from policy_world import ASKED, CELLS, END, T0, T1, TITLES, centres_of, made_wor
 from pyspark.sql import functions as F
 
 from keyart.evaluation.spark import evaluate
+from keyart.learning.contexts import Contexts
+from keyart.learning.decisions_spark import contexts_of as contexts_of_log
+from keyart.learning.decisions_spark import with_vectors
 from keyart.policy.assign_spark import contexts_of, plan_assignment, region_assignments
 from keyart.policy.contexts import OF_STREAM, context_cell, moved
 from keyart.policy.levels import segment_cell
 from keyart.policy.resolve_spark import resolved
 from keyart.policy.spark import newest_policy, resolver
 from keyart.report.choice_spark import explain_choice
+from keyart.schemas import TABLES
 from keyart.serving.policy_bundle import PolicyBundle, bundles_folder, pointed
 from keyart.tracking import ModelArrays, Tracking
 
@@ -182,6 +186,32 @@ def _best(alone, row, context, own):
     return offer.artwork_ids[int(np.argmax(offer.probabilities))]
 
 
+def test_devices_of_few_members_and_names_that_tell_nothing_are_left_out(spark):
+    names = ["tv"] * 90 + ["phone"] * 60 + ["rare"] * 9 + ["*", "a|b", "unknown", "", None] * 100
+    rows = [(f"u{i}", name, ("evening", "night")[i % 2]) for i, name in enumerate(names)]
+    log = spark.createDataFrame(rows, "user_key string, device string, day_part string")
+    assert contexts_of_log(log, 50) == Contexts(("phone", "tv"), ("evening", "night"))
+    many = [(f"u{i}", f"device {i % 12:02}", "evening") for i in range(12 * 60)]
+    found = contexts_of_log(spark.createDataFrame(many, log.schema), 20)
+    assert found.devices == tuple(f"device {i:02}" for i in range(8))  # equals in the order of their names
+    coded = with_vectors(decisions_like(log), taste_like(spark), Contexts(("phone", "tv"), ("evening", "night")))
+    told = coded.where("user_key LIKE 'u%'").select("user_key", "context").collect()
+    of = {"phone": 0, "tv": 2}
+    expected = {u: of[d] + ("evening", "night").index(p) if d in of else -1 for u, d, p in rows}
+    assert dict(told) == expected
+
+
+def decisions_like(log):
+    """With the other columns that blocks are made of."""
+    schema = TABLES["decisions"].schema
+    return log.select(*[F.col(f.name) if f.name in log.columns else F.lit(None).cast(f.dataType).alias(f.name)
+                        for f in schema])  # fmt: skip
+
+
+def taste_like(spark):
+    return spark.createDataFrame([], TABLES["taste"].schema)
+
+
 def test_what_devices_add_is_written_for_people(placed):
     tables, settings, members, model = placed
     rows = tables.read("policy_weights").where("level IN ('device', 'day part')").toPandas()
@@ -221,6 +251,8 @@ def test_a_stream_moves_contexts_and_leaves_what_was_assigned(placed):
         told = {(row["level"], row["cell"], row["context"], row["artwork_id"]) for row in moved_rows}
         assert told == {(row["level"], row["cell"], moved(row["context"]), row["artwork_id"]) for row in before}
     tables.delete("region_assignments", where)
+    some = region_assignments(tables, plan, titles=plan.slate.title_ids == "B").collect()
+    assert len(some) > 20 and sorted(some) == [row for row in before if row["title_id"] == "B"]
 
 
 def test_artworks_that_stay_and_who_asks_for_none_have_no_contexts(placed):

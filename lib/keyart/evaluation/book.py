@@ -73,7 +73,7 @@ class Book:
         )  # fmt: skip
 
     def add_quick(
-        self, part: slice, sets: np.ndarray, title: np.ndarray, region: np.ndarray, kids: np.ndarray,
+        self, part: slice, sets: np.ndarray, title: np.ndarray, place: np.ndarray, kids: np.ndarray,
         candidates: np.ndarray, q: np.ndarray, own: Overrides, tables: Stacked,
     ) -> np.ndarray:  # fmt: skip
         """Add the decisions of a part that two numbers and a place can tell; places (in the log) of those that are
@@ -85,7 +85,7 @@ class Book:
             raise ValueError("pages need the probabilities of all candidates")
         log, (offsets, _) = self.log, self.log.cut(part)
         left = self.quick.add(
-            self.cell[part], sets[part], title[part], region[part], kids[part], log.member[part], offsets, candidates,
+            self.cell[part], sets[part], title[part], place[part], kids[part], log.member[part], offsets, candidates,
             log.slot[part], log.propensity[part], log.outcome[part], q, own, tables, self.limits.clip,
             self.limits.switch, self.frame, self.sums, self.common, self.largest, self.shares,
         )  # fmt: skip

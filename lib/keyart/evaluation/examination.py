@@ -72,6 +72,10 @@ class Examination:
     contexts: tuple[str, ...] = (EVERY,)  # that policies tell apart, the first being all others
     limits: Limits = field(default_factory=Limits)
 
+    def place(self, rows: "Rows") -> np.ndarray:
+        """(n,) where decisions were made, as the targets' tables count: by region, then context."""
+        return rows.region * len(self.contexts) + rows.context
+
 
 @dataclass(frozen=True)
 class Members:
@@ -145,7 +149,7 @@ def judge_rows(plan: Examination, rows: Rows, members: Members, prepared: Prepar
     book = Book.open(log, plan.targets, {name: slices[name] for name in plan.slices}, plan.limits, prepared.quick)
     targets, most = len(plan.targets.frame.group), len(candidates) / len(title)
     room = np.empty((0, targets), dtype=np.float32)
-    place = rows.region * len(plan.contexts) + rows.context
+    place = plan.place(rows)
     for part in whole(rows.member, max(1, int(CACHE / targets / most))):
         here = candidates[offsets[part.start] : offsets[part.stop]]
         q = predicted(plan, rows, members, part, log.cut(part)[0], here)

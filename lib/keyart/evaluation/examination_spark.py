@@ -231,11 +231,14 @@ def _scores(
 
 def _assigned(tables: Tables, policies: tuple[Policy, ...]) -> list[Any]:
     """Rows of region_assignments of these policies, of the catalogue's size: as assigned, in no context and in those
-    that a decision can be in."""
+    that a decision can be in, of which the part of the day is always known."""
     names = [policy.policy_id for policy in policies]
     rows = tables.read("region_assignments").where(F.col("policy_id").isin(names)).where(f"NOT {OF_STREAM}")
-    whole = rows.where((F.col("context") == EVERY) | ~F.col("context").contains(EVERY))
-    return whole.select("policy_id", *DEFAULTS, "mean", "sd", "is_default").collect()
+    return (
+        rows.where(~F.col("context").endswith(f"|{EVERY}"))
+        .select("policy_id", *DEFAULTS, "mean", "sd", "is_default")
+        .collect()
+    )
 
 
 def _tables_of(

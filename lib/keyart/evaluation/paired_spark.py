@@ -52,13 +52,13 @@ def _of_block(plan: Examination, stacked: Stacked, rows: Rows, members: Members)
     columns = [order[0, served], order[1, served] if len(order) > 1 else order[0, even]]
     offsets, candidates, support = plan.sets.spread(rows.sets)
     title, found = plan.sets.title[rows.sets], Evidence.empty(PAIR)
-    targets = len(plan.targets.frame.group)
+    targets, place = len(plan.targets.frame.group), plan.place(rows)
     for part in whole(rows.member, max(1, int(CACHE * len(title) / len(candidates) / targets))):
         first, last = offsets[part.start], offsets[part.stop]
         here, can, ends = candidates[first:last], support[first:last], offsets[part.start : part.stop + 1] - first
         pi = np.empty((len(here), targets), dtype=np.float32)
         plan.targets.fill(
-            pi, stacked, title[part], rows.region[part], rows.kids[part], rows.member[part], ends, here, can,
+            pi, stacked, title[part], place[part], rows.kids[part], rows.member[part], ends, here, can,
             members.overrides,
         )  # fmt: skip
         q = predicted(plan, rows, members, part, ends, here)

@@ -23,6 +23,8 @@ from keyart.policy.contexts import context_cell
 
 __all__ = ["OWN", "blocks_of", "pack_overrides", "pack_vectors"]
 
+UNKNOWN = "unknown"
+"""What a decision's device is called where the log does not say."""
 PART = 65_536
 """Decisions of a block, about; their members' sums are held at a time."""
 
@@ -107,7 +109,7 @@ def _rows(plan: Examination, table: pa.Table, member: np.ndarray) -> Rows:
         kids=np.asarray(_one(table, "kids")),
         day=np.asarray(_one(table, "epoch").cast(pa.int32())).astype(np.int64),
         device=device,
-        devices=tuple(name or "unknown" for name in devices),
+        devices=tuple(name or UNKNOWN for name in devices),
         slot=_numbers(table, "slot"),
         best=_numbers(table, "best"),
         propensity=np.asarray(_one(table, "propensity")),
@@ -118,7 +120,8 @@ def _rows(plan: Examination, table: pa.Table, member: np.ndarray) -> Rows:
 def _contexts(plan: Examination, device: Coded, part: Coded) -> np.ndarray:
     """Places (n,) among the examination's contexts; 0 for those in which no policy shows anything else."""
     place = {context: c for c, context in enumerate(plan.contexts)}
-    of_pair = [[place.get(context_cell(d, p), 0) for p in (*part[1], None)] for d in (*device[1], None)]
+    known = [None if name == UNKNOWN else name for name in (*device[1], None)]
+    of_pair = [[place.get(context_cell(d, p), 0) for p in (*part[1], None)] for d in known]
     return np.array(of_pair, dtype=np.int64)[device[0], part[0]]
 
 

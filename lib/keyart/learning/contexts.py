@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
+from scipy.special import expit
 
 from keyart.learning.blocks import Arrays
 from keyart.learning.coordinates import by_title
-from keyart.learning.offset import offset_sums
-from keyart.learning.response import Base
+from keyart.learning.logistic import log_odds
+from keyart.learning.response import Base, rows_of
 from keyart.learning.variances import log_prior
 
 __all__ = ["NOWHERE", "ContextEffects", "Contexts", "choose_contexts", "context_sums", "fit_contexts", "late_gain"]
@@ -30,6 +31,12 @@ LONGEST = 1.0
 """Step in log rates that a round may take."""
 COMMON, DEVICES, PARTS = range(3)
 """Kinds of weights."""
+GROUPS = 4
+"""Of members, by which it is seen how much they differ from each other."""
+NOTHING = 1e-9
+"""Of the largest eigenvalue: smaller ones are rounding."""
+UNLIKELY = 1e-4
+"""Of the likeliest variances' chance: less likely ones are left out."""
 COMMON_SD = 2.0
 """Of the prior of what contexts have in common: next to nothing is known of it."""
 LOG_SDS = np.linspace(np.log(0.003), np.log(2.0), 14)
@@ -68,7 +75,6 @@ class ContextEffects:
 
     mean: np.ndarray  # (K, P)
     covariance: np.ndarray  # (K, P, P) of each one's weights among themselves
-    score: float  # standard deviations by which the score test exceeds what chance gives
 
     def arrays(self, loadings: np.ndarray) -> Arrays:
         """For the response model: weights (K, P), and of the features that loadings (F, P) make the coordinates of
@@ -77,80 +83,168 @@ class ContextEffects:
         return {"context_weights": self.mean, "context_features_sd": np.sqrt(np.maximum(variance, 0))}
 
 
-def context_sums(block: Mapping[str, np.ndarray], base: Base, effects: np.ndarray, contexts: int) -> Arrays:
-    """``contexts`` (2, 3, G, A), early and late: weighted takes, weighted expected takes under the offset and the
-    effects (regions, A), and expected takes under squared weights; decisions in no context are left out."""
-    keep = block["context"] >= 0
-    slot = base.cell(block)[keep]
-    offset = effects.ravel()[slot]
-    chance = offset_sums(base.offset, block["group"][keep], base.covariates(block)[keep], block["take"][keep])[1]
-    # Effects are of log rates, as the cells they were learned from.
-    expected = chance * np.exp(offset)
+def context_sums(
+    block: Mapping[str, np.ndarray],
+    base: Base,
+    effects: np.ndarray,
+    features: np.ndarray,
+    weights: np.ndarray,
+    contexts: int,
+) -> Arrays:
+    """``contexts`` (2, GROUPS + 2, G, A), early and late: weighted takes of members in GROUPS parts; weighted expected
+    takes of all, and expected takes under squared weights.
+
+    What is expected stands on offset, effects (regions, A) and member weights, so that what a device's members like is
+    not taken for its doing. Decisions in no context are left out.
+    """
+    rows, keep = rows_of(block, base, effects, features), block["context"] >= 0
+    chance = expit(np.where(block["personal"], log_odds(rows, weights), rows.offset))[keep]
     weight, take = block["weight"][keep].astype(np.float64), block["take"][keep]
+    artwork, late = block["artwork"][block["combination"][keep]], block["late"][keep]
+    place = (late * contexts + block["context"][keep]) * base.artworks + artwork
     shape = (2, contexts, base.artworks)
-    place = (block["late"][keep] * contexts + block["context"][keep]) * base.artworks + slot % base.artworks
-    kinds = (weight * take, weight * expected, weight**2 * expected)
-    found = [np.bincount(place, kind, int(np.prod(shape))).reshape(shape) for kind in kinds]
+    # A member's decisions lie in one block.
+    parts = [weight * take * (block["member"][keep] % GROUPS == group) for group in range(GROUPS)]
+    kinds = (*parts, weight * chance, weight**2 * chance)
+    found = [np.bincount(place, kind, int(np.prod(shape))).reshape(shape).astype(np.float32) for kind in kinds]
     return {"contexts": np.stack(found, axis=1)}
 
 
 def choose_contexts(
     sums: np.ndarray, contexts: Contexts, features: np.ndarray, title_index: np.ndarray
 ) -> tuple[ContextEffects | None, dict[str, float]]:
-    """Effects from ``context_sums`` (2, 3, G, A) of all days, None where none are claimed: where the early days' score
-    test says no more than chance, or their weights do not foretell the late days; and what the choice stands on."""
-    early, late = (_counts(half) for half in sums)
-    found = fit_contexts(*early, contexts, features, title_index)
-    gain = late_gain(found, *late, contexts, features, title_index)
-    metrics = {"context_score": found.score, "validation_context_gain": gain}
-    if found.score <= EVIDENCE or gain <= 0:
+    """Effects from ``context_sums`` of all days, and what the choice stands on.
+
+    None are claimed where the early days' score test says no more than chance, or where weights of half of the members'
+    early days do not foretell the other half's late days: tastes that a few members of a device happen to have would
+    be found in their late days again.
+    """
+    early, late = (_counts(half.astype(np.float64)) for half in sums)
+    whole = _counts(sums.sum(axis=0, dtype=np.float64))
+    spread = _dispersion(*early, contexts, features, title_index)
+    score = _score_of(early[0].sum(axis=0) / spread, early[1] / spread, contexts, features, title_index)
+    metrics, gain = {"context_score": score, "context_dispersion": spread}, 0.0
+    if score <= EVIDENCE:
         return None, metrics
-    return fit_contexts(*_counts(sums.sum(axis=0)), contexts, features, title_index), metrics
+    for own, other in ((slice(None, None, 2), slice(1, None, 2)), (slice(1, None, 2), slice(None, None, 2))):
+        taught = fit_contexts(early[0][own].sum(axis=0) / spread, early[1] / spread, contexts, features, title_index)
+        gain += late_gain(taught, late[0][other].sum(axis=0), late[1], contexts, features, title_index)
+    metrics["validation_context_gain"] = gain
+    if gain <= 0:
+        return None, metrics
+    return fit_contexts(whole[0].sum(axis=0) / spread, whole[1] / spread, contexts, features, title_index), metrics
 
 
 def _counts(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Takes and expected takes (G, A), divided so that their variance is that of a Poisson count."""
-    takes, expected, squared = sums
+    """Takes by group (GROUPS, G, A) and expected takes (G, A), divided so that their variance is that of a Poisson
+    count where decisions are independent."""
+    *takes, expected, squared = sums
     inflation = np.divide(squared, expected, out=np.ones_like(expected), where=expected > 0)
-    return takes / inflation, expected / inflation
+    return np.array(takes) / inflation, expected / inflation
+
+
+def _dispersion(
+    seen: np.ndarray, expected: np.ndarray, contexts: Contexts, features: np.ndarray, title_index: np.ndarray
+) -> float:
+    """How much more the slopes of groups of members (GROUPS, G, A) differ than those of independent decisions would; 1
+    at least. A member's decisions are of one taste, and often on one device."""
+    width, design = features.shape[1], _design(contexts)
+    shared = _settled(
+        _as_one(width), np.zeros(design.shape[1] * width), seen.sum(axis=0), expected, design, features, title_index
+    )[0]
+    at = design @ shared.reshape(-1, width)
+    parts = [_slopes(group, expected, design, at, features, title_index) for group in seen]
+    hessian = sum(inner for _, inner in parts)
+    total = sum(gradient for gradient, _ in parts)
+    size = np.array([group.sum() for group in seen]) / max(seen.sum(), 1e-12)
+    away = np.array([gradient - share * total for (gradient, _), share in zip(parts, size, strict=True)])
+    rank, inverse = _inverse(np.asarray(hessian))
+    if not rank:
+        return 1.0
+    found = np.einsum("gk,kl,gl->g", away, inverse, away) / np.maximum(size, 1e-12)
+    return float(max(1.0, found.sum() / ((len(seen) - 1) * rank)))
 
 
 def fit_contexts(
     seen: np.ndarray, expected: np.ndarray, contexts: Contexts, features: np.ndarray, title_index: np.ndarray
 ) -> ContextEffects:
     """Effects from counts and what was expected of them (G, A), up to a factor of the title in the context."""
-    width, kinds = features.shape[1], [COMMON, *[DEVICES] * len(contexts.devices), *[PARTS] * len(contexts.day_parts)]
-    design, kind = np.hstack([np.ones((len(contexts), 1)), contexts.design]), np.repeat(kinds, width)
-
-    def slopes(at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return _slopes(seen, expected, design, design @ at.reshape(-1, width), features, title_index)
-
-    def common(hessian: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """As if contexts did not differ."""
-        found, inner = np.zeros(len(kind)), hessian[:width, :width] + np.eye(width) / COMMON_SD**2
-        found[:width] = np.linalg.solve(inner, right[:width])
-        return found, hessian
-
-    def settled(solve: Solve, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Where Newton's method comes to rest, and the covariance there."""
-        for _ in range(ROUNDS):
-            gradient, hessian = slopes(mean)
-            wanted, covariance = solve(hessian, gradient + hessian @ mean)
-            step = np.abs(design @ (wanted - mean).reshape(-1, width) @ features.T).max(initial=0.0)
-            mean = mean + (wanted - mean) * min(1.0, LONGEST / max(step, 1e-12))  # further away the curve is another
-            if step < ENOUGH:
-                break
-        return mean, covariance
-
-    shared, _ = settled(common, np.zeros(len(kind)))
-    mean, covariance = settled(lambda hessian, right: _averaged(hessian, right, kind), shared)
+    width, design, kinds = features.shape[1], _design(contexts), _kinds(contexts)
+    kind = np.repeat(kinds, width)
+    start, _ = _settled(_as_one(width), np.zeros(len(kind)), seen, expected, design, features, title_index)
+    mean, covariance = _settled(
+        lambda hessian, right: _averaged(hessian, right, kind), start, seen, expected, design, features, title_index
+    )
     centring = _centring(contexts, seen)
     blocks = covariance.reshape(len(kinds), width, len(kinds), width)[1:, :, 1:]
     return ContextEffects(
         centring @ mean.reshape(-1, width)[1:],
         np.einsum("kc,cpdq,kd->kpq", centring, blocks, centring, optimize=True),
-        _score(*slopes(shared), width),
     )
+
+
+def _design(contexts: Contexts) -> np.ndarray:
+    """(G, 1 + K): what contexts have in common, then what each device and part adds."""
+    return np.hstack([np.ones((len(contexts), 1)), contexts.design])
+
+
+def _kinds(contexts: Contexts) -> list[int]:
+    return [COMMON, *[DEVICES] * len(contexts.devices), *[PARTS] * len(contexts.day_parts)]
+
+
+def _as_one(width: int) -> Solve:
+    """As if contexts did not differ: the first ``width`` weights alone."""
+
+    def solve(hessian: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        found, inner = np.zeros(len(right)), hessian[:width, :width] + np.eye(width) / COMMON_SD**2
+        found[:width] = np.linalg.solve(inner, right[:width])
+        return found, hessian
+
+    return solve
+
+
+def _settled(
+    solve: Solve,
+    mean: np.ndarray,
+    seen: np.ndarray,
+    expected: np.ndarray,
+    design: np.ndarray,
+    features: np.ndarray,
+    title_index: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Where Newton's method comes to rest from some weights, and what ``solve`` says beside them there."""
+    width = features.shape[1]
+    for _ in range(ROUNDS):
+        at = design @ mean.reshape(-1, width)
+        gradient, hessian = _slopes(seen, expected, design, at, features, title_index)
+        wanted, beside = solve(hessian, gradient + hessian @ mean)
+        step = np.abs(design @ (wanted - mean).reshape(-1, width) @ features.T).max(initial=0.0)
+        mean = mean + (wanted - mean) * min(1.0, LONGEST / max(step, 1e-12))  # further away the curve is another
+        if step < ENOUGH:
+            break
+    return mean, beside
+
+
+def _score_of(
+    seen: np.ndarray, expected: np.ndarray, contexts: Contexts, features: np.ndarray, title_index: np.ndarray
+) -> float:
+    """Rao's score statistic of what devices and parts add, against its mean and standard deviation where that is
+    nothing."""
+    width, design = features.shape[1], _design(contexts)
+    start = np.zeros(design.shape[1] * width)
+    shared, hessian = _settled(_as_one(width), start, seen, expected, design, features, title_index)
+    gradient, hessian = _slopes(seen, expected, design, design @ shared.reshape(-1, width), features, title_index)
+    rank, inverse = _inverse(hessian)
+    free = rank - _inverse(hessian[:width, :width])[0]
+    return float((gradient @ inverse @ gradient - free) / np.sqrt(2 * free)) if free > 0 else 0.0
+
+
+def _inverse(hessian: np.ndarray) -> tuple[int, np.ndarray]:
+    """Rank and pseudo-inverse, by one word on what is nothing."""
+    values, vectors = np.linalg.eigh(hessian)
+    real = values > NOTHING * max(values.max(initial=0.0), 1e-300)
+    kept = vectors[:, real]
+    return int(real.sum()), (kept / values[real]) @ kept.T
 
 
 def late_gain(
@@ -204,30 +298,23 @@ def _slopes(
     return gradient.ravel(), hessian.reshape(gradient.size, gradient.size)
 
 
-def _score(gradient: np.ndarray, hessian: np.ndarray, common: int) -> float:
-    """Rao's score statistic of all weights but the ``common`` first, against its mean and standard deviation where
-    contexts do nothing."""
-    rank = int(np.linalg.matrix_rank(hessian, hermitian=True)) - common
-    if rank <= 0:
-        return 0.0
-    statistic = gradient @ np.linalg.pinv(hessian, hermitian=True) @ gradient
-    return float((statistic - rank) / np.sqrt(2 * rank))
-
-
 def _averaged(hessian: np.ndarray, right: np.ndarray, kind: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and covariance of the weights over what is likely of the two variances, given a likelihood that is normal
     with this Hessian and right side: taken for known, the most likely ones would make errors too small."""
     points = np.array(list(product(LOG_SDS, LOG_SDS)))
-    found, evidence = [], []
-    for log_sds in points:
-        scale = np.array([COMMON_SD, *np.exp(log_sds)])[kind]
-        inner = np.eye(len(kind)) + scale[:, None] * hessian * scale
-        covariance = scale[:, None] * np.linalg.inv(inner) * scale
-        mean = covariance @ right
-        found.append((mean, covariance))
-        evidence.append(0.5 * right @ mean - 0.5 * np.linalg.slogdet(inner)[1] + log_prior(log_sds).sum())
+    scales = np.array([np.array([COMMON_SD, *np.exp(log_sds)])[kind] for log_sds in points])
+    evidence = []
+    for log_sds, scale in zip(points, scales, strict=True):
+        factor = np.linalg.cholesky(np.eye(len(kind)) + scale[:, None] * hessian * scale)
+        fit = np.sum(np.linalg.solve(factor, scale * right) ** 2)
+        evidence.append(0.5 * fit - np.log(np.diag(factor)).sum() + log_prior(log_sds).sum())
     chance = np.exp(np.array(evidence) - max(evidence))
-    chance /= chance.sum()
-    mean = sum(p * m for p, (m, _) in zip(chance, found, strict=True))
-    spread = sum(p * (c + np.outer(m - mean, m - mean)) for p, (m, c) in zip(chance, found, strict=True))
-    return np.asarray(mean), np.asarray(spread)
+    mean, spread, second = 0.0, 0.0, 0.0
+    chance[chance < UNLIKELY] = 0.0
+    for share, scale in zip(chance / chance.sum(), scales, strict=True):
+        if share:
+            covariance = scale[:, None] * np.linalg.inv(np.eye(len(kind)) + scale[:, None] * hessian * scale) * scale
+            own = covariance @ right
+            mean, second = mean + share * own, second + share * np.outer(own, own)
+            spread = spread + share * covariance
+    return np.asarray(mean), np.asarray(spread + second - np.outer(mean, mean))

@@ -1,6 +1,5 @@
 """The decisions the response model learns from: which train, what is counted, and the rows their blocks are made of."""
 
-from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,7 +18,7 @@ ORDER = ["epoch", "title_id"]
 """Of a member's rows within a block; the row with the vectors has no epoch and stands first."""
 UNKNOWN = "unknown"
 MOST_DEVICES = 8
-"""That are told apart: those with the most decisions."""
+"""That are told apart, those with the most decisions."""
 
 
 def artworks_of(artworks: DataFrame) -> Artworks:
@@ -75,15 +74,19 @@ def cell_counts(decisions: DataFrame, artwork_ids: Sequence[str]) -> Counts:
     return Counts(regions, *sums)
 
 
-def contexts_of(decisions: DataFrame) -> Contexts:
-    """The devices and parts of the day of these decisions, but for what would not do as part of a context's name."""
-    rows = decisions.groupBy("device", "day_part").count().collect()
-    known = [row for row in rows if row["device"] != UNKNOWN and all(name and "|" not in name for name in row[:2])]
-    often = Counter[str]()
-    for device, _, count in known:
-        often[device] += count
-    devices = sorted(name for name, _ in often.most_common(MOST_DEVICES))
-    return Contexts(tuple(devices), tuple(sorted({row["day_part"] for row in known})))
+def contexts_of(decisions: DataFrame, smallest: int) -> Contexts:
+    """The devices of at least so many members (estimated) and the parts of the day of these decisions, but for what
+    would not do as part of a context's name."""
+    members = F.approx_count_distinct("user_key").alias("members")
+    found = decisions.groupBy("device").agg(F.count("*").alias("n"), members, F.collect_set("day_part").alias("parts"))
+    rows = [row for row in found.collect() if _tells(row["device"]) and row["members"] >= smallest]
+    often = sorted(rows, key=lambda row: (-row["n"], row["device"]))[:MOST_DEVICES]
+    parts = {part for row in often for part in row["parts"] if _tells(part)}
+    return Contexts(tuple(sorted(row["device"] for row in often)), tuple(sorted(parts)))
+
+
+def _tells(name: str | None) -> bool:
+    return bool(name) and name != UNKNOWN and not set("|*") & set(str(name))
 
 
 def with_vectors(decisions: DataFrame, taste: DataFrame, contexts: Contexts = NOWHERE) -> DataFrame:

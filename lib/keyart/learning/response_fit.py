@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 from keyart.errors import ConfigError
 from keyart.learning.blocks import Arrays, Total
 from keyart.learning.calibration import Calibration, Judged, calibration
-from keyart.learning.contexts import NOWHERE, Contexts, choose_contexts, context_sums
+from keyart.learning.contexts import NOWHERE, ContextEffects, Contexts, choose_contexts, context_sums
 from keyart.learning.coordinates import Coordinates, artwork_coordinates
 from keyart.learning.decisions import Artworks, Counts
 from keyart.learning.fit import Cells, cells_of, quality_effects, response_arrays
@@ -68,16 +68,10 @@ def fit_response(
     taken = {name: _region_effects(cells, sums[name]["cells"], coordinates, title_index) for name in SLICES}
     effects = {name: found.mean[cells.observed] for name, found in taken.items()}
 
-    of_contexts, said_of_contexts = None, dict[str, float]()
-    if len(contexts) > 1:
-        # Under what the early days taught, on all days: the late ones judge it.
-        counted = total(lambda block: context_sums(block, bases["early"], effects["early"], len(contexts)))
-        of_contexts, said_of_contexts = choose_contexts(
-            counted["contexts"], contexts, coordinates.features, title_index
-        )
     level = MemberLevel(total, coordinates.features, len(np.asarray(taste["member_mean"])))
     strength, weights, metrics = level.choose(bases["early"], effects["early"], settings.l2)
     judged = Judged(bases["early"], effects["early"], coordinates.features, weights)
+    of_contexts, said_of_contexts = _of_contexts(total, judged, contexts, title_index)
     calibrated = calibration(total, judged, counts.regions)
     errors = np.zeros_like(weights)
     if strength is not None:
@@ -107,6 +101,17 @@ def fit_response(
     said = {key: float(value) for key, value in metrics.items()}
     claimed = contexts if of_contexts is not None else NOWHERE
     return Fitted(arrays, cells, coordinates, calibrated, said, slopes, claimed)
+
+
+def _of_contexts(
+    total: Total, judged: Judged, contexts: Contexts, title_index: np.ndarray
+) -> tuple[ContextEffects | None, dict[str, float]]:
+    """What devices and parts of the day add, and figures; under what the early days taught, for the late ones judge."""
+    if len(contexts) < 2:
+        return None, {}
+    fixed = (judged.base, judged.effects, judged.features, judged.weights, len(contexts))
+    sums = total(lambda block: context_sums(block, *fixed))["contexts"]
+    return choose_contexts(sums, contexts, judged.features, title_index)
 
 
 def _fit_offsets(

@@ -5,7 +5,7 @@ The slate (catalogue side) reaches the workers in the closure; members come as t
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from math import isfinite
 from typing import Any
@@ -307,12 +307,14 @@ def region_assignments(
     ``online`` as a stream moved them, ``titles`` (T,) says of which."""
     schema = TABLES["region_assignments"].schema
     cells = tables.spark.range(len(plan.levels.cells) * plan.ways)
-    among = slice(None) if titles is None else titles[plan.slate.title_index]
+    if titles is not None:
+        here = titles[plan.slate.title_index]
+        plan = replace(plan, shelves=plan.shelves.of_titles(titles), written=plan.written[:, here])
 
     def write(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             for cell in batch.column("id").to_pylist():
-                yield _level_rows(plan, cell, online, among)
+                yield _level_rows(plan, cell, online)
 
     return cells.mapInArrow(write, schema)
 
@@ -475,13 +477,11 @@ def _policy_row(tables: Tables, plan: Assignment) -> DataFrame:
     return tables.spark.createDataFrame([tuple(row[name] for name in schema.names)], schema)
 
 
-def _level_rows(plan: Assignment, place: int, online: bool, among: np.ndarray | slice) -> pa.RecordBatch:
+def _level_rows(plan: Assignment, place: int, online: bool) -> pa.RecordBatch:
     cell, way = divmod(place, plan.ways)
     segment, where = divmod(way, 1 + len(plan.contexts))  # 0 is all members, 0 is everywhere
     shelves, row, (level, name), context = plan.shelves, cell, plan.levels.cells[cell], EVERY
-    wanted = np.zeros_like(plan.written[cell])
-    wanted[among] = plan.written[cell][among]
-    leanings = []
+    wanted, leanings = plan.written[cell], []
     if segment:
         leanings.append(plan.segments.tastes[segment - 1])
         level, name = SEGMENT, segment_cell(level, name, plan.segments.names[segment - 1])
@@ -493,7 +493,9 @@ def _level_rows(plan: Assignment, place: int, online: bool, among: np.ndarray | 
         wanted, row = wanted & differs, 0
     slate, arrays = shelves.slate, shelves.slate.arrays
     means, kept = shelves.means[row], np.flatnonzero(wanted)
-    reasons = level_reasons({**arrays, "cell_mean": shelves.means}, row, slate.known, plan.feature_names)
+    if not len(kept):
+        return pa.RecordBatch.from_pylist([], LEVEL_ROWS)
+    unmasked = {**arrays, "cell_mean": shelves.means}
     columns = {
         "policy_id": [plan.policy.policy_id] * len(kept),
         "level": [level] * len(kept),
@@ -507,9 +509,9 @@ def _level_rows(plan: Assignment, place: int, online: bool, among: np.ndarray | 
         "n": np.asarray(arrays["cell_n"])[row, kept].round().astype(np.int64),
         "takes": np.asarray(arrays["cell_takes"])[row, kept].round().astype(np.int64),
         "is_default": shelves.defaults(row)[kept],
-        "reason": [reasons[a] for a in kept],
+        "reason": level_reasons(unmasked, row, slate.known, plan.feature_names, kept),
     }
-    return pa.RecordBatch.from_pydict(columns, LEVEL_ROWS)  # typed: what differs nowhere has no rows
+    return pa.RecordBatch.from_pydict(columns, LEVEL_ROWS)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,10 @@ from numba import njit
 from keyart.errors import ModelError
 from keyart.policy.exploration import Exploration
 
-__all__ = ["Overrides", "Slate", "best_of_title", "build_slate", "level_probabilities", "overrides", "scored_overrides"]
+__all__ = [
+    "PER_ARTWORK", "PER_CELL_ARTWORK", "Overrides", "Slate", "best_of_title", "build_slate", "level_probabilities",
+    "overrides", "scored_overrides",
+]  # fmt: skip
 
 HELD = 1_000_000
 """Scores held at once: 4 MB, which the processor keeps near."""

@@ -12,7 +12,7 @@ from datetime import date
 
 import numpy as np
 
-from keyart.policy.assignment import Slate, best_of_title, level_probabilities
+from keyart.policy.assignment import PER_ARTWORK, PER_CELL_ARTWORK, Slate, best_of_title, level_probabilities
 from keyart.policy.exploration import Exploration
 from keyart.policy.floors import NO_FLOOR, Floor
 from keyart.policy.levels import GLOBAL, Levels
@@ -160,6 +160,18 @@ class Shelves:
     allowed: np.ndarray  # (C, A) may be shown on the day
     possible: np.ndarray  # (C, A) may be shown on some day: a window may open or shut, a pin may lapse
     means: np.ndarray  # (C, A) of all artworks
+
+    def of_titles(self, titles: np.ndarray) -> "Shelves":
+        """Of some titles (T,) alone."""
+        slate = self.slate
+        here = titles[slate.title_index]
+        index = (np.cumsum(titles) - 1)[slate.title_index[here]]
+        arrays = dict(slate.arrays) | {"title_index": index}
+        arrays |= {name: np.asarray(slate.arrays[name])[here] for name in PER_ARTWORK}
+        arrays |= {name: np.asarray(slate.arrays[name])[:, here] for name in (*PER_CELL_ARTWORK, "cell_sd")}
+        starts = np.flatnonzero(np.diff(index, prepend=-1))
+        cut = Slate(slate.artwork_ids[here], slate.title_ids[titles], index, starts, slate.known[here], arrays)
+        return Shelves(cut, self.allowed[:, here], self.possible[:, here], self.means[:, here])
 
     def written(self, instead: Sequence[int]) -> np.ndarray:
         """(C, A): which rows a cell needs.

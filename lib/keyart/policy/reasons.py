@@ -63,19 +63,20 @@ def _codes(standard, liking, named, values, member, artwork, default):
 
 
 def level_reasons(
-    arrays: Mapping[str, np.ndarray], cell: int, known: np.ndarray, feature_names: Sequence[str]
+    arrays: Mapping[str, np.ndarray], cell: int, known: np.ndarray, feature_names: Sequence[str], of: np.ndarray
 ) -> list[str]:
-    """One sentence an artwork (A) of what moves it in one cell: a feature, or its own record where that says more."""
-    mean = np.asarray(arrays["cell_mean"])[cell]
-    parts = np.asarray(arrays["feature_values"]) * np.asarray(arrays["region_weights"])[cell]  # (A, F)
+    """A sentence for each of some artworks ``of`` (n,), of what moves it in one cell: a feature, or its own record
+    where that says more."""
+    mean, known = np.asarray(arrays["cell_mean"])[cell, of], known[of]
+    parts = np.asarray(arrays["feature_values"])[of] * np.asarray(arrays["region_weights"])[cell]  # (n, F)
     up = mean >= 0
     toward = np.where(up[:, None], parts, -parts)
     feature = np.argmax(toward, axis=1)
     rows = np.arange(len(mean))
     pull = toward[rows, feature]
     record = np.where(up, 1, -1) * (mean - parts.sum(axis=1))
-    n, takes = np.asarray(arrays["cell_n"])[cell], np.asarray(arrays["cell_takes"])[cell]
-    more = np.asarray(arrays["feature_values"])[rows, feature] > 0
+    n, takes = np.asarray(arrays["cell_n"])[cell, of], np.asarray(arrays["cell_takes"])[cell, of]
+    more = np.asarray(arrays["feature_values"])[of, feature] > 0
     return [
         "new: nobody has seen it yet, so it counts as its title's average"
         if not known[a]

@@ -8,6 +8,7 @@ from weakref import ref
 
 import numpy as np
 
+from keyart.policy.contexts import EVERY
 from keyart.policy.levels import SEGMENT
 from keyart.policy.resolve import ArtworkResolver, Offer, Override, Standing
 
@@ -30,7 +31,11 @@ class RememberingResolver(ArtworkResolver):
     _plain: Callable[..., Offer] = field(init=False, repr=False, compare=False)
     _noise: Callable[..., np.ndarray] = field(init=False, repr=False, compare=False)
 
+    contexts: frozenset[str] = field(init=False, repr=False, compare=False)
+
     def __post_init__(self) -> None:
+        named = getattr(self.shelves, "contexts", None) or {key[3] for key in self.shelves}
+        object.__setattr__(self, "contexts", frozenset(named))
         # Caches each resolver, not one for the class, and none that keeps its resolver alive: they go when their policy
         # goes, at once, and need no collector that looks for cycles in the midst of answers.
         me, kept = ref(self), lru_cache(self.remembered)
@@ -49,22 +54,31 @@ class RememberingResolver(ArtworkResolver):
         segment: str = "",
     ) -> Offer:
         """As ``ArtworkResolver`` says."""
+        where = context if context in self.contexts else EVERY  # what a caller makes up takes no room
         if own is None:
-            return self._plain(title_id, region, context, epoch, segment)
-        return self._kept(title_id, region, context, epoch, segment).offer(own)
+            return self._plain(title_id, region, where, epoch, segment)
+        return self._kept(title_id, region, where, epoch, segment).offer(own)
 
     def noise(self, artwork_ids: tuple[str, ...]) -> np.ndarray:
         """As ``ArtworkResolver`` says; one array for all regions of a title."""
         return self._noise(artwork_ids)
 
-    # Where a segment has no shelf of its own it shares what stands, and is offered, without it.
+    # Where a segment, or a context, has no shelf of its own it shares what stands, and is offered, without it.
 
     def _made(self, title_id: str, region: str, context: str, epoch: date, segment: str) -> Standing:
         made = self.standing(title_id, region, context, epoch=epoch, segment=segment)
-        return self._kept(title_id, region, context, epoch, "") if segment and made.level != SEGMENT else made
+        if segment and made.level != SEGMENT:
+            return self._kept(title_id, region, context, epoch, "")
+        if context != EVERY:
+            usual = self._kept(title_id, region, EVERY, epoch, segment)
+            if made.shelf is usual.shelf:
+                return usual
+        return made
 
     def _offered(self, title_id: str, region: str, context: str, epoch: date, segment: str) -> Offer:
         stands = self._kept(title_id, region, context, epoch, segment)
         if segment and stands.level != SEGMENT:
             return self._plain(title_id, region, context, epoch, "")
+        if context != EVERY and stands is self._kept(title_id, region, EVERY, epoch, segment):
+            return self._plain(title_id, region, EVERY, epoch, segment)
         return stands.offer(None)

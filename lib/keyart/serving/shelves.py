@@ -85,6 +85,7 @@ class MappedShelves(Mapping[ShelfKey, Shelf]):
         )
         if (np.diff(self._rows) <= 0).any() or not sorted_ids or not all(c.count(PART) == 2 for c in self._cells):
             raise InputError(f"{path} has its shelves out of order; run keyart publish again")
+        self.contexts = {cell.split(PART)[2] for cell in self._cells}
         me = ref(self)  # the cache does not keep its shelves alive
         self._shelf = lru_cache(KEPT)(lambda row: me()._made(row))  # type: ignore[union-attr]
 

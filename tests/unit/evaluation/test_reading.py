@@ -13,11 +13,14 @@ from keyart.evaluation import reading
 from keyart.evaluation.blocks import from_block
 from keyart.evaluation.estimators import ESTIMATORS
 from keyart.evaluation.examination import CandidateSets, Examination, Prepared, judge_rows
+from keyart.evaluation.paired import PAIR
+from keyart.evaluation.paired_spark import _of_block
 from keyart.evaluation.reading import blocks_of, pack_overrides, pack_vectors
-from keyart.evaluation.replay import ALL, WHOLE, Limits, add_all
+from keyart.evaluation.replay import ALL, WHOLE, Evidence, Limits, add_all
 from keyart.evaluation.reward_model import RewardModel
 from keyart.evaluation.targets import BEHAVIOURS, PolicyTables, Targets
 from keyart.learning.blocks import pack, unpack
+from keyart.policy.contexts import context_cell
 from keyart.policy.exploration import EpsilonGreedy, Softmax
 
 DAY0 = date(2026, 1, 1)
@@ -242,6 +245,36 @@ def test_a_log_that_changed_is_noticed():
 def test_members_without_decisions_are_nothing():
     rows = [row for row in log().to_pylist() if row["set"] is None]
     assert examine(examination(), pa.Table.from_pylist(rows, log().schema)) == {}
+
+
+def test_a_context_is_a_place_like_a_region():
+    """Four regions without contexts give what two regions in two contexts do; also beside another policy."""
+    both = Targets((policy(), policy("floor")), TITLE_OF)
+    plan = examination(targets=both)
+    rows = log().to_pylist()
+    regions = tuple(f"{region} {context}" for region in REGIONS for context in CONTEXTS)
+    moved = [
+        {**row, "region": f"{row['region']} {context_cell(row['device'], row['day_part'])}"}
+        if row["set"] is not None and (row["device"], row["day_part"]) == ("tv", "evening")
+        else {**row, "region": f"{row['region']} *"}
+        for row in rows
+    ]
+    rates = np.repeat(plan.model.rates, 2, axis=1)
+    model = RewardModel(rates, plan.model.features, plan.model.weights)
+    flat = examination(targets=both, regions=regions, contexts=("*",), model=model, slices=())
+    here = examination(targets=both, slices=())
+    spread = pa.Table.from_pylist(moved, log().schema)
+    same(examine(here, log()), examine(flat, spread))
+
+    def paired(examination, table):
+        stacked, found = examination.targets.stacked(), Evidence.empty(PAIR)
+        for block in blocks_of(examination, packed(examination, table)):
+            found = found + _of_block(examination, stacked, *from_block(unpack(pack(block))))
+        return found.arrays()
+
+    one, other = paired(here, log()), paired(flat, spread)
+    for name, values in other.items():
+        np.testing.assert_allclose(one[name], values, rtol=1e-6, atol=1e-9)
 
 
 QUICK = Limits(replicates=25, extras=False)

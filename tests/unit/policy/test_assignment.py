@@ -153,9 +153,9 @@ def test_a_levels_reason_names_a_feature_or_the_record():
         "cell_n": np.array([[10.0, 10.0, 4000.0]]),
         "cell_takes": np.array([[1.0, 1.0, 120.0]]),
     }
-    assert level_reasons(arrays, 0, np.array([True, True, True]), FEATURES) == [
+    assert level_reasons(arrays, 0, np.array([True, True, True]), FEATURES, np.arange(3)) == [
         "gains by more warmth",
         "loses by less warmth",
         "gains by its own record here: 120 takes of 4000",
     ]
-    assert level_reasons(arrays, 0, np.array([False, True, True]), FEATURES)[0].startswith("new")
+    assert level_reasons(arrays, 0, np.array([False, True, True]), FEATURES, np.array([0]))[0].startswith("new")

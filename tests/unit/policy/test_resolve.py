@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import replace
 from datetime import date, timedelta
+from itertools import product
 
 import numpy as np
 import pytest
@@ -166,6 +167,21 @@ def test_a_segment_without_a_shelf_of_its_own_shares_what_is_remembered():
         )
     with pytest.raises(TableError):
         one.offer("C", "SE", epoch=DAY, segment="taste-9")
+
+
+def test_contexts_without_a_shelf_share_what_is_remembered_and_made_up_ones_take_no_room():
+    special = [{**row, "context": "tv|evening"} for row in rows() if (row["level"], row["cell"]) == ("region", "SE")]
+    special = [{**row, "mean": -row["mean"], "is_default": row["artwork_id"] == "a3"} for row in special]
+    one, plain = RememberingResolver.of(POLICY, [*rows(), *special]), ArtworkResolver.of(POLICY, [*rows(), *special])
+    for title, region, context in product("AB", ("SE", "NO", "?"), ("*", "tv|evening", "phone|night")):
+        for _ in range(2):
+            assert one.offer(title, region, context, epoch=DAY) == plain.offer(title, region, context, epoch=DAY)
+    assert one.offer("A", "NO", "tv|evening", epoch=DAY) is one.offer("A", "NO", epoch=DAY)
+    assert one.offer("A", "SE", "tv|evening", epoch=DAY) != one.offer("A", "SE", epoch=DAY)
+    known = one._plain.cache_info().currsize
+    for number in range(50):
+        assert one.offer("A", "SE", f"made up {number}", epoch=DAY) is one.offer("A", "SE", epoch=DAY)
+    assert one._plain.cache_info().currsize == known
 
 
 def test_an_override_stands_above_the_segments_best():

@@ -52,7 +52,7 @@ def test_every_reason_of_a_level_has_a_sentence(level):
         "cell_mean": rng.normal(size=(1, n)), "feature_values": rng.normal(size=(n, n)),
         "region_weights": rng.normal(size=(1, n)), "cell_n": np.full((1, n), 900), "cell_takes": np.full((1, n), 30),
     }  # fmt: skip
-    reasons = level_reasons(arrays, 0, rng.random(n) < 0.9, FEATURE_NAMES)
+    reasons = level_reasons(arrays, 0, rng.random(n) < 0.9, FEATURE_NAMES, np.arange(n))
     assert len({reason.split(" ")[0] for reason in reasons}) > 2
     told = [member_sentence(reason, level) for reason in reasons]
     assert all(text[-1] == "." and not DENIED.search(text.lower()) for text in told)
