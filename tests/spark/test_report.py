@@ -273,6 +273,11 @@ def feedback() -> dict[str, list[tuple]]:
             row("policy_weights", policy_id=POLICY, level="region", cell=r, feature=name, weight=0.1 * (n - 1) * sign)
             for r, sign in zip(REGIONS, (1, -1) * 4, strict=True)
             for n, name in enumerate(("warmth", "sharpness", "face_area"))
+        ]
+        + [
+            row("policy_weights", policy_id=POLICY, level=level, cell=c, feature=name, weight=0.1 * (n - k), sd=0.06)
+            for k, (level, c) in enumerate((("device", "phone"), ("device", "tv"), ("day part", "evening")))
+            for n, name in enumerate(("warmth", "sharpness", "face_area"))
         ],
         "policy_calibration": [
             row("policy_calibration", policy_id=POLICY, measure=measure, region=region, part=part, **told)

@@ -299,6 +299,24 @@ def test_the_features_on_which_regions_differ_most_come_first(whole):
     assert [(row["region"], row["weight"]) for row in found.rows[:2]] == [("JP", -0.2), ("SE", 0.2)]
 
 
+def test_what_devices_and_parts_of_the_day_add_stands_apart_from_regions(whole):
+    weights = [
+        {"level": level, "cell": cell, "feature": "warmth", "weight": weight, "sd": 0.05}
+        for level, cell, weight in [
+            ("day part", "evening", 0.01),
+            ("device", "tv", -0.2),
+            ("device", "phone", 0.2),
+            ("region", "SE", 9.0),
+        ]
+    ]
+    page = policy_page(Catalogue(dataclasses.replace(whole, weights=weights)))
+    found = page["by_context"]
+    assert found.heads == ("feature", "phone", "tv", "evening")
+    assert found.cells == [("warmer colours", "+0.200 ± 0.098", "−0.200 ± 0.098", "(+0.010 ± 0.098)")]
+    assert page["favours"].heads == ("feature", "SE")
+    assert policy_page(Catalogue(dataclasses.replace(whole, weights=weights[-1:])))["by_context"] is None
+
+
 def test_a_page_of_pictures_alike_has_no_spread():
     scale = np.array([1.0, 2.0, 0.0])
     assert spread(np.array([[1.0, 2.0, 3.0]] * 3), scale) == 0
