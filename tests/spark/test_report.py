@@ -620,7 +620,7 @@ def test_a_members_picture_gives_way_to_the_default_and_back(page, site):
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize(("file", "plots"), [("policy.html", 4), ("experiments.html", 2), ("operations.html", 1)])
+@pytest.mark.parametrize(("file", "plots"), [("policy.html", 5), ("experiments.html", 2), ("operations.html", 1)])
 def test_charts_are_drawn_and_their_figures_can_be_downloaded(page, site, file, plots):
     page.goto((site / file).as_uri())
     figures = page.locator("figure[data-plot]")
