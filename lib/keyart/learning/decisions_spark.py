@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from keyart.errors import ModelError
@@ -79,14 +79,15 @@ def contexts_of(decisions: DataFrame, smallest: int) -> Contexts:
     would not do as part of a context's name."""
     members = F.approx_count_distinct("user_key").alias("members")
     found = decisions.groupBy("device").agg(F.count("*").alias("n"), members, F.collect_set("day_part").alias("parts"))
-    rows = [row for row in found.collect() if _tells(row["device"]) and row["members"] >= smallest]
-    often = sorted(rows, key=lambda row: (-row["n"], row["device"]))[:MOST_DEVICES]
-    parts = {part for row in often for part in row["parts"] if _tells(part)}
-    return Contexts(tuple(sorted(row["device"] for row in often)), tuple(sorted(parts)))
+    known = found.where(_tells(F.col("device")) & (F.col("members") >= smallest))
+    often = known.orderBy(F.desc("n"), "device").limit(MOST_DEVICES)
+    rows = often.select("device", F.filter("parts", _tells).alias("parts")).collect()
+    parts = {part for row in rows for part in row["parts"]}
+    return Contexts(tuple(sorted(row["device"] for row in rows)), tuple(sorted(parts)))
 
 
-def _tells(name: str | None) -> bool:
-    return bool(name) and name != UNKNOWN and not set("|*") & set(str(name))
+def _tells(name: Column) -> Column:
+    return name.isNotNull() & ~name.isin("", UNKNOWN) & ~name.rlike("[|*]")
 
 
 def with_vectors(decisions: DataFrame, taste: DataFrame, contexts: Contexts = NOWHERE) -> DataFrame:
