@@ -22,8 +22,13 @@ SUBJECTS = {
     "served": "the policy as served",
     "uniform": "uniform",
 }
-OBJECTS = {**SUBJECTS, "user": "user-level", "segment": "segment-level", "region": "region-level"}
-OBJECTS["context"] = "region-level by device and time"
+OBJECTS = {
+    **SUBJECTS,
+    "user": "user-level",
+    "segment": "segment-level",
+    "context": "region-level by device and time",
+    "region": "region-level",
+}
 NOTHING = 1e-9
 """Relative differences below this are the arithmetic's."""
 

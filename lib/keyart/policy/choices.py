@@ -97,11 +97,6 @@ class GreedyChoices:
         both = {key: tuple(np.array(pairs).T) for key, pairs in special.items()}
         return cls(ids, titles, Levels(cells, dict(parents)), defaults, kept, both)  # type: ignore[arg-type]
 
-    @property
-    def contexts(self) -> tuple[str, ...]:
-        """Those in which some cell shows something else."""
-        return tuple(sorted({context for *_, context in self.special}))
-
     def shown(self, cell: int, context: str) -> np.ndarray:
         """(T,) what a cell has for a context itself."""
         if context == EVERY:

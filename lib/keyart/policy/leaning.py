@@ -33,14 +33,14 @@ def leaning_shelf(
     """What a cell shows to who leans in all of these ways, as shelves of one cell, and for which artworks (A,) that
     cannot be found elsewhere: of titles of which one way alone, or all of them, leave the cell's own default."""
     slate, here = shelves.slate, slice(cell, cell + 1)
-    arrays, leaning = slate.arrays, np.sum(leanings, axis=0)
-    mean = np.asarray(arrays["cell_mean"])[here]
-    default, pull = best_of_title(mean, slate)[0], pull_of(leaning, slate)
-    ways = [leaning] if len(leanings) == 1 else [leaning, *leanings]
+    arrays, pulls = slate.arrays, [pull_of(leaning, slate) for leaning in leanings]
+    mean, pull = np.asarray(arrays["cell_mean"])[here], np.sum(pulls, axis=0)
+    default = best_of_title(mean, slate)[0]
     differs = np.zeros(len(slate.title_ids), dtype=bool)
-    for way in ways:
-        differs |= departed(mean[0] + pull_of(way, slate), default, slate, minimum_gain) != default
-    weights = np.asarray(arrays["region_weights"])[here] + np.asarray(arrays["loadings"]) @ leaning
+    for way in [pull] if len(pulls) == 1 else [pull, *pulls]:
+        differs |= departed(mean[0] + way, default, slate, minimum_gain) != default
+    liking = np.asarray(arrays["loadings"]) @ np.sum(leanings, axis=0)
+    weights = np.asarray(arrays["region_weights"])[here] + liking
     one = {name: np.asarray(arrays[name])[here] for name in ("cell_sd", "cell_n", "cell_takes")}
     own = replace(slate, arrays={**arrays, **one, "cell_mean": mean + pull, "region_weights": weights})
     made = Shelves(own, shelves.allowed[here], shelves.possible[here], shelves.means[here] + pull)
