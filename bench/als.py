@@ -13,6 +13,7 @@ million takes minutes to make and tells a pass nothing new. The largest resident
 """
 
 import argparse
+import hashlib
 import subprocess
 import threading
 import time
@@ -72,7 +73,9 @@ def make(folder: Path, millions: float, titles: int) -> None:
         np.savez(folder / f"held-{chunk:04d}.npz", member=member[held], title=title[held])
         member, title, quality = member[~held], title[~held], quality[~held]
         names = pa.array([f"title-{i:05d}" for i in range(titles)]).take(pa.array(title))
-        keys = np.char.mod("%032x", np.arange(member[0], member[-1] + 1) * 2654435761 % 2**61)
+        keys = [
+            hashlib.blake2b(b"%d" % number, digest_size=16).hexdigest() for number in range(member[0], member[-1] + 1)
+        ]
         columns = {
             "user": member.astype(np.int32), "item": title.astype(np.int32), "quality": quality.astype(np.float32),
             "user_key": pa.array(keys).take(pa.array(member - member[0])), "name": names,
@@ -134,8 +137,8 @@ def against_mllib(spark, folder: Path, args, taste) -> None:
     from pyspark.ml.recommendation import ALS
 
     taste, catalogue = replace(taste, regularisation_scaling=1.0), catalogue_of(args.titles)
+    start = time.perf_counter()
     with memory() as peak, blocks_of(engagements(spark, folder), ORDER, block_builder(catalogue)) as blocks:
-        start = time.perf_counter()
         seen = sum_over(blocks, lambda block: population(block, catalogue.shares, 0))
         model, times = taste_model(seen, catalogue, taste), [time.perf_counter() - start]
         for progress in SOLVERS["broadcast"](blocks, model, Progress(model.titles), taste, ""):  # noqa: B007

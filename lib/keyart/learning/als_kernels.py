@@ -10,6 +10,10 @@ __all__ = ["add_outer_sums", "solve_columns", "solve_rows", "solve_symmetric"]
 
 PANEL = 256
 """Rows whose outer products go to one matrix product."""
+CLOSE = np.float32(1e-5)
+"""Of a residual's norm, of what it was: about as close as single precision comes."""
+STEPS = 200
+"""More than are ever needed at confidences below some thousand."""
 
 
 @njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
@@ -53,81 +57,65 @@ def solve_rows(offsets, columns, confidence, basis, spectrum, l2, scaling, solve
 
     Row u's entries are ``columns`` (int32) and ``confidence`` (float32) from ``offsets[u]`` on; ``basis`` (columns,
     rank) are the column factors in that basis, ``spectrum`` (rank,) its diagonal, both float32; ``solved`` (rows, rank)
-    float32 is filled. The L2 of a row with n entries is ``l2`` n ** ``scaling``. A row with fewer entries than the rank
-    is solved in the space of its entries (Woodbury's identity), which costs n n rank and not n rank rank.
+    float32 is filled. The L2 of a row with n entries is ``l2`` n ** ``scaling``.
+
+    By conjugate gradients until the residual is CLOSE of what it was. Scaled by the diagonal, a row's system is I +
+    Z'(C - 1)Z with Z'Z at most I: its eigenvalues lie between 1 and the largest confidence, so that a handful of steps,
+    each of n rank, does for what by elimination is n n rank.
     """
-    rank = basis.shape[1]
-    scale = np.empty(rank, np.float32)
-    gathered = np.empty((max(rank + 8, PANEL), rank), np.float32)
-    kernel = np.empty((rank + 8) * (rank + 8), np.float32)
-    normal, part = np.empty((rank, rank), np.float32), np.empty((rank, rank), np.float32)
-    root, times = np.empty(rank + 8, np.float32), np.empty(rank + 8, np.float32)
+    rank, longest = basis.shape[1], 0
+    for u in range(len(offsets) - 1):
+        longest = max(longest, offsets[u + 1] - offsets[u])
+    rows, scale = np.empty((longest, rank), np.float32), np.empty(rank, np.float32)
     right, answer = np.empty(rank, np.float32), np.empty(rank, np.float32)
+    residual, toward, image = np.empty(rank, np.float32), np.empty(rank, np.float32), np.empty(rank, np.float32)
     value = 0.0
     for u in range(len(offsets) - 1):
         begin, n = offsets[u], offsets[u + 1] - offsets[u]
         if n == 0:
             solved[u] = 0
             continue
-        strength = l2 * n**scaling
+        strength, total = l2 * n**scaling, 0.0
         for a in range(rank):
             scale[a] = 1 / np.sqrt(spectrum[a] + strength)
             right[a] = 0
-        total = 0.0
-        if n <= rank:
-            # Filled up with entries that say nothing to a multiple of 8, which processors like.
-            m = (n + 7) // 8 * 8
-            rows = gathered[:m]
-            for k in range(n):
-                c = confidence[begin + k]
-                total += c
-                root[k] = np.sqrt(c - 1)
-                row, source = rows[k], basis[columns[begin + k]]
-                for a in range(rank):
-                    row[a] = source[a] * scale[a]
-                    right[a] += c * row[a]
-            rows[n:] = 0
-            root[n:m] = 0
-            gram = kernel[: m * m].reshape(m, m)
-            np.dot(rows, rows.T, gram)
-            for k in range(m):
-                product = np.float32(0)
-                for j in range(n):
-                    product += gram[k, j] * confidence[begin + j]
-                times[k] = root[k] * product
-            for k in range(m):
-                for j in range(k, m):
-                    gram[k, j] *= root[k] * root[j]
-                gram[k, k] += 1
-            solve_symmetric(gram, times[:m])
-            answer[:] = 0
-            for k in range(n):
-                weight = confidence[begin + k] - root[k] * times[k]
-                for a in range(rank):
-                    answer[a] += weight * rows[k, a]
-        else:
-            normal[:] = 0
-            for first in range(0, n, PANEL):
-                m = min(PANEL, n - first)
-                rows = gathered[:m]
-                for k in range(m):
-                    c = confidence[begin + first + k]
-                    total += c
-                    row, source, heavy = rows[k], basis[columns[begin + first + k]], np.sqrt(c - 1)
-                    for a in range(rank):
-                        z = source[a] * scale[a]
-                        right[a] += c * z
-                        row[a] = heavy * z
-                np.dot(rows.T, rows, part)
-                for a in range(rank):
-                    for b in range(a, rank):
-                        normal[a, b] += part[a, b]
+        for k in range(n):
+            c = confidence[begin + k]
+            total += c
+            row, source = rows[k], basis[columns[begin + k]]
             for a in range(rank):
-                normal[a, a] += 1
-                answer[a] = right[a]
-            solve_symmetric(normal, answer)
+                row[a] = source[a] * scale[a]
+                right[a] += c * row[a]
+        left = np.float32(0)
         for a in range(rank):
-            total -= right[a] * answer[a]
+            answer[a] = 0
+            residual[a] = toward[a] = right[a]
+            left += right[a] * right[a]
+        enough = CLOSE * CLOSE * left
+        for _ in range(STEPS):
+            if not left > enough:
+                break
+            for a in range(rank):
+                image[a] = toward[a]
+            for k in range(n):
+                row, along = rows[k], np.float32(0)
+                for a in range(rank):
+                    along += row[a] * toward[a]
+                along *= confidence[begin + k] - np.float32(1)
+                for a in range(rank):
+                    image[a] += along * row[a]
+            curve = np.float32(0)
+            for a in range(rank):
+                curve += toward[a] * image[a]
+            far, before, left = left / curve, left, np.float32(0)
+            for a in range(rank):
+                answer[a] += far * toward[a]
+                residual[a] -= far * image[a]
+                left += residual[a] * residual[a]
+            for a in range(rank):
+                toward[a] = residual[a] + left / before * toward[a]
+        for a in range(rank):
+            total -= (right[a] + residual[a]) * answer[a]
             solved[u, a] = answer[a] * scale[a]
         value += total
     return value
@@ -177,10 +165,11 @@ def solve_columns(normal, gram, strengths, before, solved):
         old, place, fit = before[i], 0, 0.0
         for a in range(rank):
             right[a] = solved[i, a]
+            product = 0.0
             for b in range(a, rank):
                 system[a, b] = gram[a, b] + normal[i, place + b - a]
-                fit += (1 if a == b else 2) * system[a, b] * old[a] * old[b]
-            fit -= 2 * old[a] * right[a]
+                product += system[a, b] * old[b]
+            fit += old[a] * (2 * (product - right[a]) - system[a, a] * old[a])
             system[a, a] += strengths[i]
             place += rank - a
         solve_symmetric(system, solved[i])

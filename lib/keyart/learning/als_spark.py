@@ -19,6 +19,7 @@ from keyart.learning.checkpoints import Progress
 from keyart.learning.parcels import received, sent
 from keyart.learning.taste import TasteModel, add_half, misfit, trained_on
 from keyart.scratch import scratch
+from keyart.session import cores
 from keyart.settings import TasteSettings
 
 __all__ = ["SOLVERS", "Solver", "numbered_pairs", "objective"]
@@ -73,9 +74,13 @@ def _pass(blocks: DataFrame, model: TasteModel, part: slice, place: str | None) 
             found = {"titles": titles, "change": np.asarray(change), "value": sums.value}
             yield pa.RecordBatch.from_pydict({"run": [number], "payload": [pack(found)]}, SOLVED)
 
+    # What a task sends is of the catalogue's size: as many tasks as run at once, however many parts the members have.
+    at_once = cores(blocks.sparkSession)
+    together = blocks.coalesce(at_once) if at_once else blocks
     # Sorted by task within a run: sums of floats must not depend on which task was done first.
-    sums = blocks.mapInArrow(add_up, "run int, task string, payload binary")
-    placed = sums.repartition(-(-len(runs) // RUNS), "run").sortWithinPartitions("run", "task")
+    sums = together.mapInArrow(add_up, "run int, task string, payload binary")
+    tasks = -(-len(runs) // RUNS)
+    placed = sums.repartition(min(tasks, at_once or tasks), "run").sortWithinPartitions("run", "task")
     rows = sorted(placed.mapInArrow(solve, "run int, payload binary").collect(), key=lambda row: row["run"])
     if not rows:
         raise ModelError("no member has anything to learn from; ingest logs first")

@@ -10,6 +10,7 @@ from threadpoolctl import threadpool_limits
 
 from keyart.errors import ModelError
 from keyart.learning.blocks import Arrays, add, pack, unpack
+from keyart.session import of_small_rows
 
 __all__ = ["blocks_of", "each_block", "read_blocks", "sum_over", "whole_members"]
 
@@ -34,6 +35,8 @@ def blocks_of(rows: DataFrame, order: list[str], build: Callable[[pa.Table], Arr
     placed = rows.repartition("user_key").sortWithinPartitions("user_key", *order)
     blocks = placed.mapInArrow(built, SCHEMA).persist()
     try:
+        with of_small_rows(rows.sparkSession):
+            blocks.count()
         yield blocks
     finally:
         blocks.unpersist()

@@ -49,11 +49,19 @@ def title_l2(confidence: csr_array, ridge: Ridge) -> np.ndarray:
 
 
 @pytest.mark.parametrize("ridge", [HU, MLLIB], ids=["hu", "mllib"])
-@pytest.mark.parametrize("titles", [12, 700], ids=["fewer entries than rank", "panels of entries"])
+@pytest.mark.parametrize("titles", [12, 700], ids=["few entries", "many entries"])
 def test_member_half_is_the_closed_form_solution(ridge, titles):
     confidence, factors = world(1, titles=titles, share=0.6), als.first_titles(titles, 9, seed=3)
     found, _ = als.member_factors(confidence, Against.titles(factors), ridge)
     np.testing.assert_allclose(found, dense_half(confidence.toarray(), factors, ridge), rtol=1e-3, atol=1e-5)
+
+
+def test_member_half_holds_where_confidences_are_large():
+    """Its system is worse conditioned the larger they are."""
+    confidence, factors = world(7, titles=700, share=0.3), als.first_titles(700, 9, seed=3)
+    confidence.data = 1 + 200 * (confidence.data - 1)  # up to 2,000
+    found, _ = als.member_factors(confidence, Against.titles(factors), HU)
+    np.testing.assert_allclose(found, dense_half(confidence.toarray(), factors, HU), rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("ridge", [HU, MLLIB], ids=["hu", "mllib"])
