@@ -29,12 +29,13 @@ from results import record
 from threadpoolctl import threadpool_limits
 
 from keyart.config import load
-from keyart.policy.assign_spark import Assignment, user_assignments
+from keyart.policy.assign_spark import user_assignments
 from keyart.policy.assignment import best_of_title, build_slate, scored_overrides
 from keyart.policy.exploration import EpsilonGreedy
 from keyart.policy.levels import GLOBAL, Levels
 from keyart.policy.limiting import Limits
 from keyart.policy.placement import EVERYWHERE, place
+from keyart.policy.plan import Assignment
 from keyart.policy.scope import Scope
 from keyart.policy.specification import Policy
 from keyart.schemas import TABLES

@@ -6,7 +6,8 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from keyart.cli import run_job
-from keyart.policy.assign_spark import plan_assignment, write_assignment
+from keyart.policy.assign_spark import write_assignment
+from keyart.policy.planning_spark import plan_assignment
 from keyart.settings import Settings
 from keyart.tables import Tables
 from keyart.tracking import Tracking

@@ -31,6 +31,7 @@ from keyart.demo.studio import tiny_film
 from keyart.pipeline import STAGES, run_stages
 from keyart.schemas import TABLES
 from keyart.seeding import rng
+from keyart.session import INTERPRETED
 from keyart.tables import Tables
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -141,8 +142,10 @@ def _make(spark: Any, home: Path) -> tuple[dict[str, str], float]:
         "select.cast": "none",
         "session.shuffle_partitions": "2",  # as the session of the tests has it
         "session.driver_memory": "1g",
-        # A driver that lives for seconds: compiling well what runs a few times would be most of its work.
-        "session.options": "{spark.driver.extraJavaOptions: -XX:+UseSerialGC -Xss4m -XX:TieredStopAtLevel=1}",
+        # A driver that lives for seconds: compiling what runs a few times would be most of its work.
+        "session.options": json.dumps(
+            {"spark.driver.extraJavaOptions": "-XX:+UseSerialGC -Xss4m -XX:TieredStopAtLevel=1"} | INTERPRETED
+        ),
         "events.events": str(home / "logs"),
         **{f"time.{name}": str(day) for name, day in times.items()},
     }

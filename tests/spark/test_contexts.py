@@ -12,9 +12,10 @@ from keyart.evaluation.spark import evaluate
 from keyart.learning.contexts import Contexts
 from keyart.learning.decisions_spark import contexts_of as contexts_of_log
 from keyart.learning.decisions_spark import with_vectors
-from keyart.policy.assign_spark import contexts_of, plan_assignment, region_assignments
+from keyart.policy.assign_spark import region_assignments
 from keyart.policy.contexts import OF_STREAM, context_cell, moved
 from keyart.policy.levels import segment_cell
+from keyart.policy.planning_spark import contexts_of, plan_assignment
 from keyart.policy.resolve_spark import resolved
 from keyart.policy.spark import newest_policy, resolver
 from keyart.report.choice_spark import explain_choice

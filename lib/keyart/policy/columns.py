@@ -6,7 +6,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-__all__ = ["codes", "owners", "per_text", "vectors"]
+from keyart.learning.members import member_vectors
+
+__all__ = ["codes", "owners", "per_text", "vectors", "vectors_of"]
 
 
 def vectors(column: pa.Array, length: int) -> tuple[np.ndarray, np.ndarray]:
@@ -38,3 +40,15 @@ def per_text(column: pa.Array) -> tuple[np.ndarray, list[str | None]]:
     """A text column as positions among its different values (null is one of them), and these values."""
     encoded = column.dictionary_encode(null_encoding="encode")
     return np.asarray(encoded.indices, dtype=np.int64), encoded.dictionary.to_pylist()
+
+
+def vectors_of(batch: pa.RecordBatch) -> np.ndarray:
+    """Members' vectors (n, V) of rows of taste."""
+    factors, mix = (_matrix(batch, name) for name in ("factors", "genre_mix"))
+    return member_vectors(factors, mix, np.asarray(batch.column("history")))
+
+
+def _matrix(batch: pa.RecordBatch, name: str) -> np.ndarray:
+    column = batch.column(name)
+    lengths = np.asarray(column.value_lengths())
+    return vectors(column, int(lengths[0]) if len(lengths) else 0)[0]

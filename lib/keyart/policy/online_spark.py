@@ -28,17 +28,11 @@ from keyart.learning.engagement_spark import ORDER, block_builder, engagement
 from keyart.learning.engagement_spark import catalogue_of as titles_of
 from keyart.learning.levels_online import KEPT, SUMS, moved_levels
 from keyart.learning.taste_spark import Learned, taste_of, taste_rows
-from keyart.policy.assign_spark import (
-    Assignment,
-    Catalogue,
-    catalogue_of,
-    ground_of,
-    region_assignments,
-    scope_of,
-    user_assignments,
-)
+from keyart.policy.assign_spark import region_assignments, user_assignments
 from keyart.policy.contexts import ANYWHERE, OF_STREAM, PolicyContexts
 from keyart.policy.placement_spark import day_of
+from keyart.policy.plan import Assignment
+from keyart.policy.planning_spark import Catalogue, catalogue_of, ground_of, scope_of
 from keyart.policy.scope import Scope
 from keyart.policy.segments import Segments
 from keyart.policy.segments_spark import stored_segments

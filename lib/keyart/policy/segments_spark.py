@@ -9,8 +9,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from threadpoolctl import threadpool_limits
 
-from keyart.learning.members import member_vectors
-from keyart.policy.columns import vectors
+from keyart.policy.columns import vectors_of
 from keyart.policy.segments import NOBODY, Segments, clusters, named
 from keyart.schemas import TABLES
 from keyart.tables import Tables
@@ -49,18 +48,6 @@ def learned_segments(members: DataFrame, model: ModelArrays, most: int, smallest
     shares = np.array([row["members"] for row in found]) / sum(row["members"] for row in found)
     said = named(model.arrays, centres, about["member_names"], about["feature_names"])
     return Segments.of(model.arrays, *said, shares.tolist(), centres)
-
-
-def vectors_of(batch: pa.RecordBatch) -> np.ndarray:
-    """Members' vectors (n, V) of rows of taste."""
-    factors, mix = (_matrix(batch, name) for name in ("factors", "genre_mix"))
-    return member_vectors(factors, mix, np.asarray(batch.column("history")))
-
-
-def _matrix(batch: pa.RecordBatch, name: str) -> np.ndarray:
-    column = batch.column(name)
-    lengths = np.asarray(column.value_lengths())
-    return vectors(column, int(lengths[0]) if len(lengths) else 0)[0]
 
 
 def segment_rows(tables: Tables, policy_id: str, segments: Segments) -> DataFrame:

@@ -4,17 +4,57 @@ Nothing is stored of what a member saw: the border before a day follows from the
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import cached_property
 
 import numpy as np
+import pyarrow as pa
 
 from keyart import seeding
-from keyart.policy.assignment import Overrides
+from keyart.policy.assignment import Overrides, Slate
+from keyart.policy.choices import GreedyChoices, of_segments
+from keyart.policy.columns import codes, owners, per_text
 
-__all__ = ["STEADY", "drawn_for", "same_period", "since", "stayed"]
+__all__ = ["BEFORE", "STEADY", "Before", "drawn_for", "same_period", "since", "stayed"]
 
 STEADY = frozenset({"continue_watching"})
 """Surfaces on which a member's draw for a title never changes."""
+BEFORE = ("titles_before", "artworks_before", "segment_before")
+"""Columns of members with what they saw under the policy before."""
+
+
+@dataclass(frozen=True)
+class Before:
+    """An earlier policy's choices on the codes of a slate."""
+
+    policy_id: str
+    as_of: date
+    choices: GreedyChoices
+    slate: Slate
+
+    def shown(self, batch: pa.RecordBatch) -> np.ndarray:
+        """(n, T) what members (region and BEFORE) saw when it did not explore; -1 where that is not in the slate."""
+        titles, artworks, column, here = self._codes
+        region, segment = per_text(batch.column("region")), per_text(batch.column(BEFORE[2]))
+        shown, row = of_segments(self.choices, region, segment)
+        found = np.where(column >= 0, here[shown][:, column], -1)[row]
+        own = owners(batch.column(BEFORE[0]))
+        title, artwork = (
+            codes(batch.column(name).flatten(), known_as)
+            for name, known_as in zip(BEFORE[:2], (titles, artworks), strict=True)
+        )
+        found[own[title >= 0], title[title >= 0]] = artwork[title >= 0]
+        return found
+
+    @cached_property
+    def _codes(self) -> tuple[list[str], list[str], np.ndarray, np.ndarray]:
+        """The slate's titles (T,) and artworks, each title's column in the earlier choices, and each earlier artwork's
+        code in the slate, with one more place at the end for none: for all batches."""
+        titles, artworks = self.slate.title_ids.tolist(), self.slate.artwork_ids.tolist()
+        known = {title: t for t, title in enumerate(self.choices.title_ids)}
+        column = np.array([known.get(title, -1) for title in titles])
+        return titles, artworks, column, np.append(codes(pa.array(self.choices.artwork_ids, pa.string()), artworks), -1)
 
 
 def since(salt: str, user_key: str, day: date, days: int) -> date:
