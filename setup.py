@@ -15,7 +15,8 @@ DEMO = ["scikit-image>=0.25", "scikit-learn>=1.6", "matplotlib>=3.10"]  # the ph
 TEXT = ["rapidocr>=3.10,<4", "onnxruntime>=1.20"]  # its wheel carries the detector; ONNX plug-ins run on it too
 # Only the 5-point and the embedding file are opened: the 68-point file is not for commercial use.
 CAST = ["dlib-bin>=20,<21", "face-recognition-models==0.3.0"]
-TITLES = ["fontpkg-noto-sans>=2.15", "pylopdf-fonts-he", "pylopdf-fonts-ar", "pylopdf-fonts-jp", "pillow>=11"]  # OFL
+SCRIPTS = ("ar", "he", "hi", "jp", "ko", "th", "zh-cn", "zh-tw")
+TITLES = ["pillow>=11", "fontpkg-noto-sans>=2.15", *(f"pylopdf-fonts-{script}" for script in SCRIPTS)]  # OFL
 TEST = [
     "pytest>=8",
     "pytest-xdist>=3.6",

@@ -150,16 +150,16 @@ def test_variants_are_artworks_with_lineage(tables, tmp_path, capsys):
     save("coffee", tmp_path / "shop" / "mug" / "a.png")
     save("temple", tmp_path / "shop" / "mug" / "b.png")
     names = tmp_path / "names.csv"
-    names.write_text("title_id,name,uri,names\nmug,The Mug,,ja:長い道|ar:الطريق|ko:한국|sv:Muggen\n")
+    names.write_text("title_id,name,uri,names\nmug,The Mug,,ja:長い道|ar:الطريق|chr:ᏣᎳᎩ|sv:Muggen\n")
     where = ("--images", str(tmp_path / "shop"), "--manifest", str(names))
     assert run(tables, "ingest-catalog", *where) == 0
-    assert {row["language"] for row in rows(tables, "title_names")} == {"ja", "ar", "ko", "sv"}
+    assert {row["language"] for row in rows(tables, "title_names")} == {"ja", "ar", "chr", "sv"}
     languages = "select.languages={JP: ja, SA: ar, AE: ar}"
     asked = (*SELECT, "select.variants=[grade,title]", "select.varied_artworks=1", languages)
     capsys.readouterr()
     assert run(tables, "select-artwork", also=asked) == 0
     said = capsys.readouterr().out
-    assert "no font of the extra titles has 국한: names with them (ko) are not set on artworks" in said
+    assert "no font of the extra titles has ᎩᎳᏣ: names with them (chr) are not set on artworks" in said
     assert "2 artworks, 6 variants, 0 retired" in said
     found = rows(tables, "artworks", "active")
     (best,) = [row for row in found if row["rank"] == 1]

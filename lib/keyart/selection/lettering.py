@@ -1,7 +1,8 @@
 """Set a title on a picture: in its calmest area, off the faces, in a font that has its letters, legible.
 
-Fonts come from packages (the extra ``titles``): Noto Sans for Latin, Greek and Cyrillic, for Hebrew, for Arabic, and
-for Japanese (kana and Chinese characters). Pillow's raqm shapes and orders right-to-left scripts.
+Fonts come from packages (the extra ``titles``): Noto Sans for Latin, Greek and Cyrillic, for Hebrew, Arabic, Devanagari
+and Thai, for Japanese, Korean and both ways of writing Chinese. Pillow's raqm shapes scripts and orders those that run
+from the right.
 """
 
 import unicodedata
@@ -25,9 +26,26 @@ FONTS: dict[str, tuple[str, str]] = {
     "latin": ("fontpkg_noto_sans", "files/NotoSans[wdth,wght].ttf"),
     "hebrew": ("pylopdf_fonts_he", "NotoSansHebrew-Variable.ttf"),
     "arabic": ("pylopdf_fonts_ar", "NotoSansArabic-Variable.ttf"),
-    "cjk": ("pylopdf_fonts_jp", "NotoSansJP-Regular.otf"),
+    "devanagari": ("pylopdf_fonts_hi", "NotoSansDevanagari-Variable.ttf"),
+    "thai": ("pylopdf_fonts_th", "NotoSansThai-Variable.ttf"),
+    "japanese": ("pylopdf_fonts_jp", "NotoSansJP-Regular.otf"),
+    "korean": ("pylopdf_fonts_ko", "NotoSansKR-Regular.otf"),
+    "simplified": ("pylopdf_fonts_zh_cn", "NotoSansSC-Regular.otf"),
+    "traditional": ("pylopdf_fonts_zh_tw", "NotoSansTC-Regular.otf"),
 }
 """Script: package and file within it."""
+SCRIPTS = {
+    "HEBREW": "hebrew", "ARABIC": "arabic", "DEVANAGARI": "devanagari", "THAI": "thai", "HIRAGANA": "japanese",
+    "KATAKANA": "japanese", "HANGUL": "korean",
+}  # fmt: skip
+"""By how the Unicode names of their letters begin."""
+HAN = "CJK"
+"""How those of Chinese characters begin, which several languages write, each in forms of its own."""
+HAN_OF = {"ja": "japanese", "ko": "korean", "zh-tw": "traditional", "zh-hk": "traditional", "zh-hant": "traditional",
+          "zh": "simplified"}  # fmt: skip
+"""Language: how it writes them."""
+THICKER = 1 / 48
+"""Of its size, by how much the strokes of a font grow that comes in a regular weight alone."""
 WIDE, HIGH = 0.6, 0.2
 """Largest share of the width and height that a title takes."""
 SPACE = 0.04
@@ -45,18 +63,29 @@ class Titled:
     ink: int
 
 
-def script_of(text: str) -> str:
+def script_of(text: str, language: str = "") -> str:
     """The script that needs a font of its own, or latin (which stands for Greek and Cyrillic too).
 
-    >>> [script_of(text) for text in ("Sintel", "שלום", "فيلم", "映画", "かな")]
-    ['latin', 'hebrew', 'arabic', 'cjk', 'cjk']
+    Chinese characters alone are written as the ``language`` does ("ja", "zh-TW"); where it says nothing, as the first
+    of Japanese, simplified and traditional Chinese that has them all.
+
+    >>> [script_of(text) for text in ("Sintel", "שלום", "فيلم", "नमस्ते", "映画のかな", "한국")]
+    ['latin', 'hebrew', 'arabic', 'devanagari', 'japanese', 'korean']
+    >>> script_of("電影", "zh-Hant-HK"), script_of("电影", "zh")
+    ('traditional', 'simplified')
     """
-    for letter in text:
-        name = unicodedata.name(letter, "")
-        for script, starts in (("hebrew", "HEBREW"), ("arabic", "ARABIC"), ("cjk", ("CJK", "HIRAGANA", "KATAKANA"))):
-            if name.startswith(starts):
-                return script
-    return "latin"
+    begins = [unicodedata.name(letter, "").split(" ")[0] for letter in text]
+    for begin in begins:
+        if begin in SCRIPTS:
+            return SCRIPTS[begin]
+    if not any(begin.startswith(HAN) for begin in begins):
+        return "latin"
+    tag = language.lower().replace("_", "-")
+    for known, script in HAN_OF.items():
+        if tag == known or tag.startswith(f"{known}-"):
+            return script
+    ways = ("japanese", "simplified", "traditional")
+    return next((way for way in ways if not _lacking(way, text)), ways[0])
 
 
 @cache
@@ -67,21 +96,23 @@ def font_for(script: str, size: int) -> ImageFont.FreeTypeFont:
     if spec is None or not spec.submodule_search_locations:
         raise SetupError(f"no font for {script} titles: pip install 'keyart[titles]'")
     font = ImageFont.truetype(str(Path(spec.submodule_search_locations[0]) / file), size)
-    if "Variable" in file or "wght" in file:
+    if _is_variable(script):
         axes = font.get_variation_axes()
         bold = [700.0 if "eight" in str(axis["name"]) else float(axis["default"] or 0) for axis in axes]
         font.set_variation_by_axes(bold)
     return font
 
 
-def missing_letters(title: str) -> str:
-    """Letters of a title that its script's font does not have: it would show empty boxes. Fonts of the extra ``titles``
-    cover Latin, Greek, Cyrillic, Hebrew, Arabic, kana and the Chinese characters that Japanese uses; not Hangul.
+def missing_letters(title: str, language: str = "") -> str:
+    """Letters of a title that its script's font does not have: it would show empty boxes.
 
     SetupError where the font's package is not installed.
     """
-    script = script_of(title)
-    letters = sorted({letter for letter in title if unicodedata.category(letter)[0] in "LN"})
+    return _lacking(script_of(title, language), title)
+
+
+def _lacking(script: str, text: str) -> str:
+    letters = sorted({letter for letter in text if unicodedata.category(letter)[0] in "LN"})
     return "".join(letter for letter in letters if not _has(script, letter))
 
 
@@ -92,8 +123,8 @@ def _has(script: str, letter: str) -> bool:
     return drawn.size != nothing.size or bytes(drawn) != bytes(nothing)
 
 
-def set_title(bgr: np.ndarray, title: str, faces: list[Face]) -> Titled | None:
-    """The picture with ``title`` on it; None where it is empty or no place is free of faces.
+def set_title(bgr: np.ndarray, title: str, faces: list[Face], language: str = "") -> Titled | None:
+    """The picture with ``title``, in a ``language``, on it; None where it is empty or no place is free of faces.
 
     White or black letters, whichever the ground carries better; where neither reaches LEAST_CONTRAST the ground under
     them is darkened softly until white does.
@@ -101,7 +132,7 @@ def set_title(bgr: np.ndarray, title: str, faces: list[Face]) -> Titled | None:
     height, width = bgr.shape[:2]
     if not title.strip():
         return None
-    font, (left, top, right, bottom) = _fitting(title, width, height)
+    font, stroke, (left, top, right, bottom) = _fitting(title, script_of(title, language), width, height)
     size = (right - left, bottom - top)
     place = _calmest(bgr, size, faces)
     if place is None:
@@ -111,7 +142,7 @@ def set_title(bgr: np.ndarray, title: str, faces: list[Face]) -> Titled | None:
     around = (slice(max(0, y - pad), y + size[1] + pad), slice(max(0, x - pad), x + size[0] + pad))
     ground, ink, ratio = _legible(bgr, around)
     picture = Image.fromarray(np.ascontiguousarray(ground[..., ::-1]))
-    ImageDraw.Draw(picture).text((x - left, y - top), title, font=font, fill=(ink, ink, ink))
+    ImageDraw.Draw(picture).text((x - left, y - top), title, font=font, fill=(ink, ink, ink), stroke_width=stroke)
     return Titled(np.ascontiguousarray(np.asarray(picture)[..., ::-1]), (x, y, *size), ratio, ink)
 
 
@@ -128,14 +159,22 @@ def luminance(bgr: np.ndarray) -> np.ndarray:
     return linear @ np.array([0.0722, 0.7152, 0.2126])
 
 
-def _fitting(title: str, width: int, height: int) -> tuple[ImageFont.FreeTypeFont, tuple[int, int, int, int]]:
-    script, size = script_of(title), max(8, round(HIGH * height))
+def _fitting(
+    title: str, script: str, width: int, height: int
+) -> tuple[ImageFont.FreeTypeFont, float, tuple[int, int, int, int]]:
+    """Font, growth of its strokes and box of the title, as large as there is room for."""
+    size = max(8, round(HIGH * height))
     while True:
-        font = font_for(script, size)
-        box = font.getbbox(title)
+        font, stroke = font_for(script, size), 0.0 if _is_variable(script) else THICKER * size
+        box = font.getbbox(title, stroke_width=stroke)
         if size <= 8 or (box[2] - box[0] <= WIDE * width and box[3] - box[1] <= HIGH * height):
-            return font, (int(box[0]), int(box[1]), int(np.ceil(box[2])), int(np.ceil(box[3])))
+            return font, stroke, (int(box[0]), int(box[1]), int(np.ceil(box[2])), int(np.ceil(box[3])))
         size = max(8, int(size * 0.92))
+
+
+def _is_variable(script: str) -> bool:
+    file = FONTS[script][1]
+    return "Variable" in file or "wght" in file
 
 
 def _calmest(bgr: np.ndarray, size: tuple[int, int], faces: list[Face]) -> tuple[int, int] | None:

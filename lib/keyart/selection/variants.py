@@ -67,7 +67,9 @@ def _grades(source: Source) -> list[Variation]:
 def _titled(source: Source) -> list[Variation]:
     found = []
     for language, title in source.titles.items():
-        made = None if missing_letters(title) else set_title(source.bgr, title, source.faces)
+        if missing_letters(title, language):
+            continue
+        made = set_title(source.bgr, title, source.faces, language)
         if made is not None:
             found.append(Variation(f"{TITLE}-{language}" if language else TITLE, made.bgr))
     return found

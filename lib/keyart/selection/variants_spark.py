@@ -58,7 +58,7 @@ def unready(tables: Tables, settings: SelectSettings) -> list[str]:
     found: dict[str, set[str]] = {}
     rows = tables.read_or_empty("titles").select(F.lit("").alias("language"), "name")
     for row in rows.unionByName(tables.read_or_empty("title_names").select("language", "name")).toLocalIterator():
-        if letters := missing_letters(row["name"]):
+        if letters := missing_letters(row["name"], row["language"]):
             found.setdefault(row["language"], set()).update(letters)
     return [
         f"no font of the extra titles has {''.join(sorted(letters))}: names with them "

@@ -23,7 +23,10 @@ from keyart.vision.features import look, named
 from keyart.vision.picture import prepare
 
 NAMES = ("astronaut", "chelsea", "coffee", "rocket")
-TITLES = {"": "The Long Way", "he": "הדרך הארוכה", "ar": "الطريق الطويل", "ja": "長い道のり", "el": "Ο δρόμος"}
+TITLES = {
+    "": "The Long Way", "he": "הדרך הארוכה", "ar": "الطريق الطويل", "ja": "長い道のり", "el": "Ο δρόμος", "ko": "먼 길",
+    "zh": "漫长的路", "zh-TW": "漫長的路", "th": "ทางอันยาวไกล", "hi": "लंबा रास्ता",
+}  # fmt: skip
 
 
 def photograph(name: str) -> np.ndarray:
@@ -48,7 +51,7 @@ def test_grades_warm_cool_and_harden(name):
 @pytest.mark.parametrize("language", sorted(TITLES))
 def test_titles_are_legible_whatever_lies_under_them(name, language):
     bgr = photograph(name)
-    made = set_title(bgr, TITLES[language], [])
+    made = set_title(bgr, TITLES[language], [], language)
     x, y, w, h = made.box
     assert x >= 0 and y >= 0 and x + w <= 640 and y + h <= 400
     assert made.contrast >= LEAST_CONTRAST
@@ -80,7 +83,7 @@ def test_it_stands_where_the_picture_is_calm():
 @pytest.mark.parametrize("language", sorted(TITLES))
 def test_fonts_have_the_letters(language):
     title = TITLES[language]
-    font = font_for(script_of(title), 40)
+    font = font_for(script_of(title, language), 40)
     nothing = bytes(font.getmask("\U000f0000"))
     assert all(bytes(font.getmask(letter)) != nothing for letter in title if letter.strip())
 
@@ -106,10 +109,28 @@ def test_variants_are_plugins_by_name():
 
 
 def test_letters_that_no_font_has_are_named_and_such_titles_left_off():
-    assert all(missing_letters(title) == "" for title in TITLES.values())
-    assert missing_letters("The 한국 Way") == "국한"
-    names = [made.name for made in vary(Source(photograph("coffee"), [], {"": "Mug", "ko": "한국"}), ["title"])]
+    assert all(missing_letters(title, language) == "" for language, title in TITLES.items())
+    assert missing_letters("The ᏣᎳᎩ Way") == "ᎩᎳᏣ"
+    assert missing_letters("电影", "ja") == "电", "simplified"
+    names = [made.name for made in vary(Source(photograph("coffee"), [], {"": "Mug", "chr": "ᏣᎳᎩ"}), ["title"])]
     assert names == ["title"]
+
+
+def test_chinese_characters_are_written_as_their_language_does():
+    assert [script_of("漫長的路", language) for language in ("ja", "ko", "zh_TW", "zh-Hant-HK", "zh-CN")] == [
+        "japanese", "korean", "traditional", "traditional", "simplified",
+    ]  # fmt: skip
+    assert (script_of("映画"), script_of("电影"), script_of("長い道")) == ("japanese", "simplified", "japanese")
+    # The same character in another form: a Japanese reader sees at once that it is Chinese.
+    drawn = {script: bytes(font_for(script, 64).getmask("直")) for script in ("japanese", "simplified")}
+    assert drawn["japanese"] != drawn["simplified"]
+
+
+def test_vowels_of_thai_and_devanagari_stand_by_their_consonants():
+    """Shaped, not one letter after the other: what stands above or below takes no room of its own."""
+    thai, devanagari = font_for("thai", 60), font_for("devanagari", 60)
+    assert thai.getlength("กี่") == thai.getlength("ก")
+    assert devanagari.getlength("क्ष") < devanagari.getlength("क") + devanagari.getlength("ष")
 
 
 def upside_down(source: Source) -> list[Variation]:
