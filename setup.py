@@ -21,6 +21,7 @@ TEST = [
     "pytest>=8",
     "pytest-xdist>=3.6",
     "hypothesis>=6",
+    "kafka-python>=3",  # sends what is then read from a broker
     "onnx>=1.17",  # makes the tiny models that plug-ins are tested on
     "httpx2>=2",  # what starlette's test client asks with
     "statsmodels>=0.14",  # what our tests and plans are held against

@@ -44,8 +44,8 @@ def shared() -> Path:
 def spark():
     """A local session as conf/local.yaml has it, with two shuffle partitions; closed when the run ends.
 
-    Its JVM compiles quickly, not well, and plans are interpreted: what tests do in it they do a few times. Tests that
-    start jobs as processes of their own run them as users do.
+    Its JVM compiles quickly, not well, and plans are interpreted: what tests do in it they do a few times. Of tests
+    that start jobs as processes of their own, those that kill them have them run so too, the others as users do.
     """
     from keyart.config import load
     from keyart.session import INTERPRETED, open_session

@@ -140,7 +140,7 @@ def of_few_rows(spark: SparkSession, batch_bytes: int) -> Iterator[None]:
 @contextmanager
 def with_options(spark: SparkSession, options: Mapping[str, str]) -> Iterator[list[str]]:
     """While the body runs the session has these options; it gets the names of those that a platform did not let be
-    set."""
+    set. Of the session, not of the thread: bodies that set the same option must not overlap."""
     before, refused = {}, []
     try:
         for name, value in options.items():

@@ -370,7 +370,7 @@ class TasteSettings:
     regularisation_scaling: Annotated[float, Range(0, 1)] = 0.0
     """Power of a row's number of engagements that its L2 is multiplied by: 0 as Hu et al. have it, 1 as MLlib has."""
     alpha: Annotated[float, Range(0, 1e6)] = 10.0
-    """Confidence of an engagement of quality 1 is 1 + alpha."""
+    """Confidence of an engagement of quality 1 is 1 + alpha; far above 1,000 members' factors lose digits."""
     solver: Annotated[str, OneOf(("broadcast", "mllib"))] = "broadcast"
     """broadcast streams members past the title factors; mllib is the reference (at regularisation_scaling 1)."""
     title_sums_megabytes: Annotated[float, Range(1, 1e5)] = 512.0

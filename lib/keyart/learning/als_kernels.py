@@ -1,6 +1,6 @@
 """The compiled arithmetic of alternating least squares; ``als`` says what it means.
 
-Products go to BLAS in single precision, a member's or a title's rows at a time; what adds up over them is double.
+Single precision, by BLAS for titles' products; what adds up over members is double.
 """
 
 import numpy as np
@@ -13,7 +13,7 @@ PANEL = 256
 CLOSE = np.float32(1e-5)
 """Of a residual's norm, of what it was: about as close as single precision comes."""
 STEPS = 200
-"""More than are ever needed at confidences below some thousand."""
+"""More than are needed at confidences up to some thousand; at 100,000 factors are off by 2e-3 of themselves."""
 
 
 @njit(cache=True, nogil=True, fastmath=True, error_model="numpy")

@@ -20,11 +20,14 @@ ROWS = 1_000_000
 
 
 @contextmanager
-def blocks_of(rows: DataFrame, order: list[str], build: Callable[[pa.Table], Arrays]) -> Iterator[DataFrame]:
+def blocks_of(
+    rows: DataFrame, order: list[str], build: Callable[[pa.Table], Arrays], few: bool = False
+) -> Iterator[DataFrame]:
     """Blocks of whole members, persisted while the context lasts.
 
     ``rows`` are shuffled by ``user_key`` once and sorted by it and ``order``, so that a block is the same whatever
-    produced the rows; ``build`` turns a table of whole members into a block's arrays.
+    produced the rows; ``build`` turns a table of whole members into a block's arrays. They are made at once, by a pass
+    of its own, unless there are ``few`` rows, to which that would add more than it saves.
     """
 
     def built(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -35,8 +38,9 @@ def blocks_of(rows: DataFrame, order: list[str], build: Callable[[pa.Table], Arr
     placed = rows.repartition("user_key").sortWithinPartitions("user_key", *order)
     blocks = placed.mapInArrow(built, SCHEMA).persist()
     try:
-        with of_small_rows(rows.sparkSession):
-            blocks.count()
+        if not few:
+            with of_small_rows(rows.sparkSession):
+                blocks.count()
         yield blocks
     finally:
         blocks.unpersist()

@@ -287,7 +287,7 @@ def folded_in(
     unknown, genres = settings.events.default_duration_seconds, learned.catalogue.genres
     # Looked at three times, each in a few columns: that is cheaper than to keep all of them.
     did = engagement(events, F.broadcast(seconds), windows, genres, unknown, settings.taste)
-    with blocks_of(did, ORDER, block_builder(learned.catalogue)) as blocks:
+    with blocks_of(did, ORDER, block_builder(learned.catalogue), few=True) as blocks:
         rows = taste_rows(blocks, learned, {"late": as_of}).persist()
         try:
             yield rows

@@ -41,9 +41,11 @@ SCRIPTS = {
 """By how the Unicode names of their letters begin."""
 HAN = "CJK"
 """How those of Chinese characters begin, which several languages write, each in forms of its own."""
-HAN_OF = {"ja": "japanese", "ko": "korean", "zh-tw": "traditional", "zh-hk": "traditional", "zh-hant": "traditional",
-          "zh": "simplified"}  # fmt: skip
-"""Language: how it writes them."""
+HAN_OF = {
+    "ja": "japanese", "ko": "korean", "zh": "simplified", "cmn": "simplified", "hans": "simplified",
+    "yue": "traditional", "tw": "traditional", "hk": "traditional", "mo": "traditional", "hant": "traditional",
+}  # fmt: skip
+"""How they are written, by parts of a language's tag; the last that says so decides: yue-Hans, zh-TW."""
 THICKER = 1 / 48
 """Of its size, by how much the strokes of a font grow that comes in a regular weight alone."""
 WIDE, HIGH = 0.6, 0.2
@@ -80,10 +82,9 @@ def script_of(text: str, language: str = "") -> str:
             return SCRIPTS[begin]
     if not any(begin.startswith(HAN) for begin in begins):
         return "latin"
-    tag = language.lower().replace("_", "-")
-    for known, script in HAN_OF.items():
-        if tag == known or tag.startswith(f"{known}-"):
-            return script
+    said = [HAN_OF[part] for part in language.lower().replace("_", "-").split("-") if part in HAN_OF]
+    if said:
+        return said[-1]
     ways = ("japanese", "simplified", "traditional")
     return next((way for way in ways if not _lacking(way, text)), ways[0])
 

@@ -117,9 +117,11 @@ def test_letters_that_no_font_has_are_named_and_such_titles_left_off():
 
 
 def test_chinese_characters_are_written_as_their_language_does():
-    assert [script_of("漫長的路", language) for language in ("ja", "ko", "zh_TW", "zh-Hant-HK", "zh-CN")] == [
-        "japanese", "korean", "traditional", "traditional", "simplified",
-    ]  # fmt: skip
+    written = {
+        "ja": "japanese", "ko": "korean", "zh_TW": "traditional", "zh-Hant-HK": "traditional", "zh-CN": "simplified",
+        "zh-MO": "traditional", "yue": "traditional", "yue-Hans": "simplified", "cmn-Hant-TW": "traditional",
+    }  # fmt: skip
+    assert {language: script_of("漫長的路", language) for language in written} == written
     assert (script_of("映画"), script_of("电影"), script_of("長い道")) == ("japanese", "simplified", "japanese")
     # The same character in another form: a Japanese reader sees at once that it is Chinese.
     drawn = {script: bytes(font_for(script, 64).getmask("直")) for script in ("japanese", "simplified")}
