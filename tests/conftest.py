@@ -44,8 +44,8 @@ def shared() -> Path:
 def spark():
     """A local session as conf/local.yaml has it, with two shuffle partitions; closed when the run ends.
 
-    Its JVM compiles quickly, not well, and plans are interpreted: what tests do in it they do a few times. Of tests
-    that start jobs as processes of their own, those that kill them have them run so too, the others as users do.
+    Its JVM compiles quickly, not well, and plans are interpreted: what tests do in it they do a few times. Jobs
+    that tests start as processes run as users run them, but in `killing`'s world and before Kafka, where they do too.
     """
     from keyart.config import load
     from keyart.session import INTERPRETED, open_session
