@@ -481,7 +481,8 @@ def page(browser, site):
     tab = context.new_page()
     tab.on("console", lambda message: faults.append(message.text) if message.type in {"error", "warning"} else None)
     tab.on("pageerror", lambda error: faults.append(str(error)))
-    tab.on("requestfailed", lambda request: faults.append(f"failed: {request.url}"))
+    # A page that is left, or closed with its test, aborts what it was still loading: no fault of the page.
+    tab.on("requestfailed", lambda request: "ERR_ABORTED" in request.failure or faults.append(f"{request.failure}: {request.url}"))
     tab.on("dialog", lambda dialog: (faults.append(dialog.message), dialog.dismiss()))
     yield tab
     context.close()
