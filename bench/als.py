@@ -4,8 +4,9 @@
 
 `make` leaves a log of about so many engagements (heavy-tailed members and titles; each member mixes a few of 200
 tastes, each a distribution over titles of its own; one engagement in ten is set apart) as parquet. `spark` trains on it
-with both solvers, one after the other in one session whose start is not counted, from reading parquet to title factors,
-on the objective of MLlib (L2 times a row's count). MLlib reads integers, ours names of members and titles. `ranking`
+with both solvers, one after the other in one session whose start is not counted (both have done one iteration on the
+log's first file before), from reading parquet to title factors, on the objective of MLlib (L2 times a row's count). MLlib
+reads integers, ours names of members and titles. `ranking`
 compares with implicit (--peer: the python of an environment that has it) on Hu's objective, on engagements set apart.
 `growth` times passes over the blocks of the log and of the log `--times` times over, under other names: a log of 100
 million takes minutes to make and tells a pass nothing new. The largest resident memory of a Python worker is seen from
@@ -34,7 +35,7 @@ from keyart.learning.als import Against, Ridge, TitleSums, first_titles, member_
 from keyart.learning.als_spark import SOLVERS, objective
 from keyart.learning.blocks_spark import blocks_of, sum_over
 from keyart.learning.checkpoints import Progress
-from keyart.learning.engagement_spark import ORDER, Catalogue, block_builder
+from keyart.learning.engagement_spark import Catalogue, block_builder
 from keyart.learning.taste import TasteModel, population
 from keyart.seeding import rng
 from keyart.session import open_session
@@ -109,9 +110,9 @@ def memory() -> Iterator[Callable[[], float]]:
         watching.join()
 
 
-def engagements(spark, folder: Path):
+def engagements(spark, folder: Path, files: str = "train-*.parquet"):
     """Rows as engagement makes them."""
-    return spark.read.parquet(str(folder / "train-*.parquet")).selectExpr(
+    return spark.read.parquet(str(folder / files)).selectExpr(
         "user_key", "9 AS user_bucket", "'title' AS kind", "name", "cast(quality AS double) AS early",
         "cast(quality AS double) AS late", "false AS kids", "xxhash64(user_key, name) AS mark",
     )  # fmt: skip
@@ -132,34 +133,52 @@ def taste_model(seen, catalogue: Catalogue, settings) -> TasteModel:
     )  # fmt: skip
 
 
-def against_mllib(spark, folder: Path, args, taste) -> None:
-    """Both solvers from parquet to title factors, and the objective of both titles with the members that suit them."""
+@contextmanager
+def ours(rows, catalogue: Catalogue, taste) -> Iterator[tuple]:
+    """Blocks, the model before the first iteration, and an iterator over progress."""
+    with blocks_of(rows, block_builder(catalogue)) as blocks:
+        seen = sum_over(blocks, lambda block: population(block, catalogue.shares, 0))
+        model = taste_model(seen, catalogue, taste)
+        yield blocks, model, seen, SOLVERS["broadcast"](blocks, model, Progress(model.titles), taste, "")
+
+
+def mllib(rows, taste, titles: int) -> np.ndarray:
+    """Title factors (titles, rank) of MLlib's ALS."""
     from pyspark.ml.recommendation import ALS
 
+    fitted = ALS(
+        rank=taste.rank, maxIter=taste.iterations, regParam=taste.regularisation, alpha=taste.alpha, implicitPrefs=True,
+        userCol="user", itemCol="item", ratingCol="quality", seed=7,
+    ).fit(rows.select("user", "item", "quality"))  # fmt: skip
+    found = np.zeros((titles, taste.rank))
+    for row in fitted.itemFactors.collect():
+        found[row["id"]] = row["features"]
+    return found
+
+
+def against_mllib(spark, folder: Path, args, taste) -> None:
+    """Both solvers from parquet to title factors, and the objective of both titles with the members that suit them."""
     taste, catalogue = replace(taste, regularisation_scaling=1.0), catalogue_of(args.titles)
+    once, first = replace(taste, iterations=1), "train-0000.parquet"
+    with ours(engagements(spark, folder, first), catalogue, once) as (*_, progress):
+        list(progress)
+    mllib(spark.read.parquet(str(folder / first)), once, args.titles)
     start = time.perf_counter()
-    with memory() as peak, blocks_of(engagements(spark, folder), ORDER, block_builder(catalogue)) as blocks:
-        seen = sum_over(blocks, lambda block: population(block, catalogue.shares, 0))
-        model, times = taste_model(seen, catalogue, taste), [time.perf_counter() - start]
-        for progress in SOLVERS["broadcast"](blocks, model, Progress(model.titles), taste, ""):  # noqa: B007
+    with memory() as peak, ours(engagements(spark, folder), catalogue, taste) as (blocks, model, seen, steps):
+        times = [time.perf_counter() - start]
+        for progress in steps:  # noqa: B007
             times.append(time.perf_counter() - start)
-        ours, largest = objective(blocks, model.with_titles(progress.titles)), peak()
+        reached, largest = objective(blocks, model.with_titles(progress.titles)), peak()
         print(f"ours: {np.round(times, 1)} s, objectives {np.round(progress.objectives)}", flush=True)
         start = time.perf_counter()
-        fitted = ALS(
-            rank=args.rank, maxIter=args.iterations, regParam=args.l2, alpha=taste.alpha, implicitPrefs=True,
-            userCol="user", itemCol="item", ratingCol="quality", seed=7,
-        ).fit(spark.read.parquet(str(folder / "train-*.parquet")).select("user", "item", "quality"))  # fmt: skip
-        titles = np.zeros((args.titles, args.rank))
-        for row in fitted.itemFactors.collect():
-            titles[row["id"]] = row["features"]
+        titles = mllib(spark.read.parquet(str(folder / "train-*.parquet")), taste, args.titles)
         seconds = time.perf_counter() - start
         theirs = objective(blocks, model.with_titles(titles))
     record(
         f"als_{args.millions:g}m",
         {
             "engagements": int(seen["engagements"].sum()), "members": int(seen["members"]), "titles": args.titles,
-            "rank": args.rank, "iterations": args.iterations, "l2": args.l2, "objective over mllib's": ours / theirs,
+            "rank": args.rank, "iterations": args.iterations, "l2": args.l2, "objective over mllib's": reached / theirs,
             "seconds": {"ours": times[-1], "mllib": seconds, "ours, blocks": times[0]}, "worker MB": largest,
             "seconds an iteration": (times[-1] - times[0]) / args.iterations,
             "times faster than mllib": seconds / times[-1],
@@ -172,7 +191,7 @@ def growth(spark, folder: Path, args, taste) -> None:
     catalogue, figures = catalogue_of(args.titles), {}
     kept = str(folder / "blocks.parquet")
     if not Path(kept).exists():
-        with blocks_of(engagements(spark, folder), ORDER, block_builder(catalogue)) as blocks:
+        with blocks_of(engagements(spark, folder), block_builder(catalogue)) as blocks:
             blocks.write.parquet(kept)
     once = spark.read.parquet(kept)
     for times in (1, args.times):

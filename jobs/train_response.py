@@ -29,7 +29,7 @@ def run(spark: SparkSession, settings: Settings) -> None:
     places = rows.contexts_of(chosen, settings.privacy.smallest_cell)
     late, clip = validation_day(windows), settings.response.weight_clip
     build = block_builder(artworks, counts.regions, taste.model, late, clip, rows.examination_of(tables))
-    with blocks_of(rows.with_vectors(chosen, vectors, places), rows.ORDER, build) as blocks:
+    with blocks_of(rows.with_vectors(chosen, vectors, places), build, rows.ORDER) as blocks:
         total = partial(sum_over, blocks)
         fitted = fit_response(total, artworks, counts, taste.model.arrays, settings.regions, settings.response, places)
     version = register_response(tables, fitted, artworks, taste, windows, settings)

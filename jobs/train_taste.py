@@ -8,7 +8,7 @@ from keyart.cli import run_job
 from keyart.feedback.spark import opted_in, running, windows_of
 from keyart.feedback.windows import holdout_buckets
 from keyart.learning.blocks_spark import blocks_of
-from keyart.learning.engagement_spark import ORDER, block_builder, catalogue_of, engagement
+from keyart.learning.engagement_spark import block_builder, catalogue_of, engagement
 from keyart.learning.taste_spark import learn, register_taste, registered_taste, taste_rows
 from keyart.settings import Settings
 from keyart.tables import Tables
@@ -26,7 +26,7 @@ def run(spark: SparkSession, settings: Settings) -> None:
     unknown = settings.events.default_duration_seconds
     events = opted_in(tables.read("events"), tables)
     rows = engagement(events, running(tables), windows, catalogue.genres, unknown, settings.taste)
-    with blocks_of(rows, ORDER, block_builder(catalogue)) as blocks:
+    with blocks_of(rows, block_builder(catalogue)) as blocks:
         held_out, folder = holdout_buckets(settings.time), settings.session.shared_folder_or_none()
         learned = known or learn(blocks, catalogue, windows, held_out, settings.taste, folder)
         days = f"as_of IN (DATE'{windows.t0}', DATE'{windows.t1}')"

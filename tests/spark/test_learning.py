@@ -22,7 +22,7 @@ from keyart.learning.blocks_spark import blocks_of
 from keyart.learning.checkpoints import Checkpoints, Progress
 from keyart.learning.decisions import Counts
 from keyart.learning.decisions_spark import artworks_of
-from keyart.learning.engagement_spark import ORDER, block_builder, catalogue_of, engagement
+from keyart.learning.engagement_spark import block_builder, catalogue_of, engagement
 from keyart.learning.members import member_vectors, standardised
 from keyart.learning.predict import user_scores
 from keyart.learning.response_spark import check_enough
@@ -303,7 +303,7 @@ def engaged(tables: Tables, settings: Settings, events: DataFrame) -> Iterator[C
     """A learner on blocks of these events: learned(rank=8, ...) with settings of taste."""
     windows, catalogue = windows_of(tables.read("decisions"), settings.time), catalogue_of(tables.read("titles"))
     rows = engagement(events, running(tables), windows, catalogue.genres, 5400.0, settings.taste)
-    with blocks_of(rows, ORDER, block_builder(catalogue)) as blocks:
+    with blocks_of(rows, block_builder(catalogue)) as blocks:
         held_out = holdout_buckets(settings.time)
         yield lambda folder=None, **said: learn(
             blocks, catalogue, windows, held_out, replace(settings.taste, **said), folder

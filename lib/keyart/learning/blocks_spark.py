@@ -1,11 +1,12 @@
 """Members as persisted blocks, and passes over them: one mapInArrow each, nothing joined or shuffled again."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 from threadpoolctl import threadpool_limits
 
 from keyart.errors import ModelError
@@ -21,21 +22,27 @@ ROWS = 1_000_000
 
 @contextmanager
 def blocks_of(
-    rows: DataFrame, order: list[str], build: Callable[[pa.Table], Arrays], few: bool = False
+    rows: DataFrame, build: Callable[[pa.Table], Arrays], order: Sequence[str] = (), few: bool = False
 ) -> Iterator[DataFrame]:
     """Blocks of whole members, persisted while the context lasts.
 
-    ``rows`` are shuffled by ``user_key`` once and sorted by it and ``order``, so that a block is the same whatever
-    produced the rows; ``build`` turns a table of whole members into a block's arrays. They are made at once, by a pass
-    of its own, unless there are ``few`` rows, to which that would add more than it saves.
+    ``rows`` are shuffled by ``user_key`` once; ``build`` turns a table of whole members into a block's arrays, which
+    should be the same whatever produced the rows. Their order among a member's it can leave to Spark, who then stand in
+    the order of their keys; without ``order`` rows come as they may, all of a member's in one table (members whose keys
+    have one hash may alternate). Blocks are made at once, by a pass of its own, unless there are ``few`` rows, to which
+    that would add more than it saves.
     """
 
     def built(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for table in whole_members(batches):
+        for table in whole_members(batches, key=by[0]):
             first = table.column("user_key")[0].as_py()
             yield pa.RecordBatch.from_pydict({"block": [first], "payload": [pack(build(table))]}, _arrow())
 
-    placed = rows.repartition("user_key").sortWithinPartitions("user_key", *order)
+    placed, by = rows.repartition("user_key"), ["user_key", *order]
+    if not order:
+        # One number is what Spark sorts by its digits, in half the time that names take.
+        placed, by = placed.withColumn("place", F.xxhash64("user_key")), ["place"]
+    placed = placed.sortWithinPartitions(*by)
     blocks = placed.mapInArrow(built, SCHEMA).persist()
     try:
         if not few:

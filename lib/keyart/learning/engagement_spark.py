@@ -16,11 +16,9 @@ from keyart.learning.blocks import Arrays
 from keyart.learning.members import title_genres
 from keyart.settings import TasteSettings
 
-__all__ = ["ORDER", "Catalogue", "block_builder", "catalogue_of", "engagement"]
+__all__ = ["Catalogue", "block_builder", "catalogue_of", "engagement"]
 
 WATCHED = ("play", "stop", "complete", "abandon")
-ORDER = ["kind", "name"]
-"""Of a member's rows within a block."""
 
 
 @dataclass(frozen=True)
@@ -136,15 +134,17 @@ def _counts() -> list[Column]:
 
 
 def block_builder(catalogue: Catalogue) -> Callable[[pa.Table], Arrays]:
-    """Turns the engagement rows of whole members, sorted, into a block as ``taste`` describes it."""
+    """Turns the engagement rows of whole members, in any order, into a block as ``taste`` describes it."""
     title_ids, genres = pa.array(catalogue.title_ids), pa.array(catalogue.genres, pa.string())
 
     def build(rows: pa.Table) -> Arrays:
         keys = rows.column("user_key").combine_chunks().dictionary_encode()
         member = np.asarray(keys.indices)
-        first = np.flatnonzero(np.diff(member, prepend=-1))
-        kind, title = rows.column("kind"), pc.index_in(rows.column("name"), title_ids)
-        is_title = np.asarray(pc.and_(pc.equal(kind, "title"), title.is_valid()))
+        first = np.flatnonzero(np.diff(np.maximum.accumulate(member), prepend=-1))
+        kind = rows.column("kind")
+        title = np.asarray(pc.fill_null(pc.index_in(rows.column("name"), title_ids), -1))
+        seen = np.flatnonzero(np.asarray(pc.equal(kind, "title")) & (title >= 0))
+        seen = seen[np.argsort(member[seen].astype(np.int64) * len(title_ids) + title[seen])]
         is_region, is_genre = np.asarray(pc.equal(kind, "region")), np.asarray(pc.equal(kind, "genre"))
         value = {name: rows.column(name).to_numpy() for name in ("early", "late")}  # null becomes NaN
         regions = rows.column("name").filter(pc.equal(kind, "region")).to_pylist()
@@ -155,12 +155,12 @@ def block_builder(catalogue: Catalogue) -> Callable[[pa.Table], Arrays]:
             "user_bucket": rows.column("user_bucket").to_numpy()[first].astype(np.uint8),
             "kids": np.bincount(member, rows.column("kids").to_numpy().astype(float)) > 0,
             "present": np.bincount(member[is_region], np.isfinite(value["early"][is_region]), len(first)) > 0,
-            "member": member[is_title].astype(np.int32),
-            "title": np.asarray(pc.fill_null(title, 0))[is_title].astype(np.int32),
+            "member": member[seen].astype(np.int32),
+            "title": title[seen].astype(np.int32),
             "mark": rows.column("mark").to_numpy()[np.isfinite(value["early"])].view(np.uint64).sum(keepdims=True),
         }
         for as_of in ("early", "late"):
-            block[as_of] = value[as_of][is_title].astype(np.float32)
+            block[as_of] = value[as_of][seen].astype(np.float32)
             searched = np.zeros((len(first), len(catalogue.genres)))
             np.add.at(searched, (member[is_genre], genre[is_genre]), np.nan_to_num(value[as_of][is_genre]))
             block[f"searched_{as_of}"] = searched.astype(np.float32)

@@ -24,7 +24,7 @@ from keyart.errors import ModelError
 from keyart.feedback.spark import opted_in, running
 from keyart.feedback.windows import Windows
 from keyart.learning.blocks_spark import blocks_of
-from keyart.learning.engagement_spark import ORDER, block_builder, engagement
+from keyart.learning.engagement_spark import block_builder, engagement
 from keyart.learning.engagement_spark import catalogue_of as titles_of
 from keyart.learning.levels_online import KEPT, SUMS, moved_levels
 from keyart.learning.taste_spark import Learned, taste_of, taste_rows
@@ -287,7 +287,7 @@ def folded_in(
     unknown, genres = settings.events.default_duration_seconds, learned.catalogue.genres
     # Looked at three times, each in a few columns: that is cheaper than to keep all of them.
     did = engagement(events, F.broadcast(seconds), windows, genres, unknown, settings.taste)
-    with blocks_of(did, ORDER, block_builder(learned.catalogue), few=True) as blocks:
+    with blocks_of(did, block_builder(learned.catalogue), few=True) as blocks:
         rows = taste_rows(blocks, learned, {"late": as_of}).persist()
         try:
             yield rows
