@@ -312,6 +312,7 @@ EVENTS = _fields(
     ("row?", INT, "0 is the page's first row"),
     ("position?", INT, "0 is the row's first title"),
     ("policy_id?", TEXT, "what chose the artwork"),
+    ("segment?", TEXT, "the policy's, of members with a like taste, that the member was in then"),
     ("propensity?", DOUBLE, "probability with which the served artwork was chosen, given the title was shown"),
     ("candidate_set?", TEXTS, "artworks it was chosen from"),
     ("candidate_propensities?", DOUBLES, "the whole distribution, in the order of candidate_set"),
@@ -359,6 +360,7 @@ DECISIONS = _fields(
     ("candidate_propensities", DOUBLES, "in the order of candidate_set; sums to 1"),
     ("propensity", DOUBLE, "of what was served"),
     ("policy_id", TEXT, ""),
+    ("segment?", TEXT, "the policy's, that the member was in then; null where the log names none"),
     ("region", TEXT, "unknown where the log does not say"),
     ("device", TEXT, ""),
     ("day_part", TEXT, "night, morning, afternoon, evening"),
@@ -449,10 +451,11 @@ EXAMINATION = _fields(
 
 ARTWORK_STATS = _fields(
     ("event_date", DAY, ""),
-    ("cell", TEXT, "region|device|day_part|artwork"),
+    ("cell", TEXT, "region|device|day_part|artwork; before the artwork the segment, where there is one"),
     ("region", TEXT, ""),
     ("device", TEXT, ""),
     ("day_part", TEXT, ""),
+    ("segment?", TEXT, "policy_id/segment, for a segment is one policy's; null where the log names none"),
     ("title_id", TEXT, ""),
     ("artwork_id", TEXT, ""),
     ("n", LONG, "matured decisions, already started titles apart"),
@@ -753,11 +756,17 @@ TABLES: dict[str, TableSpec] = {
         ("scan_id", "video_id", "segment", "part"),
     ),
     "scan_failures": TableSpec("what could not be read", SCAN_FAILURES, ("scan_id", "video_id", "segment")),
-    "events": TableSpec("a thing a member did, once", EVENTS, ("event_id",), ("event_date", "user_bucket")),
+    "events": TableSpec(
+        "a thing a member did, once", EVENTS, ("event_id",), ("event_date", "user_bucket"), (Added("segment"),)
+    ),
     "quarantine": TableSpec("log rows set aside", QUARANTINE, ("row_key",)),
     "impressions": TableSpec("one exposure", IMPRESSIONS, ("impression_id",), ("event_date", "user_bucket")),
-    "decisions": TableSpec("what is randomised", DECISIONS, ("decision_id",), ("epoch", "user_bucket")),
-    "artwork_stats": TableSpec("additive cells", ARTWORK_STATS, ("event_date", "cell"), ("event_date", "title_id")),
+    "decisions": TableSpec(
+        "what is randomised", DECISIONS, ("decision_id",), ("epoch", "user_bucket"), (Added("segment"),)
+    ),
+    "artwork_stats": TableSpec(
+        "additive cells", ARTWORK_STATS, ("event_date", "cell"), ("event_date", "title_id"), (Added("segment"),)
+    ),
     "sessions": TableSpec("one session", SESSIONS, ("session_key",), ("session_date", "user_bucket")),
     "session_stats": TableSpec(
         "additive cells of sessions", SESSION_STATS, ("session_date", "region", "policy_id"), ("session_date",)

@@ -73,8 +73,8 @@ def numbered(rows):
 GOOD = numbered(
     [
         # ann takes on her second exposure of the day; the third no longer counts. 600 of 1000 seconds watched.
-        shown("ann", "01T20:00:00", "a1", local_hour=21, row=2, position=3, ranker_score=0.25),
-        shown("ann", "01T21:00:00", "a1", local_hour=22, row=0.0, position=0),
+        shown("ann", "01T20:00:00", "a1", local_hour=21, row=2, position=3, ranker_score=0.25, segment="taste-2"),
+        shown("ann", "01T21:00:00", "a1", local_hour=22, row=0.0, position=0, segment="taste-1"),
         row("take", "ann", "01T21:30:00", title_id="film1", source="row"),
         row("play", "ann", "01T21:30:05", title_id="film1", source="row"),
         row("stop", "ann", "01T21:45:00", title_id="film1", watched_seconds=600.0),
@@ -256,6 +256,7 @@ def test_decisions_are_as_reckoned_by_hand(ingested):
         assert one["matured_at"] == (None if one["take"] is None else one["first_ts"] + timedelta(hours=48))
     ann = next(one for one in found if by_key[one["user_key"]] == "ann")
     assert (ann["row"], ann["position"], ann["ranker_score"], ann["kids"]) == (2, 3, 0.25, False)
+    assert {one["user_key"]: one["segment"] for one in found if one["segment"]} == {key("ann"): "taste-2"}
     gus = next(one for one in found if by_key[one["user_key"]] == "gus")
     assert (gus["region"], gus["device"], gus["policy_id"], gus["kids"]) == ("unknown", "unknown", "unknown", True)
 
@@ -275,7 +276,8 @@ def test_artwork_stats_equal_a_recount(ingested):
     for one in tables.read("decisions").collect():
         if one["take"] is not None and not one["already_started"]:
             w, r = 1 / one["propensity"], one["reward"]
-            cell = "|".join((one["region"], one["device"], one["day_part"], one["artwork_id"]))
+            segment = [f"{one['policy_id']}/{one['segment']}"] if one["segment"] else []
+            cell = "|".join((one["region"], one["device"], one["day_part"], *segment, one["artwork_id"]))
             cells[one["epoch"], cell] += (1, one["take"], w, w * w, w * r, (w * r) ** 2, r)
     names = ("n", "takes", "w", "w2", "wr", "w2r2", "reward")
     found = {
@@ -283,6 +285,8 @@ def test_artwork_stats_equal_a_recount(ingested):
     }
     assert set(found) == set(cells)
     assert len(found) == 4
+    told = tables.read("artwork_stats").where("segment IS NOT NULL").collect()
+    assert [one["segment"] for one in told] == ["uniform-1/taste-2"] and "|uniform-1/taste-2|a1" in told[0]["cell"]
     for which, values in cells.items():
         assert found[which] == pytest.approx(values)
 

@@ -173,6 +173,7 @@ def test_a_member_without_an_override_gets_their_segments_default_in_python_and_
             continue
         assert (row["artwork_id"], row["level"], row["propensity"]) == (one.artwork_id, one.level, one.propensity)
         assert tuple(row["candidate_propensities"]) == one.probabilities
+        assert (row["segment"] or "") == one.segment == ("" if row["kids"] else segment_of(own.get(user, {})))
         levels[row["level"]] += 1
         if one.level == "segment":
             c, segment = CELL_OF[row["region"]], own[user].segment
@@ -371,11 +372,12 @@ def test_a_bundle_answers_at_segment_level_as_the_tables_do(parted, tmp_path):
     question = {"user_key": user, "title_id": title, "region": members[user]["region"] or "unknown"}
     client = TestClient(application(Service(Live(opened.folder, PolicyBundle.open))))
     said = client.post("/v1/artwork", json=question).json()
-    assert said["level"] == "segment" and said["propensity"] == pytest.approx(
+    assert said["level"] == "segment" and said["segment"] == own[user].segment and said["propensity"] == pytest.approx(
         dict(zip(said["candidate_set"], said["candidate_propensities"], strict=True))[said["artwork_id"]]
     )
     for more in ({"kids": True}, {"opted_out": True}):
-        assert client.post("/v1/artwork", json=question | more).json()["level"] in ("region", "parent", "global")
+        plain = client.post("/v1/artwork", json=question | more).json()
+        assert plain["level"] in ("region", "parent", "global") and plain["segment"] is None
 
 
 def test_a_segments_choice_is_explained(parted, tmp_path, capsys):

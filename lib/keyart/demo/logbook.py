@@ -37,7 +37,9 @@ SURFACES = ("home", "search", "player")
 SOURCES = ("row", "search", "continue")
 POLICY = "editors-and-uniform"
 ROWS_A_FILE = 400_000
-SAID = tuple(name for name in LOG_COLUMNS if name not in ("local_weekday", "ranker_id", "rating", "opted_out"))
+SAID = tuple(
+    name for name in LOG_COLUMNS if name not in ("local_weekday", "segment", "ranker_id", "rating", "opted_out")
+)
 """A log's columns that this audience says something in."""
 LISTS = ("candidate_set", "candidate_propensities")
 SELDOM_REPEATED = ("event_id", "session_id", "ts", "ranker_score", "watched_seconds", "position_seconds")

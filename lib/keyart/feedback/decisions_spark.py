@@ -31,7 +31,7 @@ HOUR = 3_600_000_000
 NEVER = 2**62
 PAIR = ("user_key", "title_id")
 ABANDON_SHARE = 0.1
-STATS_CELL = ("epoch", "region", "device", "day_part", "title_id", "artwork_id")
+STATS_CELL = ("epoch", "region", "device", "day_part", "segment", "title_id", "artwork_id")
 
 
 def impressions(events: DataFrame) -> DataFrame:
@@ -130,8 +130,10 @@ def first_unsettled(decisions: DataFrame, stats: DataFrame, before: date, days: 
 def artwork_stats(decisions: DataFrame) -> DataFrame:
     """Additive cells of matured decisions on titles the member had not started."""
     weight = 1 / F.col("propensity")
+    of_policy = F.when(F.col("segment").isNotNull(), F.concat_ws("/", "policy_id", "segment"))
     return (
         decisions.where(_counts())
+        .withColumn("segment", of_policy)
         .groupBy(*STATS_CELL)
         .agg(
             F.count("*").alias("n"),
@@ -144,8 +146,8 @@ def artwork_stats(decisions: DataFrame) -> DataFrame:
         )
         .select(
             F.col("epoch").alias("event_date"),
-            F.concat_ws("|", "region", "device", "day_part", "artwork_id").alias("cell"),
-            "region", "device", "day_part", "title_id", "artwork_id", "n", "takes", "w", "w2", "wr", "w2r2", "reward",
+            F.concat_ws("|", "region", "device", "day_part", "segment", "artwork_id").alias("cell"),
+            *STATS_CELL[1:], "n", "takes", "w", "w2", "wr", "w2r2", "reward",
         )
     )  # fmt: skip
 

@@ -22,7 +22,7 @@ __all__ = [
 
 LOG_COLUMNS = (
     "event_id", "event_type", "user_id", "title_id", "artwork_id", "ts", "session_id", "region", "device", "local_hour",
-    "local_weekday", "kids", "surface", "row", "position", "policy_id", "propensity", "candidate_set",
+    "local_weekday", "kids", "surface", "row", "position", "policy_id", "segment", "propensity", "candidate_set",
     "candidate_propensities", "already_started", "ranker_id", "ranker_score", "source", "position_seconds",
     "watched_seconds", "rating", "query", "opted_out",
 )  # fmt: skip

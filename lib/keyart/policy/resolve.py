@@ -61,6 +61,8 @@ class Resolution(NamedTuple):  # made in a fifth of the time of a frozen datacla
     candidate_set: tuple[str, ...]
     probabilities: tuple[float, ...]
     reason: str
+    segment: str = ""
+    """The member's; "" where they are in none, and where nothing personal counts."""
 
     @property
     def sentence(self) -> str:
@@ -79,10 +81,15 @@ class Offer(NamedTuple):
     artwork_ids: tuple[str, ...]
     probabilities: tuple[float, ...]
     reasons: tuple[str, ...]
+    segment: str = ""
+
+    def of(self, segment: str) -> "Offer":
+        """The same to a member of a segment, whether its level answered or not: the log should say so."""
+        return self._replace(segment=segment) if segment else self
 
     def drawn(self, user_key: str, surface: str = "") -> Resolution:
         """What a member is served, by the keyed hash of member, title and period (none on a steady surface)."""
-        policy, title_id, epoch, level, cell, artwork_ids, probabilities, reasons = self
+        policy, title_id, epoch, level, cell, artwork_ids, probabilities, reasons, segment = self
         time = drawn_for(policy.salt, user_key, epoch, policy.stay_days, surface)
         served = _fallen(probabilities, seeding.uniform(policy.salt, user_key, title_id, time))
         return Resolution(
@@ -94,6 +101,7 @@ class Offer(NamedTuple):
             artwork_ids,
             probabilities,
             reasons[served],
+            segment,
         )
 
 
@@ -230,7 +238,9 @@ class ArtworkResolver:
         if not is_personalised(kids):
             return self.offer(title_id, region, context, epoch=epoch)
         known = self.overrides(user_key)
-        return self.offer(title_id, region, context, known.get(title_id), epoch=epoch, segment=segment_of(known))
+        segment = segment_of(known)
+        offer = self.offer(title_id, region, context, known.get(title_id), epoch=epoch, segment=segment)
+        return offer.of(segment)
 
     def offer(
         self,

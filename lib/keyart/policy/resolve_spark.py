@@ -21,11 +21,13 @@ ANSWER = (
     StructField("level", StringType()),
     StructField("propensity", DoubleType()),
     StructField("policy_id", StringType()),
+    StructField("segment", StringType()),
     StructField("candidate_set", ArrayType(StringType())),
     StructField("candidate_propensities", ArrayType(DoubleType())),
     StructField("refusal", StringType()),
 )
-"""Columns that ``resolved`` adds; where nothing may be served all are null but refusal, which says why."""
+"""Columns that ``resolved`` adds; where nothing may be served all are null but refusal, which says why. Of a
+member of no segment, and where nothing personal counts, segment is null."""
 OWN = ("own_artwork", "own_gain", "own_segment")
 
 
@@ -90,7 +92,7 @@ def _offered(catalogue: ArtworkResolver, title, region, context, epoch, kids, ar
     own = Override(artwork, gain) if artwork is not None and personal else None
     among = (segment or "") if personal else ""
     try:
-        return catalogue.offer(title, region or "unknown", context or "*", own, epoch=epoch, segment=among)
+        return catalogue.offer(title, region or "unknown", context or "*", own, epoch=epoch, segment=among).of(among)
     except (LimitError, TableError) as error:
         return str(error)
 
@@ -102,6 +104,7 @@ def _row(offer: Offer, user_key: str, surface: str) -> dict[str, object]:
         "level": found.level,
         "propensity": found.propensity,
         "policy_id": found.policy_id,
+        "segment": found.segment or None,
         "candidate_set": found.candidate_set,
         "candidate_propensities": found.probabilities,
         "refusal": None,

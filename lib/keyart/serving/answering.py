@@ -78,6 +78,7 @@ def _answer(
         "reason": served.reason,
         "sentence": served.sentence,
         "policy_id": served.policy_id,
+        "segment": served.segment or None,
         "bundle": bundle.manifest.name,
         "epoch": epoch.isoformat(),
         "exposure": exposures.token(user_key, title_id, asked.region, epoch, asked.kids, served)

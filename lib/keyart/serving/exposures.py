@@ -54,6 +54,7 @@ class Exposures:
             "kids": kids,
             "epoch": epoch.isoformat(),
             "policy_id": served.policy_id,
+            "segment": served.segment or None,
             "propensity": served.propensity,
             "candidate_set": served.candidate_set,
             "candidate_propensities": served.probabilities,

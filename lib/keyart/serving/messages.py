@@ -72,6 +72,7 @@ class Answer(BaseModel):
     reason: str = Field(description="What decided, for people who look into it")
     sentence: str = Field(description="What the member may be told")
     policy_id: str
+    segment: str | None = Field(description="The policy's, that the member is in; null for none")
     bundle: str
     epoch: str = Field(description="UTC day of the decision")
     exposure: str | None = Field(description="Token for POST /v1/exposures; null where no exposure may be logged")

@@ -48,7 +48,7 @@ def test_a_block_depends_on_seed_and_number_alone(people, log):
 
 
 def test_the_log_has_the_columns_that_ingestion_reads(log):
-    untold = {"local_weekday", "ranker_id", "rating", "opted_out"}
+    untold = {"local_weekday", "segment", "ranker_id", "rating", "opted_out"}
     assert log.column_names == [*(name for name in LOG_COLUMNS if name not in untold), DELIVERY]
     times = log["ts"].cast(pa.int64()).to_numpy()
     assert (np.diff(times) >= 0).all()

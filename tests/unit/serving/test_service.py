@@ -23,6 +23,7 @@ from keyart.config import load
 from keyart.errors import ConfigError, InputError, SetupError
 from keyart.feedback.events import EVENT_TYPES, LOG_COLUMNS
 from keyart.feedback.privacy import user_keys
+from keyart.policy.resolve import Resolution
 from keyart.serving.exposure_log import ExposureLog
 from keyart.serving.exposures import CONTEXT, Exposures
 from keyart.serving.live import Live
@@ -194,6 +195,15 @@ def test_an_exposure_is_a_row_that_ingestion_knows(served, tmp_path, clock):
     assert row["user_id"] == "member-1" and row["ts"] == "2026-02-05T12:00:00.000Z" and row["kids"] is False
     assert {name: row[name] for name in seen if name != "token"} == {n: v for n, v in seen.items() if n != "token"}
     assert "already_started" not in row
+
+
+def test_an_exposure_says_the_members_segment_where_they_are_in_one():
+    exposures, day = Exposures(SECRET), MOMENT.date()
+    plain = Resolution("a", "region", "SE", 0.5, "p", ("a", "b"), (0.5, 0.5), "")
+    for served, said in ((plain, {}), (plain._replace(segment="taste-2"), {"segment": "taste-2"})):
+        token = exposures.token(exposures.user_key("member-1"), "A", "SE", day, None, served)
+        row = exposures.line(token, "member-1", MOMENT, {})
+        assert {name: value for name, value in row.items() if name == "segment"} == said
 
 
 def test_a_token_sent_twice_is_one_event_and_another_answer_another(served, tmp_path):
