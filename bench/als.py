@@ -4,13 +4,12 @@
 
 `make` leaves a log of about so many engagements (heavy-tailed members and titles; each member mixes a few of 200
 tastes, each a distribution over titles of its own; one engagement in ten is set apart) as parquet. `spark` trains on it
-with both solvers, one after the other in one session whose start is not counted (both have done one iteration on the
-log's first file before), from reading parquet to title factors, on the objective of MLlib (L2 times a row's count). MLlib
-reads integers, ours names of members and titles. `ranking`
-compares with implicit (--peer: the python of an environment that has it) on Hu's objective, on engagements set apart.
-`growth` times passes over the blocks of the log and of the log `--times` times over, under other names: a log of 100
-million takes minutes to make and tells a pass nothing new. The largest resident memory of a Python worker is seen from
-/proc.
+with both solvers, one after the other in one session whose start is not counted (nor an iteration of both on the log's
+first file, before), from reading parquet to title factors, on the objective of MLlib (L2 times a row's count). MLlib
+reads integers, ours names of members and titles. `ranking` compares with implicit (--peer: the python of an environment
+that has it) on Hu's objective, on engagements set apart. `growth` times passes over the blocks of the log and of the
+log `--times` times over, under other names: a log of 100 million takes minutes to make and tells a pass nothing new.
+The largest resident memory of a Python worker is seen from /proc.
 """
 
 import argparse

@@ -1,24 +1,30 @@
 """Files of a log that appear one after another, and the catalogue that they name."""
 
 import json
+from datetime import date
 
 from keyart.schemas import TABLES
 from keyart.tables import Tables
 
-DEFAULTS = {"string": "", "integer": 0, "boolean": True, "array": [], "double": 0.0}
+DEFAULTS = {
+    "string": "", "integer": 0, "long": 0, "double": 0.0, "boolean": True, "array": [], "date": date(2026, 1, 1),
+    "binary": b"",
+}  # fmt: skip
+"""Of what a column that may not be null holds where a test says nothing of it, by type."""
 SET = ["a1", "a2"]
+
+
+def add(tables, table, *rows):
+    """Append rows of which only some columns are named."""
+    schema = TABLES[table].schema
+    blank = {f.name: None if f.nullable else DEFAULTS.get(f.dataType.typeName()) for f in schema}
+    tables.append(table, tables.spark.createDataFrame([tuple((blank | one).values()) for one in rows], schema))
 
 
 def catalogue(spark, root):
     tables = Tables(spark, str(root))
-
-    def add(table, rows):
-        schema = TABLES[table].schema
-        blank = {f.name: None if f.nullable else DEFAULTS[f.dataType.typeName()] for f in schema}
-        tables.append(table, spark.createDataFrame([tuple((blank | one).values()) for one in rows], schema))
-
-    add("titles", [{"title_id": "film1", "name": "Film", "genres": ["drama"]}])
-    add("artworks", [{"artwork_id": artwork, "title_id": "film1"} for artwork in SET])
+    add(tables, "titles", {"title_id": "film1", "name": "Film", "genres": ["drama"]})
+    add(tables, "artworks", *({"artwork_id": artwork, "title_id": "film1"} for artwork in SET))
     return tables
 
 

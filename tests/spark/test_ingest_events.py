@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from feeding import add
 
 from keyart.config import load, with_values
 from keyart.errors import ConfigError, InputError, LimitError, ModelError, SetupError
@@ -25,7 +26,7 @@ from keyart.feedback.events import LOG_COLUMNS, REASONS
 from keyart.feedback.ingest_spark import Batch, ingest_delivery
 from keyart.feedback.log_spark import open_log
 from keyart.feedback.privacy import user_keys
-from keyart.schemas import EVENTS, TABLES
+from keyart.schemas import EVENTS
 from keyart.seeding import bucket, rng
 from keyart.tables import Tables
 
@@ -36,15 +37,6 @@ SECRET = "a-secret-that-must-not-be-seen"
 WRITTEN = ("events", "quarantine", "impressions", "decisions", "artwork_stats", "data_quality")
 ARTWORKS = {"a1": "film1", "a2": "film1", "b1": "film2", "b2": "film2"}
 RUNNING = {"film1": 1000.0}
-DEFAULTS = {
-    "string": "",
-    "integer": 0,
-    "long": 0,
-    "double": 0.0,
-    "boolean": True,
-    "array": [],
-    "date": date(2026, 1, 1),
-}
 
 
 class Killed(Exception):
@@ -151,15 +143,10 @@ def run(spark, settings):
 
 def catalogue(spark, root):
     tables = Tables(spark, str(root))
-
-    def add(table, rows):
-        schema = TABLES[table].schema
-        blank = {f.name: None if f.nullable else DEFAULTS[f.dataType.typeName()] for f in schema}
-        tables.append(table, spark.createDataFrame([tuple((blank | one).values()) for one in rows], schema))
-
-    add("titles", [{"title_id": title, "name": title} for title in ("film1", "film2", "old")])
-    add("artworks", [{"artwork_id": artwork, "title_id": title} for artwork, title in ARTWORKS.items()])
-    add("videos", [{"video_id": title, "title_id": title, "duration_seconds": s} for title, s in RUNNING.items()])
+    add(tables, "titles", *({"title_id": title, "name": title} for title in ("film1", "film2", "old")))
+    add(tables, "artworks", *({"artwork_id": artwork, "title_id": title} for artwork, title in ARTWORKS.items()))
+    videos = ({"video_id": title, "title_id": title, "duration_seconds": s} for title, s in RUNNING.items())
+    add(tables, "videos", *videos)
     return tables
 
 

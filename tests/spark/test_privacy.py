@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from feeding import add
 
 from keyart.config import load, with_values
 from keyart.errors import InputError, SetupError
@@ -28,7 +29,6 @@ KEY, LISTED = "key-of-users", "key-of-the-list"
 GONE = "member-ben"
 MEMBERS = ("member-ann", GONE, "member-cat", "member-eli", "member-fay")
 ARTWORKS = {"a1": "film1", "a2": "film1", "b1": "film2", "b2": "film2"}
-BLANKS = {"string": "", "integer": 0, "long": 0, "double": 0.0, "boolean": True, "array": [], "date": date(2026, 1, 1)}
 MINE = ("events", "quarantine", "impressions", "decisions", "taste", "user_assignments", "opt_outs")
 COMPARED = (*MINE, "artwork_stats")
 
@@ -83,12 +83,6 @@ def settings_for(tables, **more):
 
 def job(name, tables, **more):
     return importlib.import_module(f"keyart.jobs.{name}").run(tables.spark, settings_for(tables, **more))
-
-
-def add(tables, table, *rows):
-    schema = TABLES[table].schema
-    blank = {f.name: None if f.nullable else BLANKS.get(f.dataType.typeName(), b"") for f in schema}
-    tables.append(table, tables.spark.createDataFrame([tuple((blank | one).values()) for one in rows], schema))
 
 
 def delivered(tables, path, rows):

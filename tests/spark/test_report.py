@@ -470,6 +470,11 @@ def page(browser, site):
     """A page that fails the test on any console error, script error, dialogue or request that leaves the disk."""
     context, faults = browser.new_context(viewport={"width": 1280, "height": 900}), []
 
+    def failed(request):
+        # A page that is left, or closed with its test, aborts what it was still loading: no fault of the page.
+        if "ERR_ABORTED" not in request.failure:
+            faults.append(f"{request.failure}: {request.url}")
+
     def answer(route):
         if not route.request.url.startswith(("file:", "data:")):
             faults.append(route.request.url)
@@ -481,8 +486,7 @@ def page(browser, site):
     tab = context.new_page()
     tab.on("console", lambda message: faults.append(message.text) if message.type in {"error", "warning"} else None)
     tab.on("pageerror", lambda error: faults.append(str(error)))
-    # A page that is left, or closed with its test, aborts what it was still loading: no fault of the page.
-    tab.on("requestfailed", lambda request: "ERR_ABORTED" in request.failure or faults.append(f"{request.failure}: {request.url}"))
+    tab.on("requestfailed", failed)
     tab.on("dialog", lambda dialog: (faults.append(dialog.message), dialog.dismiss()))
     yield tab
     context.close()

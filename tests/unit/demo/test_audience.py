@@ -79,7 +79,8 @@ def decided(taste) -> dict[str, np.ndarray]:
 
 
 def test_the_log_has_the_columns_that_ingestion_reads(log):
-    assert set(log[0].column_names) == set(LOG_COLUMNS) - {"local_weekday", "segment", "ranker_id", "rating", "opted_out"}
+    untold = {"local_weekday", "segment", "ranker_id", "rating", "opted_out"}
+    assert set(log[0].column_names) == set(LOG_COLUMNS) - untold
 
 
 def test_the_truth_holds_the_decisions_of_the_log(taste, decided):
