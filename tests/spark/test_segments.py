@@ -372,13 +372,9 @@ def test_a_bundle_answers_at_segment_level_as_the_tables_do(parted, tmp_path):
     question = {"user_key": user, "title_id": title, "region": members[user]["region"] or "unknown"}
     client = TestClient(application(Service(Live(opened.folder, PolicyBundle.open))))
     said = client.post("/v1/artwork", json=question).json()
-    assert (
-        said["level"] == "segment"
-        and said["segment"] == own[user].segment
-        and said["propensity"]
-        == pytest.approx(
-            dict(zip(said["candidate_set"], said["candidate_propensities"], strict=True))[said["artwork_id"]]
-        )
+    assert (said["level"], said["segment"]) == ("segment", own[user].segment)
+    assert said["propensity"] == pytest.approx(
+        dict(zip(said["candidate_set"], said["candidate_propensities"], strict=True))[said["artwork_id"]]
     )
     for more in ({"kids": True}, {"opted_out": True}):
         plain = client.post("/v1/artwork", json=question | more).json()
