@@ -72,7 +72,7 @@ GOOD = numbered(
         row("stop", "ann", "01T21:45:00", title_id="film1", watched_seconds=600.0),
         shown("ann", "01T22:00:00", "a1"),
         # ben takes after midnight, leaves early, and has started the title when it is shown again.
-        shown("ben", "02T23:30:00", "a2"),
+        shown("ben", "02T23:30:00", "a2", segment=""),
         row("take", "ben", "03T00:20:00", title_id="film1", source="search"),
         row("play", "ben", "03T00:20:05", title_id="film1", source="search"),
         row("abandon", "ben", "03T00:30:00", title_id="film1", watched_seconds=50.0),
@@ -85,7 +85,7 @@ GOOD = numbered(
         shown("dan", "05T10:00:00", "b1", local_hour=3),
         # eve's log has no take, only a play from a row; what she watched after two days comes too late. Her other take
         # comes a second too late.
-        shown("eve", "05T10:00:00", "b2", p=0.8),
+        shown("eve", "05T10:00:00", "b2", p=0.8, segment="gold customers"),
         row("play", "eve", "05T10:10:00", title_id="film2", source="row"),
         row("stop", "eve", "05T11:00:00", title_id="film2", watched_seconds=3000.0),
         row("complete", "eve", "06T20:00:00", title_id="film2", watched_seconds=600.0),
@@ -94,7 +94,17 @@ GOOD = numbered(
         row("take", "eve", "06T10:00:01", title_id="film1", source="row"),
         # Nothing is learned from fay's exposure; gus's log knows more than we do.
         row("impression", "fay", "05T10:00:00", title_id="film1", artwork_id="a1"),
-        shown("gus", "05T10:00:00", "a2", already_started=True, kids=True, region=None, device=None, policy_id=None),
+        shown(
+            "gus",
+            "05T10:00:00",
+            "a2",
+            already_started=True,
+            kids=True,
+            segment="taste-1",
+            region=None,
+            device=None,
+            policy_id=None,
+        ),
         row("search", "gus", "10T00:00:00", query="something old"),
         row("play", "gus", "04T00:00:00", title_id="old", source="search"),
     ]

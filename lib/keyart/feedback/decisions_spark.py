@@ -31,6 +31,7 @@ HOUR = 3_600_000_000
 NEVER = 2**62
 PAIR = ("user_key", "title_id")
 ABANDON_SHARE = 0.1
+UNKNOWN = "unknown"
 STATS_CELL = ("epoch", "region", "device", "day_part", "segment", "title_id", "artwork_id")
 
 
@@ -130,7 +131,8 @@ def first_unsettled(decisions: DataFrame, stats: DataFrame, before: date, days: 
 def artwork_stats(decisions: DataFrame) -> DataFrame:
     """Additive cells of matured decisions on titles the member had not started."""
     weight = 1 / F.col("propensity")
-    of_policy = F.when(F.col("segment").isNotNull(), F.concat_ws("/", "policy_id", "segment"))
+    is_told = F.col("segment").isNotNull() & (F.col("policy_id") != UNKNOWN)
+    of_policy = F.when(is_told, F.concat_ws("/", "policy_id", "segment"))
     return (
         decisions.where(_counts())
         .withColumn("segment", of_policy)
@@ -236,9 +238,9 @@ def _with_outcome(picked: DataFrame, now: datetime, settings: EventsSettings) ->
     values = {
         "decision_id": _decision_id(),
         "epoch": F.col("event_date"),
-        "policy_id": F.coalesce("policy_id", F.lit("unknown")),
-        "region": F.coalesce("region", F.lit("unknown")),
-        "device": F.coalesce("device", F.lit("unknown")),
+        "policy_id": F.coalesce("policy_id", F.lit(UNKNOWN)),
+        "region": F.coalesce("region", F.lit(UNKNOWN)),
+        "device": F.coalesce("device", F.lit(UNKNOWN)),
         "day_part": part,
         "kids": F.coalesce("kids", F.lit(False)),
         "already_started": started,

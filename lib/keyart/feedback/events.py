@@ -13,6 +13,7 @@ __all__ = [
     "REASONS",
     "REPEATS",
     "REQUIRED",
+    "SEGMENT_NAME",
     "TITLE_EVENTS",
     "WATCH_ENDS",
     "day_part",
@@ -31,6 +32,9 @@ LOG_COLUMNS = (
 LIST_COLUMNS = ("candidate_set", "candidate_propensities")
 REQUIRED = ("event_type", "user_id", "ts")
 """Without these columns a log is not one."""
+
+SEGMENT_NAME = "^taste-[1-9][0-9]*$"
+"""What assign-artwork calls a segment. Other words in a column of that name are somebody else's and are not read."""
 
 WATCH_ENDS = ("stop", "complete", "abandon")
 """Events that say how much was watched since the play."""

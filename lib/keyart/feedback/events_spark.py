@@ -10,7 +10,7 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, BooleanType, DataType, FractionalType, IntegerType, StringType
 
-from keyart.feedback.events import DROPPED, EVENT_TYPES, LIST_COLUMNS, LOG_COLUMNS, REASONS, TITLE_EVENTS
+from keyart.feedback.events import DROPPED, EVENT_TYPES, LIST_COLUMNS, LOG_COLUMNS, REASONS, SEGMENT_NAME, TITLE_EVENTS
 from keyart.feedback.log_spark import LINE, SOURCE
 from keyart.feedback.privacy import user_keys
 from keyart.schemas import EVENTS
@@ -27,6 +27,8 @@ ERASED = "_erased"
 RAW = "_raw_"
 """Put before a column's name for its value as logged, where that is of another type."""
 IDS = ("event_id", "user_id", "title_id", "artwork_id")
+PICKED = (*IDS, "segment", "ts")
+"""Columns of which a value that is not kept is no malformed value."""
 
 
 def checked(
@@ -193,6 +195,9 @@ def _typed(rows: DataFrame, name: str) -> Column:
         # Spark would read 2026 or 12:30 as times too.
         whole = (F.substring(column, 5, 1) == "-") & F.substring(column, 11, 1).isin("T", " ")
         column = F.when(whole, column)
+    if name == "segment":
+        kids = F.coalesce(_typed(rows, "kids"), F.lit(False))
+        return F.when(~kids & column.cast("string").rlike(SEGMENT_NAME), column.cast("string"))
     if name in IDS:
         return _blank_is_null(F.make_valid_utf8(column.cast("string")))
     if isinstance(wanted, IntegerType) and isinstance(found, StringType | FractionalType):
@@ -249,7 +254,7 @@ def _is_distribution() -> Column:
 
 def _bad_value(as_logged: dict[str, Column]) -> Column:
     """A value that was given but is none of its column's type, or lies outside what the column can mean."""
-    lost = [was.isNotNull() & F.col(name).isNull() for name, was in as_logged.items() if name not in (*IDS, "ts")]
+    lost = [was.isNotNull() & F.col(name).isNull() for name, was in as_logged.items() if name not in PICKED]
     ranges = [
         ~F.col("local_hour").between(0, 23),
         ~F.col("local_weekday").between(0, 6),

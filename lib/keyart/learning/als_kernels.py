@@ -9,7 +9,7 @@ from numba import njit
 __all__ = ["add_outer_sums", "solve_columns", "solve_rows", "solve_symmetric"]
 
 PANEL = 96
-"""Rows whose outer products go to one matrix product: at rank 64 they and their sums fit the smallest cache."""
+"""Rows whose outer products go to one matrix product; 64 to 128 were fastest at rank 64, 256 a tenth slower."""
 CLOSE = np.float32(1e-5)
 """Of a residual's norm, of what it was: about as close as single precision comes."""
 STEPS = 200

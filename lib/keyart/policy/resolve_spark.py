@@ -34,9 +34,10 @@ OWN = ("own_artwork", "own_gain", "own_segment")
 def resolved(asked: DataFrame, tables: Tables, policy_id: str = "") -> DataFrame:
     """Rows (user_key, title_id, region, context, epoch, kids) with ANSWER: what ``ArtworkResolver`` says of each.
 
-    Other columns pass through; a text column ``surface`` is what ``resolve`` knows by that name. The policy is the
-    named one, else the one that serves (``serving_policy``); ModelError without one.
+    Other columns pass through, but for those that ANSWER names; a text column ``surface`` is what ``resolve`` knows by
+    that name. The policy is the named one, else the one that serves (``serving_policy``); ModelError without one.
     """
+    asked = asked.drop(*(field.name for field in ANSWER))
     catalogue = replace(resolver(tables, policy_id), overrides=NO_OVERRIDES)
     newest = F.max_by(F.struct("title_ids", "artwork_ids", "gains", "segment"), "version").alias("own")
     overrides = (
