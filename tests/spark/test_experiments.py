@@ -56,6 +56,7 @@ def decision_frame(arms):
             "candidate_propensities": [[0.7, 0.3]] * n,
             "propensity": np.where(favourite, 0.7, 0.3),
             "policy_id": np.where(new, "new", "old"),
+            "segment": None,
             "region": np.where(member % 2, "SE", "JP"),
             "device": "tv",
             "day_part": "evening",

@@ -181,6 +181,7 @@ def decide(random, world, keys, liking, films, genre, truth) -> list:
         "candidate_propensities": [shares] * n,
         "propensity": np.full(n, shares[0]),
         "policy_id": ["uniform"] * n,
+        "segment": none,
         "region": [REGIONS[u % 3] for u in user],
         "device": np.where(on_phone, "phone", "tv").tolist(),
         "day_part": np.where(early, "morning", "evening").tolist(),
