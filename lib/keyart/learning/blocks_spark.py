@@ -27,10 +27,9 @@ def blocks_of(
     """Blocks of whole members, persisted while the context lasts.
 
     ``rows`` are shuffled by ``user_key`` once; ``build`` turns a table of whole members into a block's arrays, which
-    should be the same whatever produced the rows. Their order among a member's it can leave to Spark, who then stand in
-    the order of their keys; without ``order`` rows come as they may, all of a member's in one table (members whose keys
-    have one hash may alternate). Blocks are made at once, by a pass of its own, unless there are ``few`` rows, to which
-    that would add more than it saves.
+    should be the same whatever produced the rows. With an ``order`` Spark sorts them by key and by it; without one they
+    come by a hash of the key, a member's in any order, and those of two members with one hash may alternate. Blocks are
+    made at once, by a pass of its own, unless there are ``few`` rows, to which that would add more than it saves.
     """
 
     def built(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
