@@ -44,7 +44,8 @@ def checked(
     known = titles.select("title_id", F.lit(True).alias("_title_known"))
     shown = artworks.select("artwork_id", F.col("title_id").alias("_artwork_title"))
     given = [name for name in LOG_COLUMNS if name != "user_id"]
-    converted = [name for name in given if rows.schema[name].dataType != _wanted(name)]
+    # A segment that is somebody else's is kept nowhere, not even as logged.
+    converted = [name for name in given if rows.schema[name].dataType != _wanted(name) and name != "segment"]
     as_logged = {name: F.col(RAW + name if name in converted else name) for name in given}
     raw = rows.select(
         F.coalesce(LINE, F.col("user_id").cast("string"), F.lit("")).alias("_member"),
